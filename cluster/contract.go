@@ -1,0 +1,132 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+)
+
+// Member is what gossip says of one process.
+type Member struct {
+	NodeID      string // UUID of its data directory, also its Raft server id
+	Incarnation string // UUID of this start of the process
+	SID         string // the server's id, at most 64 bytes
+	Addr        string // HOST:PORT that others dial
+	ClusterID   string // "" while it belongs to none
+	Expect      int    // > 0: a founder that waits for this many founders; at most 255
+}
+
+// Founder is one server of a founding proposal.
+type Founder struct {
+	NodeID string `json:"node_id"`
+	Addr   string `json:"addr"`
+}
+
+// Proposal is one attempt to found a cluster. The founder with the smallest
+// node id, Founders[0], is the only one who can decide it.
+type Proposal struct {
+	ClusterID string    `json:"cluster_id"`
+	Founders  []Founder `json:"founders"` // sorted by NodeID
+	Settings  []byte    `json:"settings,omitempty"`
+}
+
+// Record is what this node must never forget about founding and belonging.
+type Record struct {
+	NodeID    string    `json:"node_id"`
+	ClusterID string    `json:"cluster_id,omitempty"` // set once, never changed
+	Promise   *Proposal `json:"promise,omitempty"`    // the one proposal this founder is bound to; kept after the founding for its settings
+	Decided   bool      `json:"decided,omitempty"`    // all founders of Promise had promised
+
+	// Bootstrapped: the founders of Promise have been written into the Raft log
+	// once. A node whose log is lost later must not write them again: it has
+	// forgotten its votes.
+	Bootstrapped bool `json:"bootstrapped,omitempty"`
+
+	// Released are proposals known never to be decided, newest last. A founder
+	// refuses them if a delayed request comes after the release; their proposer
+	// goes on telling founders who have not heard.
+	Released []Proposal `json:"released,omitempty"`
+}
+
+// Identity keeps the record. Save returns after it is on disk; if it fails,
+// the old record may or may not have been replaced.
+type Identity interface {
+	Load() Record
+	Save(Record) error
+}
+
+// Server is one of the Raft configuration.
+type Server struct {
+	NodeID, Addr string
+	Voter        bool
+}
+
+// Consensus is what this package needs of Raft. Methods may be called
+// concurrently.
+type Consensus interface {
+	Bootstrap(servers []Server) error
+	Configuration() ([]Server, error)              // the latest known here; empty before the first entry
+	AddNonvoter(ctx context.Context, s Server) error // also updates the address of one that is there
+	AddVoter(ctx context.Context, s Server) error
+	Remove(ctx context.Context, nodeID string) error
+	Leader() (nodeID, addr string) // "" if none is known
+	LastIndex() uint64
+}
+
+// Progress is a server's answer to "who are you and how far".
+type Progress struct {
+	NodeID    string
+	LastIndex uint64
+	NonVoter  bool // never wants a vote
+}
+
+// Peers are the calls to other servers. Every call honours its context.
+type Peers interface {
+	// Promise: an error is a refusal (errors.Is ErrPromiseRefused) or means that
+	// nothing is known of the outcome.
+	Promise(ctx context.Context, addr string, p Proposal, release bool) error
+	Join(ctx context.Context, addr string, r JoinRequest) (JoinReply, error)
+	Progress(ctx context.Context, addr string) (Progress, error)
+}
+
+// JoinRequest asks to be in the Raft configuration under this id and address.
+type JoinRequest struct{ ClusterID, NodeID, Addr, SID string }
+
+// JoinReply is the answer: exactly one of Joined, LeaderAddr (ask there) and
+// Reason (why not) says something; Refused makes the reason final.
+type JoinReply struct {
+	Joined     bool
+	LeaderAddr string
+	Refused    bool
+	Reason     string
+}
+
+// ErrPromiseRefused: the founder will not promise, or will not release, this
+// proposal as things stand. The error's text says why.
+var ErrPromiseRefused = errors.New("promise refused")
+
+// ErrClosed is the answer of a closed Cluster.
+var ErrClosed = errors.New("cluster: closed")
+
+// Options are copied; the slices are not kept.
+type Options struct {
+	Self   Member   // ClusterID is taken from Identity, Expect from below
+	Seeds  []string // HOST:PORT; names are resolved to all their addresses, each time; the own address is allowed
+	Expect int      // founders this server waits for, itself included; 0: it only joins
+
+	MaxVoters func() int // nil: 5
+	Settings  []byte     // carried in this node's own proposal, opaque
+
+	// The gossip wire. Open takes all three over: it closes Packets and Streams
+	// with the Cluster, and also when it fails.
+	Packets   net.PacketConn
+	Streams   net.Listener
+	Dial      func(ctx context.Context, addr string) (net.Conn, error)
+	GossipKey []byte // 16, 24 or 32 bytes; nil: no secrecy, only protection from stray packets
+
+	Identity  Identity
+	Consensus Consensus
+	Peers     Peers
+	Logger    *slog.Logger // nil: silent
+}
