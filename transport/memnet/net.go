@@ -1,0 +1,133 @@
+package memnet
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Net is one network. All methods may be called concurrently.
+type Net struct {
+	latency atomic.Int64 // a time.Duration, one way
+
+	mu      sync.Mutex           // guards what follows, and every Host, Process and listener
+	hosts   map[netip.Addr]*Host // every valid address ever asked for
+	cuts    map[link]bool        // true: packets of this direction vanish
+	pairs   map[*pair]struct{}   // connections with an end that is not closed
+	changed chan struct{}        // closed and replaced when a waiting dial may have got a way on
+}
+
+// link is one direction between two hosts.
+type link struct{ from, to netip.Addr }
+
+func (l link) back() link { return link{from: l.to, to: l.from} }
+
+// New makes an empty network without latency.
+func New() *Net {
+	return &Net{
+		hosts:   make(map[netip.Addr]*Host),
+		cuts:    make(map[link]bool),
+		pairs:   make(map[*pair]struct{}),
+		changed: make(chan struct{}),
+	}
+}
+
+// Host returns the machine with that IP address; it is made on first use. Text that is no IP address gives a
+// machine without a network: all its calls fail and say so.
+func (n *Net) Host(ip string) *Host {
+	addr, err := parseIP(ip)
+	if err != nil {
+		return newHost(n, addr, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := n.hosts[addr]
+	if h == nil {
+		h = newHost(n, addr, nil)
+		n.hosts[addr] = h
+	}
+	return h
+}
+
+// Cut makes everything vanish that from sends to to; the other direction stays as it is. Stream bytes are held until
+// the direction heals, dials between the two wait, packets (also those in flight) are lost. The hosts need not exist yet.
+// Addresses are those that Host takes; anything else names no host, and nothing is cut.
+func (n *Net) Cut(from, to string) {
+	l, ok := parseLink(from, to)
+	if !ok {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.cuts[l] = true
+	for p := range n.pairs {
+		p.setCut(l, true)
+	}
+	if h := n.hosts[l.to]; h != nil {
+		for _, s := range h.packets {
+			s.loseInFlight(l.from)
+		}
+	}
+}
+
+// Heal ends a Cut of that direction. What was held arrives now, or after the latency.
+func (n *Net) Heal(from, to string) {
+	l, ok := parseLink(from, to)
+	if !ok {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.healLocked(l)
+}
+
+// HealAll ends all cuts.
+func (n *Net) HealAll() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.cuts {
+		n.healLocked(l)
+	}
+}
+
+func (n *Net) healLocked(l link) {
+	delete(n.cuts, l)
+	for p := range n.pairs {
+		p.setCut(l, false)
+	}
+	n.wakeDialsLocked()
+}
+
+// SetLatency sets the time that bytes and packets sent from now on take one way between different hosts. What is
+// in flight keeps its time, and nothing overtakes on a stream. Without latency (the start) no timer is used.
+func (n *Net) SetLatency(d time.Duration) { n.latency.Store(int64(max(d, 0))) }
+
+// trip is the present latency of a direction. A machine reaches itself at once.
+func (n *Net) trip(l link) time.Duration {
+	if l.from == l.to {
+		return 0
+	}
+	return time.Duration(n.latency.Load())
+}
+
+// wakeDialsLocked lets every waiting dial look again.
+func (n *Net) wakeDialsLocked() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// parseIP takes an IPv4 address in its IPv6 form for the same machine.
+func parseIP(ip string) (netip.Addr, error) {
+	addr, err := netip.ParseAddr(ip)
+	return addr.Unmap(), err
+}
+
+func parseLink(from, to string) (link, bool) {
+	f, err := parseIP(from)
+	if err != nil {
+		return link{}, false
+	}
+	t, err := parseIP(to)
+	return link{from: f, to: t}, err == nil
+}
