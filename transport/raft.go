@@ -1,0 +1,89 @@
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// raftLayer is the raft.StreamLayer over the port.
+type raftLayer struct {
+	*queue
+	self     string // node id
+	known    func(nodeID string) bool
+	dialer   *dialer
+	ctx      context.Context // ends dials; see Close
+	cancel   context.CancelFunc
+	accepted *connSet
+}
+
+func newRaftLayer(self string, addr string, known func(string) bool, d *dialer, accepted *connSet) *raftLayer {
+	l := &raftLayer{self: self, known: known, dialer: d, accepted: accepted}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.queue = newQueue(raftAddr(RaftAddress(self, addr)), d.timeout, l.over)
+	return l
+}
+
+// over runs when the queue is closed, which NetworkTransport does when it is
+// closed. It leaves its connections open; without their end its goroutines that
+// read from accepted ones would stay, and so would the sockets of its pool.
+func (l *raftLayer) over() {
+	l.cancel()
+	l.accepted.cut(protocolRaft)
+	l.dialer.conns.cut(protocolRaft)
+}
+
+// Dial implements raft.StreamLayer. The address is a RaftAddress.
+func (l *raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	target, addr := SplitRaftAddress(address)
+	if err := checkNodeID(target); err != nil {
+		return nil, fmt.Errorf("dial %q: want NODEID@HOST:PORT", address)
+	}
+	ctx := l.ctx
+	if timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
+		defer cancel()
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, net.ErrClosed)
+	}
+	c, err := l.dialer.dial(ctx, addr, protocolRaft, func(c *conn) error { return l.ask(c, target) })
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (l *raftLayer) ask(c *conn, target string) error {
+	if c.peer.proven && c.peer.nodeID != target {
+		return fmt.Errorf("wanted node %s, found node %s: %w", target, c.peer.nodeID, ErrWrongNode)
+	}
+	if err := writePreface(c, preface{source: l.self, target: target}); err != nil {
+		return fmt.Errorf("write raft preface: %w", err)
+	}
+	return readVerdict(c, target)
+}
+
+// answer reads the preface of an accepted stream and says what becomes of it.
+func (l *raftLayer) answer(c *conn) error {
+	p, err := readPreface(c)
+	v := verdictWelcome
+	switch {
+	case errors.Is(err, errPrefaceVersion):
+		v = verdictUnsupported
+	case err != nil:
+		return err // garbage gets no answer
+	case p.target != l.self:
+		v, err = verdictWrongNode, fmt.Errorf("a raft stream for node %s", p.target)
+	case c.peer.proven && c.peer.nodeID != p.source:
+		v, err = verdictStranger, fmt.Errorf("node %s says it is node %s", c.peer.nodeID, p.source)
+	case l.known != nil && !l.known(p.source):
+		v, err = verdictStranger, fmt.Errorf("node %s is not a server of this cluster", p.source)
+	}
+	return errors.Join(err, writeVerdict(c, v, l.self))
+}
