@@ -1,0 +1,227 @@
+package node
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/transport"
+)
+
+// Network is how a node listens, dials and exchanges packets. nil in Config is
+// the real one; tests inject an in-memory network.
+type Network = transport.Network
+
+// Config tells a node who it is and where it finds the others.
+// Config{SID: "a", SType: "b"} works: one server, in memory, on loopback, at any
+// free port. Start copies it and never writes to it.
+type Config struct {
+	// Who. 1 to 64 bytes of UTF-8 without NUL.
+	SID   string // unique, stable over restarts
+	SType string // the kind of server: "connector", "chat"...
+	Zone  string // optional
+
+	// Where. One port number for Raft, gRPC (TCP) and gossip (TCP and UDP).
+	Listen    string // host:port; default 127.0.0.1:0, any free port
+	Advertise string // host:port that others dial; default: where Listen was bound
+
+	// With whom.
+	Join     []string // host:port of any servers; names stand for all their addresses; the own address is allowed
+	Expect   int      // the same N on exactly the N founding servers; 0: only join, or, with an empty Join, found alone
+	NonVoter bool     // never a voter: for servers that come and go
+	Cluster  Settings // taken at founding, replicated from then on
+
+	// What is kept. "" is memory only: a restart is then a new node.
+	DataDir string
+
+	// What the host does.
+	OnPush         PushHandler // non-nil makes this server a frontend
+	CleanOnStartUp bool        // destroy all channels once ready, but only if no other server is up
+
+	// How it is protected.
+	Secret   []byte      // at least 16 bytes, the same everywhere: mutual TLS 1.3 and the gossip key follow from it
+	TLS      *tls.Config // own PKI for the connections; off loopback Secret is still required, for gossip
+	Insecure bool        // allow a non-loopback Listen without Secret
+
+	Timeout time.Duration // of calls whose context has no deadline; default 5 s
+	Logger  *slog.Logger  // nil: silent
+	Network Network       // nil: the real one
+}
+
+// Settings are one value for the whole cluster: taken at founding and replicated.
+// Zero fields are the defaults. A server whose own value differs logs it and
+// follows the cluster.
+type Settings struct {
+	ReapAfter    time.Duration // default 10 s; not acted on yet
+	ForgetAfter  time.Duration // default 10 min; not acted on yet
+	RemoveAfter  time.Duration // default 1 h; not acted on yet
+	MaxVoters    int           // 1 to 9, default 5
+	Limits       Limits
+	ExternalSIDs bool // accept Add for a sid that never registered; default: ErrUnknownServer
+}
+
+// Limits bound what the cluster accepts.
+type Limits struct {
+	MessageBytes int // of a push; default 1 MiB, at most 4 MiB
+}
+
+const (
+	defaultTimeout   = 5 * time.Second
+	defaultMessage   = 1 << 20
+	maxMessage       = 4 << 20
+	defaultMaxVoters = 5
+	maxMaxVoters     = 9
+	minSecret        = 16
+)
+
+// withDefaults validates c and fills in what was left out.
+func (c Config) withDefaults() (Config, error) {
+	c.Join = slices.Clone(c.Join)
+	c.Secret = slices.Clone(c.Secret)
+	if c.Listen == "" {
+		c.Listen = "127.0.0.1:0"
+	}
+	if c.Timeout == 0 {
+		c.Timeout = defaultTimeout
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	// With nobody to join and no founders named, this server is the cluster.
+	if len(c.Join) == 0 && c.Expect == 0 {
+		c.Expect = 1
+	}
+	return c, c.validate()
+}
+
+func (c Config) validate() error {
+	errs := []error{
+		configField("SID", checkSID(c.SID)),
+		configField("SType", checkSType(c.SType)),
+		c.validateAddresses(),
+		c.validateFounding(),
+		c.Cluster.validate(),
+	}
+	if c.Zone != "" {
+		errs = append(errs, configField("Zone", checkText("zone", c.Zone, maxSID)))
+	}
+	if len(c.Secret) > 0 && len(c.Secret) < minSecret {
+		errs = append(errs, configError("Secret", "has %d bytes; at least %d are needed", len(c.Secret), minSecret))
+	}
+	if c.Timeout < 0 {
+		errs = append(errs, configError("Timeout", "is negative; leave it 0 for %v", defaultTimeout))
+	}
+	return errors.Join(errs...)
+}
+
+func (c Config) validateAddresses() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return configError("Listen", "%q is not host:port", c.Listen)
+	}
+	if c.Advertise != "" {
+		h, p, err := net.SplitHostPort(c.Advertise)
+		if ip := net.ParseIP(h); err != nil || h == "" || p == "0" || p == "" || (ip != nil && ip.IsUnspecified()) {
+			return configError("Advertise", "%q is not an address others can dial; give host:port with a real host and port", c.Advertise)
+		}
+	} else if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		return configError("Advertise", "must be set when Listen (%q) is a wildcard: others need one address to dial", c.Listen)
+	}
+	if !loopback(host) && len(c.Secret) == 0 && !c.Insecure {
+		return configError("Listen", "%q is not loopback: set Secret (the same bytes on every server), or Insecure to run without encryption", c.Listen)
+	}
+	for _, seed := range c.Join {
+		if _, port, err := net.SplitHostPort(seed); err != nil || port == "" || port == "0" {
+			return configError("Join", "%q is not host:port", seed)
+		}
+	}
+	return nil
+}
+
+func (c Config) validateFounding() error {
+	maxVoters := c.Cluster.withDefaults().MaxVoters
+	switch {
+	case c.Expect < 0:
+		return configError("Expect", "is negative; give the number of founding servers, or 0 to only join")
+	case c.Expect > maxVoters:
+		return configError("Expect", "is %d, above Cluster.MaxVoters (%d): founders all vote", c.Expect, maxVoters)
+	case c.Expect > 1 && len(c.Join) == 0:
+		return configError("Join", "is empty, but Expect is %d: the founders must find each other", c.Expect)
+	case c.Expect > 0 && c.NonVoter:
+		return configError("NonVoter", "is set on a founding server (Expect %d): founders vote; set Expect to 0 and Join", c.Expect)
+	}
+	return nil
+}
+
+func (s Settings) validate() error {
+	switch {
+	case s.ReapAfter < 0 || s.ForgetAfter < 0 || s.RemoveAfter < 0:
+		return configError("Cluster", "has a negative duration; leave it 0 for the default")
+	case s.MaxVoters < 0 || s.MaxVoters > maxMaxVoters:
+		return configError("Cluster.MaxVoters", "is %d; 1 to %d are allowed", s.MaxVoters, maxMaxVoters)
+	case s.Limits.MessageBytes < 0 || s.Limits.MessageBytes > maxMessage:
+		return configError("Cluster.Limits.MessageBytes", "is %d; 1 to %d are allowed", s.Limits.MessageBytes, maxMessage)
+	}
+	d := s.withDefaults()
+	if d.ForgetAfter < d.ReapAfter {
+		return configError("Cluster.ForgetAfter", "(%v) is below ReapAfter (%v): a server would be forgotten before it is found dead", d.ForgetAfter, d.ReapAfter)
+	}
+	if d.RemoveAfter < d.ReapAfter {
+		return configError("Cluster.RemoveAfter", "(%v) is below ReapAfter (%v): a server would lose its vote before it is found dead", d.RemoveAfter, d.ReapAfter)
+	}
+	return nil
+}
+
+func (s Settings) withDefaults() Settings {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d == 0 {
+			*d = v
+		}
+	}
+	def(&s.ReapAfter, 10*time.Second)
+	def(&s.ForgetAfter, 10*time.Minute)
+	def(&s.RemoveAfter, time.Hour)
+	if s.MaxVoters == 0 {
+		s.MaxVoters = defaultMaxVoters
+	}
+	if s.Limits.MessageBytes == 0 {
+		s.Limits.MessageBytes = defaultMessage
+	}
+	return s
+}
+
+func (s Settings) toProto() *fsmpb.Settings {
+	return &fsmpb.Settings{
+		ReapAfterNs: int64(s.ReapAfter), ForgetAfterNs: int64(s.ForgetAfter), RemoveAfterNs: int64(s.RemoveAfter),
+		MaxVoters: uint32(s.MaxVoters), MaxMessageBytes: uint32(s.Limits.MessageBytes), ExternalSids: s.ExternalSIDs,
+	}
+}
+
+func settingsFromProto(p *fsmpb.Settings) Settings {
+	return Settings{
+		ReapAfter: time.Duration(p.GetReapAfterNs()), ForgetAfter: time.Duration(p.GetForgetAfterNs()), RemoveAfter: time.Duration(p.GetRemoveAfterNs()),
+		MaxVoters: int(p.GetMaxVoters()), Limits: Limits{MessageBytes: int(p.GetMaxMessageBytes())}, ExternalSIDs: p.GetExternalSids(),
+	}
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return strings.EqualFold(host, "localhost") || (ip != nil && ip.IsLoopback())
+}
+
+func configError(field, format string, args ...any) error {
+	return fmt.Errorf("%w: Config.%s %s", ErrInvalidArgument, field, fmt.Sprintf(format, args...))
+}
+
+func configField(field string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("Config.%s: %w", field, err)
+}

@@ -1,0 +1,34 @@
+// Package node is the public library: a game server embeds one Node, and has
+// global channels without a database.
+//
+// # One write
+//
+//	Add -> validate -> epoch of the sid -> outbox -> leader -> log -> fsm on every node
+//	 ^----------------- the leader's answer ------------'
+//
+// calls.go checks the arguments and finds out which life of the sid is meant.
+// outbox.go gives the operation a place in the next numbered batch and sends the
+// batches, one in flight, to the leader that peers.go finds: this very process,
+// or a peer. There commit.go turns the batch into a log entry and raft.go waits
+// for the state machine's answer (package fsm). A batch whose fate is unknown is
+// sent again until it is answered; the state does a number once.
+//
+// # One push
+//
+//	PushMessage -> replica: members by server -> frontends, side by side -> handler -> report
+//
+// push.go asks the replica who is in the channel and where, and calls every
+// frontend on its own. There frontends.go finds the life that is meant (this
+// server, or one attached through attach.go), and inbox.go hands the push to its
+// handler, those of one channel in order.
+//
+// # One life
+//
+// lifecycle.go joins the cluster (package cluster), registers this process
+// (life.go, and commit.go at the leader), opens the node to callers, and ends all
+// of it in Close, whose order is written down there.
+//
+// Reads (reads.go) are answered from this node's own replica. api.go is the
+// public gRPC service over all of this; grpcerr.go keeps an error's identity on
+// the wire.
+package node

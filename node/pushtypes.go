@@ -1,0 +1,151 @@
+package node
+
+import (
+	"context"
+	"iter"
+	"time"
+)
+
+// PushOptions are the choices of one push. What is not built yet gets
+// ErrUnsupported when it is set.
+type PushOptions struct {
+	Timeout      time.Duration // default: the context's deadline, else Config.Timeout
+	NoWait       bool          // not supported yet
+	Priority     Priority      // not supported yet
+	OnFull       FullPolicy    // not supported yet
+	Key, ID      string        // not supported yet
+	PruneOffline bool          // not supported yet
+	CountsOnly   bool          // not supported yet
+}
+
+// Priority orders pushes of one channel. Only the zero value is supported yet.
+type Priority uint8
+
+// FullPolicy says what happens at a full queue. Only the zero value, wait, is supported yet.
+type FullPolicy uint8
+
+// PushResult is the honest report of a push.
+type PushResult struct {
+	Index   uint64         // of the pusher's replica when it chose the receivers
+	Members int            // (uid, sid) pairs that were meant; 0: nobody to push to
+	Failed  []string       // uids that a frontend reported offline, sorted, each once
+	Servers []ServerReport // one per sid of that type that has members, sorted by SID
+
+	missed [][]string // the uids of each server that is not Delivered, beside Servers
+}
+
+// ServerReport is what happened at one frontend.
+type ServerReport struct {
+	SID     string
+	Outcome Outcome
+	Reason  string   // why not Delivered; empty if it was
+	Members int      // members the pusher knew there
+	Failed  []string // those that the frontend reported offline
+	Latency time.Duration
+}
+
+// Outcome of a push at one frontend.
+type Outcome uint8
+
+const (
+	// Delivered: the handler returned nil.
+	Delivered Outcome = iota + 1
+	// NotDelivered: no handler, handler error or panic, unreachable, another life, queue full.
+	NotDelivered
+	// Unknown: timeout or broken stream; the handler may or may not have run.
+	Unknown
+)
+
+func (o Outcome) String() string {
+	switch o {
+	case Delivered:
+		return "delivered"
+	case NotDelivered:
+		return "not delivered"
+	case Unknown:
+		return "unknown"
+	}
+	return "unspecified"
+}
+
+// OK reports whether nobody was missed: every server Delivered and nobody Failed.
+func (r PushResult) OK() bool {
+	if len(r.Failed) > 0 {
+		return false
+	}
+	for _, s := range r.Servers {
+		if s.Outcome != Delivered {
+			return false
+		}
+	}
+	return true
+}
+
+// Undelivered yields who did not get the message or might not have: Failed, and
+// the members of every server that is not Delivered. A uid with several sids may
+// come several times.
+func (r PushResult) Undelivered() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, uid := range r.Failed {
+			if !yield(uid) {
+				return
+			}
+		}
+		for _, uids := range r.missed {
+			for _, uid := range uids {
+				if !yield(uid) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// PushHandler hands a push to the sessions of this server. It may be called
+// before Start has returned, and concurrently, except that pushes of one channel
+// come one at a time and in order. ctx ends with the pusher's deadline or with
+// this node. A slow or panicking handler harms only its own channel's pushes and
+// is reported.
+//
+// offline names the uids that have no session here; a slow session is not offline.
+// An error means that nobody here got the message.
+type PushHandler func(ctx context.Context, d *Delivery) (offline []string, err error)
+
+// Delivery is one push as a frontend's handler sees it.
+type Delivery struct {
+	Route     string
+	Channel   string
+	From      string // sid of the pusher
+	Msg       []byte // shared: may be kept, must not be written to
+	Everybody bool   // always false yet: meant for all sessions, in a channel or not
+	Node      *Node
+
+	uids []string
+	set  map[string]struct{} // of uids; made at the first Includes
+}
+
+// UIDs yields the receivers on this server, each once. Valid until the handler returns.
+func (d *Delivery) UIDs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, uid := range d.uids {
+			if !yield(uid) {
+				return
+			}
+		}
+	}
+}
+
+// Includes reports whether uid is a receiver. Not for concurrent use.
+func (d *Delivery) Includes(uid string) bool {
+	if d.set == nil {
+		d.set = make(map[string]struct{}, len(d.uids))
+		for _, u := range d.uids {
+			d.set[u] = struct{}{}
+		}
+	}
+	_, ok := d.set[uid]
+	return ok
+}
+
+// Len is the number of receivers on this server.
+func (d *Delivery) Len() int { return len(d.uids) }
