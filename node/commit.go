@@ -1,0 +1,160 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+// committer is the leader's desk: it turns what origins send into log entries.
+// On a node that does not lead, Raft refuses and the answer is NOT_SUBMITTED.
+type committer struct {
+	consensus *consensus
+	replica   *fsm.Replica
+	probe     func(ctx context.Context, s fsm.Server) lifeSign
+}
+
+// write commits a batch of an origin.
+func (c *committer) write(ctx context.Context, data []byte) *peerpb.WriteResponse {
+	var batch fsmpb.Batch
+	if err := proto.Unmarshal(data, &batch); err != nil {
+		return &peerpb.WriteResponse{Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Reason: "undecodable batch: " + err.Error()}
+	}
+	entry := &fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{&batch}}}}
+	result, disp, err := c.propose(ctx, entry)
+	if disp != peerpb.Disposition_DISPOSITION_APPLIED {
+		return &peerpb.WriteResponse{Disposition: disp, Reason: err.Error()}
+	}
+	b := result.Batches[0] // the entry has one
+	return &peerpb.WriteResponse{Disposition: disp, Index: result.Index, Results: b.Results, Batch: uint32(b.Outcome)}
+}
+
+// register commits a life, having looked whether the sid's old life is over.
+func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.RegisterResponse {
+	var old fsm.Server
+	c.replica.View(func(s *fsm.State) { old, _ = s.Server(up.GetSid()) })
+	// The replica of a new leader may not know the latest life yet; then the state
+	// refuses and names it, and the second round looks at that one.
+	for range 3 {
+		if old.Up && old.NodeID != up.GetNodeId() && old.Incarnation != up.GetIncarnation() {
+			switch c.probe(ctx, old) {
+			case lifeOver:
+				up.Ends = old.Epoch
+			case lifeAnswers:
+				return &peerpb.RegisterResponse{
+					Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Result: uint32(fsm.UpInUse),
+					Reason: fmt.Sprintf("sid %q is in use by a live server at %s: give each server its own sid", old.SID, old.Addr),
+				}
+			case lifeSilent:
+				return &peerpb.RegisterResponse{
+					Disposition: peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, Result: uint32(fsm.UpInUse),
+					Reason: fmt.Sprintf("sid %q is held by a server at %s that does not answer", old.SID, old.Addr),
+				}
+			}
+		}
+		result, disp, err := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_ServerUp{ServerUp: up}})
+		if disp != peerpb.Disposition_DISPOSITION_APPLIED {
+			return &peerpb.RegisterResponse{Disposition: disp, Reason: err.Error()}
+		}
+		switch result.Up.Outcome {
+		case fsm.UpInUse:
+			old = result.Up.Server
+			continue
+		case fsm.UpInvalid:
+			return &peerpb.RegisterResponse{
+				Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Result: uint32(fsm.UpInvalid),
+				Reason: fmt.Sprintf("the state refuses the registration of %q as malformed", up.GetSid()),
+			}
+		}
+		return &peerpb.RegisterResponse{
+			Disposition: disp, Result: uint32(result.Up.Outcome), Epoch: result.Up.Server.Epoch,
+			Index: result.Index, LastNumber: result.Up.LastNumber,
+		}
+	}
+	return &peerpb.RegisterResponse{
+		Disposition: peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, Result: uint32(fsm.UpInUse),
+		Reason: fmt.Sprintf("several servers register as %q at once", up.GetSid()),
+	}
+}
+
+// unregister ends the life (sid, epoch), if it is still the current one.
+func (c *committer) unregister(ctx context.Context, sid string, epoch uint64) *peerpb.UnregisterResponse {
+	down := &fsmpb.ServerDown{Sid: sid, Epoch: epoch}
+	result, disp, _ := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: down}})
+	return &peerpb.UnregisterResponse{Disposition: disp, Index: result.Index}
+}
+
+// found writes the cluster id and settings as the first command of a cluster.
+func (c *committer) found(ctx context.Context, clusterID string, settings []byte) error {
+	s, err := decodeSettings(settings)
+	if err != nil {
+		return err
+	}
+	_, _, err = c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Found{Found: &fsmpb.Found{ClusterId: clusterID, Generation: 1, Settings: s}}})
+	return err
+}
+
+func (c *committer) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, peerpb.Disposition, error) {
+	result, d, err := c.consensus.propose(ctx, e)
+	switch {
+	case d == dispositionNotSubmitted:
+		return result, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, err
+	case d == dispositionUnknown:
+		return result, peerpb.Disposition_DISPOSITION_UNKNOWN, err
+	case result.Index == 0:
+		return result, peerpb.Disposition_DISPOSITION_UNKNOWN, errors.New("the state machine gave no result")
+	case result.Err != nil:
+		// This node's state has halted; a newer binary may have applied the entry.
+		return result, peerpb.Disposition_DISPOSITION_UNKNOWN, fmt.Errorf("%w: %w", ErrHalted, result.Err)
+	}
+	return result, peerpb.Disposition_DISPOSITION_APPLIED, nil
+}
+
+// lifeSign is what a probe found out about a life.
+type lifeSign uint8
+
+const (
+	lifeAnswers lifeSign = iota // the very life answers
+	lifeOver                    // its address refuses, or answers for another incarnation
+	lifeSilent                  // nobody answers; it may be paused or cut off
+)
+
+const probeTimeout = time.Second
+
+// prober asks a life's address for it.
+type prober struct{ peers peers }
+
+func (p prober) probe(ctx context.Context, s fsm.Server) lifeSign {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	resp, err := p.peers.ping(ctx, s.Addr, s.SID)
+	switch {
+	case err == nil && resp.GetIncarnation() == s.Incarnation:
+		return lifeAnswers
+	case err == nil, refusedConnection(err):
+		return lifeOver
+	default:
+		return lifeSilent
+	}
+}
+
+// refusedConnection reports whether nobody listens there. gRPC flattens the
+// dialer's error into its status text, so the text of ECONNREFUSED is what is
+// left to look for.
+func refusedConnection(err error) bool {
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return true
+	}
+	return status.Code(err) == codes.Unavailable && strings.Contains(status.Convert(err).Message(), syscall.ECONNREFUSED.Error())
+}
