@@ -1,0 +1,209 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+const (
+	registerTimeout  = 5 * time.Second
+	registerPauseMin = 20 * time.Millisecond
+	registerPauseMax = time.Second
+)
+
+// enrollment registers lives with the leader, this process's own and those of
+// frontends attached to it.
+type enrollment struct {
+	route *leaderRoute
+}
+
+// register repeats a registration until it is answered for good. Repeating is
+// safe: the same incarnation gets the stored result. say is told what it waits for.
+func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(string)) (*peerpb.RegisterResponse, error) {
+	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
+		_, changed := e.route.consensus.leadership()
+		resp, err := e.attempt(ctx, up)
+		switch {
+		case err != nil:
+			say("registration waits: " + err.Error())
+		case resp.GetDisposition() == peerpb.Disposition_DISPOSITION_REFUSED:
+			return nil, fmt.Errorf("%w: %s", ErrRefused, resp.GetReason())
+		case resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED:
+			say("registration waits: " + resp.GetReason())
+		case fsm.UpOutcome(resp.GetResult()) == fsm.UpSuperseded:
+			// The record changed after we looked. A dead process's late registration
+			// ends here; we are alive, so we look again. If another live process has
+			// taken the sid, the leader finds it and refuses.
+			up.Seen = 0
+			say("registration waits: the sid's record has just changed")
+		default:
+			say("")
+			return resp, nil
+		}
+		e.route.pause(ctx, changed, pause)
+		if ctx.Err() != nil {
+			return nil, ended(ctx)
+		}
+	}
+}
+
+func (e *enrollment) attempt(ctx context.Context, up *fsmpb.ServerUp) (*peerpb.RegisterResponse, error) {
+	leader, err := e.route.leader()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := e.route.follow(ctx, registerTimeout)
+	defer cancel()
+	// seen is read from the leader before the first sending and kept while the
+	// same message is repeated.
+	if up.Seen == 0 {
+		pong, err := leader.Ping(ctx, &peerpb.PingRequest{})
+		if err != nil {
+			return nil, fmt.Errorf("ask the leader how far it is: %w", err)
+		}
+		if !pong.GetLeader() {
+			return nil, ErrNoLeader
+		}
+		up.Seen = pong.GetApplied()
+	}
+	data, err := proto.Marshal(up)
+	if err != nil {
+		return nil, fmt.Errorf("encode registration: %w", err)
+	}
+	return leader.Register(ctx, &peerpb.RegisterRequest{ServerUp: data})
+}
+
+// unregister ends a life, repeating until the leader has answered or ctx ends.
+func (e *enrollment) unregister(ctx context.Context, sid string, epoch uint64) (uint64, error) {
+	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
+		_, changed := e.route.consensus.leadership()
+		index, err := e.tryUnregister(ctx, sid, epoch)
+		if err == nil {
+			return index, nil
+		}
+		e.route.pause(ctx, changed, pause)
+		if ctx.Err() != nil {
+			return 0, fmt.Errorf("end the life of %s: %w", sid, err)
+		}
+	}
+}
+
+func (e *enrollment) tryUnregister(ctx context.Context, sid string, epoch uint64) (uint64, error) {
+	leader, err := e.route.leader()
+	if err != nil {
+		return 0, err
+	}
+	ctx, cancel := e.route.follow(ctx, registerTimeout)
+	defer cancel()
+	resp, err := leader.Unregister(ctx, &peerpb.UnregisterRequest{Sid: sid, Epoch: epoch})
+	if err != nil {
+		return 0, err
+	}
+	if resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED {
+		return 0, fmt.Errorf("not committed: %s", resp.GetDisposition())
+	}
+	return resp.GetIndex(), nil
+}
+
+// life is this process's own registered existence.
+type life struct {
+	server Server // Epoch is 0; see epoch
+	enroll *enrollment
+
+	mu      sync.Mutex // guards all below
+	epoch   uint64
+	index   uint64 // of the registration
+	problem string
+	err     error
+	ready   chan struct{} // closed once registered or refused
+}
+
+func newLife(s Server, e *enrollment) *life {
+	return &life{server: s, enroll: e, ready: make(chan struct{})}
+}
+
+// begin registers the life. It returns the number of the last batch that the
+// state has of it, 0 for a new one.
+func (l *life) begin(ctx context.Context) (last uint64, err error) {
+	resp, err := l.enroll.register(ctx, &fsmpb.ServerUp{
+		Sid: l.server.SID, Stype: l.server.SType, Zone: l.server.Zone,
+		NodeId: l.server.NodeID, Incarnation: l.server.Incarnation, Addr: l.server.Addr,
+	}, l.say)
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.epoch, l.index = resp.GetEpoch(), resp.GetIndex()
+	return resp.GetLastNumber(), nil
+}
+
+// open lets callers in: the life is registered, or err says why it never will be.
+func (l *life) open(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.ready:
+	default:
+		l.err = err
+		close(l.ready)
+	}
+}
+
+// wait returns the epoch once the life is registered.
+func (l *life) wait(ctx context.Context) (uint64, error) {
+	select {
+	case <-l.ready:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.epoch, l.err
+	case <-ctx.Done():
+		return 0, ended(ctx)
+	}
+}
+
+// now returns the epoch, 0 before registration, and what registration waits for.
+func (l *life) now() (epoch uint64, problem string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch, l.problem
+}
+
+func (l *life) registered() (epoch, index uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.epoch, l.index
+}
+
+func (l *life) say(problem string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.problem = problem
+}
+
+// watch returns when the replica shows that the life is over, or ctx ends.
+func (l *life) watch(ctx context.Context, r *fsm.Replica) (over bool) {
+	epoch, _ := l.registered()
+	for {
+		changed := r.ServersChanged()
+		var now fsm.Server
+		r.View(func(s *fsm.State) { now, _ = s.Server(l.server.SID) })
+		// A replica that lags still shows an earlier life, or none.
+		if now.Epoch > epoch || (now.Epoch == epoch && epoch != 0 && !now.Up) {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
