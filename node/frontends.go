@@ -1,0 +1,92 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// frontends are those this process answers for: itself, and the attached ones.
+type frontends struct {
+	node *Node
+
+	mu   sync.Mutex // guards live
+	live map[string]*frontend
+}
+
+// frontend is one life that takes pushes here.
+type frontend struct {
+	incarnation string
+	epoch       func(ctx context.Context) (uint64, error) // waits for the registration
+	inbox       *inbox                                    // nil: no handler
+}
+
+func newFrontends(n *Node) *frontends {
+	return &frontends{node: n, live: make(map[string]*frontend)}
+}
+
+// put claims a sid. It fails while another life holds it here.
+func (f *frontends) put(sid string, fe *frontend) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, held := f.live[sid]; held {
+		return fmt.Errorf("%w: sid %q is already attached here", ErrRefused, sid)
+	}
+	f.live[sid] = fe
+	return nil
+}
+
+func (f *frontends) remove(sid string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.live, sid)
+}
+
+func (f *frontends) get(sid string) *frontend {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.live[sid]
+}
+
+// deliver hands a push to the life (sid, epoch), and to no other one.
+func (f *frontends) deliver(ctx context.Context, sid string, epoch uint64, d *Delivery) delivered {
+	fe := f.get(sid)
+	if fe == nil {
+		return delivered{outcome: NotDelivered, reason: "no such server here"}
+	}
+	// The pusher's replica may show a registration before its answer is here.
+	now, err := fe.epoch(ctx)
+	if err != nil {
+		return delivered{outcome: NotDelivered, reason: "the frontend is not registered"}
+	}
+	if now != epoch {
+		return delivered{outcome: NotDelivered, reason: "another life of this server answers"}
+	}
+	d.Node = f.node
+	return fe.inbox.deliver(ctx, d)
+}
+
+// lifeHere returns the incarnation of sid's life in this process, "" if there is none.
+func (f *frontends) lifeHere(sid string) string {
+	if fe := f.get(sid); fe != nil {
+		return fe.incarnation
+	}
+	return ""
+}
+
+// close ends all handlers and waits for them until ctx ends.
+func (f *frontends) close(ctx context.Context) error {
+	f.mu.Lock()
+	all := slices.Collect(maps.Values(f.live))
+	f.mu.Unlock()
+	errs := make([]error, len(all))
+	var wg sync.WaitGroup
+	for i, fe := range all {
+		wg.Go(func() { errs[i] = fe.inbox.close(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+)
+
+// Bounds of what may wait for a frontend's handler.
+const (
+	maxLaneQueue  = 256  // pushes of one channel
+	maxInboxQueue = 8192 // pushes of all channels
+)
+
+// inbox hands pushes to one frontend's handler: those of one channel one at a
+// time and in order, those of different channels side by side. A handler that
+// blocks or panics holds up its own channel only.
+type inbox struct {
+	handle PushHandler
+	log    *slog.Logger
+	ctx    context.Context // of all handlers; ends with the frontend
+	cancel context.CancelCauseFunc
+
+	mu      sync.Mutex // guards all below
+	lanes   map[string]*lane
+	waiting int
+	closed  bool
+	running sync.WaitGroup
+}
+
+// lane is the queue of one channel; it exists while it has work.
+type lane struct{ queue []*handing }
+
+// handing is one push on its way to the handler.
+type handing struct {
+	ctx  context.Context
+	d    *Delivery
+	done chan delivered // buffered
+}
+
+// delivered is a frontend's answer.
+type delivered struct {
+	outcome Outcome
+	reason  string
+	offline []string
+}
+
+func newInbox(handle PushHandler, log *slog.Logger) *inbox {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &inbox{handle: handle, log: log, ctx: ctx, cancel: cancel, lanes: make(map[string]*lane)}
+}
+
+// deliver waits for the handler's answer, or until ctx ends.
+func (b *inbox) deliver(ctx context.Context, d *Delivery) delivered {
+	if b == nil || b.handle == nil {
+		return delivered{outcome: NotDelivered, reason: "no push handler"}
+	}
+	h := &handing{ctx: ctx, d: d, done: make(chan delivered, 1)}
+	if reason := b.enqueue(h); reason != "" {
+		return delivered{outcome: NotDelivered, reason: reason}
+	}
+	select {
+	case a := <-h.done:
+		return a
+	case <-ctx.Done():
+		return delivered{outcome: Unknown, reason: "the handler has not answered in time"}
+	case <-b.ctx.Done():
+		return delivered{outcome: Unknown, reason: "the frontend closed"}
+	}
+}
+
+func (b *inbox) enqueue(h *handing) (refused string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return "the frontend is closing"
+	}
+	l := b.lanes[h.d.Channel]
+	if b.waiting >= maxInboxQueue || (l != nil && len(l.queue) >= maxLaneQueue) {
+		return "queue full: the handler is too slow"
+	}
+	b.waiting++
+	if l != nil {
+		l.queue = append(l.queue, h)
+		return ""
+	}
+	l = &lane{queue: []*handing{h}}
+	b.lanes[h.d.Channel] = l
+	b.running.Add(1)
+	go b.work(h.d.Channel, l)
+	return ""
+}
+
+// work empties one lane and ends.
+func (b *inbox) work(channel string, l *lane) {
+	defer b.running.Done()
+	for {
+		h := b.next(channel, l)
+		if h == nil {
+			return
+		}
+		h.done <- b.hand(h)
+	}
+}
+
+func (b *inbox) next(channel string, l *lane) *handing {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(l.queue) == 0 {
+		delete(b.lanes, channel)
+		return nil
+	}
+	h := l.queue[0]
+	l.queue = l.queue[1:]
+	b.waiting--
+	return h
+}
+
+// hand calls the handler and turns whatever it does into an answer.
+func (b *inbox) hand(h *handing) (a delivered) {
+	if b.ctx.Err() != nil {
+		return delivered{outcome: NotDelivered, reason: "the frontend closed"}
+	}
+	if h.ctx.Err() != nil {
+		return delivered{outcome: NotDelivered, reason: "the deadline passed in the queue"}
+	}
+	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
+	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
+	defer func() {
+		stop()
+		cancel(nil)
+		if p := recover(); p != nil {
+			b.log.Error("push handler panicked", "channel", h.d.Channel, "route", h.d.Route, "panic", p, "stack", string(debug.Stack()))
+			a = delivered{outcome: NotDelivered, reason: fmt.Sprintf("handler panicked: %v", p)}
+		}
+	}()
+	offline, err := b.handle(ctx, h.d)
+	var known *handlerOutcome
+	switch {
+	case errors.As(err, &known):
+		return delivered{outcome: known.outcome, reason: known.reason}
+	case err != nil:
+		return delivered{outcome: NotDelivered, reason: "handler error: " + err.Error()}
+	}
+	return delivered{outcome: Delivered, offline: onlyReceivers(h.d, offline)}
+}
+
+// close ends all handlers' contexts and waits for them until ctx ends.
+func (b *inbox) close(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
+	b.mu.Lock()
+	b.closed = true
+	b.mu.Unlock()
+	b.cancel(ErrClosed)
+	done := make(chan struct{})
+	go func() {
+		b.running.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return errors.New("a push handler does not return")
+	}
+}
+
+// onlyReceivers drops what the handler calls offline but was never a receiver.
+func onlyReceivers(d *Delivery, offline []string) []string {
+	var out []string
+	for _, uid := range offline {
+		if d.Includes(uid) {
+			out = append(out, uid)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// handlerOutcome is how a handler that is not the user's, such as an attached
+// frontend's stream, says more than "error".
+type handlerOutcome struct {
+	outcome Outcome
+	reason  string
+}
+
+func (h *handlerOutcome) Error() string { return h.reason }
+
+// handlingKey marks a handler's context with the channel being handled.
+type handlingKey struct{ channel string }
+
+func withHandling(ctx context.Context, channel string) context.Context {
+	return context.WithValue(ctx, handlingKey{channel}, true)
+}
+
+// handling reports whether ctx belongs to a handler of channel. A waiting push
+// from there would wait for itself.
+func handling(ctx context.Context, channel string) bool {
+	return ctx.Value(handlingKey{channel}) != nil
+}
