@@ -696,8 +696,9 @@ type PushResponse struct {
 	Failed        []string               `protobuf:"bytes,3,rep,name=failed,proto3" json:"failed,omitempty"`
 	Undelivered   []string               `protobuf:"bytes,4,rep,name=undelivered,proto3" json:"undelivered,omitempty"`
 	Servers       []*ServerReport        `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
-	Ok            bool                   `protobuf:"varint,6,opt,name=ok,proto3" json:"ok,omitempty"`      // every server delivered, nobody failed
-	Error         string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"` // set where there were members and no server is DELIVERED
+	Ok            bool                   `protobuf:"varint,6,opt,name=ok,proto3" json:"ok,omitempty"`               // every server delivered, nobody failed
+	Error         string                 `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`          // set where there were members and no server is DELIVERED
+	Truncated     bool                   `protobuf:"varint,8,opt,name=truncated,proto3" json:"truncated,omitempty"` // the lists of uids hold their first 4 MiB only; the counts are whole
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -779,6 +780,13 @@ func (x *PushResponse) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *PushResponse) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
 }
 
 type ServersRequest struct {
@@ -987,6 +995,7 @@ func (x *ServersResponse) GetServers() []*Server {
 
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Hash          bool                   `protobuf:"varint,1,opt,name=hash,proto3" json:"hash,omitempty"` // also compute state_hash; costs a pass over the whole state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1021,6 +1030,13 @@ func (*StatusRequest) Descriptor() ([]byte, []int) {
 	return file_globalchannel_proto_rawDescGZIP(), []int{14}
 }
 
+func (x *StatusRequest) GetHash() bool {
+	if x != nil {
+		return x.Hash
+	}
+	return false
+}
+
 type StatusResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
@@ -1036,6 +1052,7 @@ type StatusResponse struct {
 	Problem       string                 `protobuf:"bytes,11,opt,name=problem,proto3" json:"problem,omitempty"`
 	Addr          string                 `protobuf:"bytes,12,opt,name=addr,proto3" json:"addr,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	StateHash     string                 `protobuf:"bytes,14,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"` // hex; equal on all nodes that have applied the same index
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1159,6 +1176,13 @@ func (x *StatusResponse) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *StatusResponse) GetStateHash() string {
+	if x != nil {
+		return x.StateHash
+	}
+	return ""
 }
 
 type AttachRequest struct {
@@ -1713,7 +1737,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\amembers\x18\x04 \x01(\x03R\amembers\x12\x16\n" +
 	"\x06failed\x18\x05 \x03(\tR\x06failed\x12\x1d\n" +
 	"\n" +
-	"latency_us\x18\x06 \x01(\x03R\tlatencyUs\"\xd8\x01\n" +
+	"latency_us\x18\x06 \x01(\x03R\tlatencyUs\"\xf6\x01\n" +
 	"\fPushResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
 	"\amembers\x18\x02 \x01(\x03R\amembers\x12\x16\n" +
@@ -1721,7 +1745,8 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\vundelivered\x18\x04 \x03(\tR\vundelivered\x128\n" +
 	"\aservers\x18\x05 \x03(\v2\x1e.globalchannel.v1.ServerReportR\aservers\x12\x0e\n" +
 	"\x02ok\x18\x06 \x01(\bR\x02ok\x12\x14\n" +
-	"\x05error\x18\a \x01(\tR\x05error\"-\n" +
+	"\x05error\x18\a \x01(\tR\x05error\x12\x1c\n" +
+	"\ttruncated\x18\b \x01(\bR\ttruncated\"-\n" +
 	"\x0eServersRequest\x12\x1b\n" +
 	"\tmin_index\x18\x01 \x01(\x04R\bminIndex\"\xc5\x01\n" +
 	"\x06Server\x12\x10\n" +
@@ -1736,8 +1761,9 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x04role\x18\t \x01(\tR\x04role\"[\n" +
 	"\x0fServersResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x122\n" +
-	"\aservers\x18\x02 \x03(\v2\x18.globalchannel.v1.ServerR\aservers\"\x0f\n" +
-	"\rStatusRequest\"\xcb\x02\n" +
+	"\aservers\x18\x02 \x03(\v2\x18.globalchannel.v1.ServerR\aservers\"#\n" +
+	"\rStatusRequest\x12\x12\n" +
+	"\x04hash\x18\x01 \x01(\bR\x04hash\"\xea\x02\n" +
 	"\x0eStatusResponse\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x17\n" +
@@ -1753,7 +1779,9 @@ const file_globalchannel_proto_rawDesc = "" +
 	" \x01(\bR\x05ready\x12\x18\n" +
 	"\aproblem\x18\v \x01(\tR\aproblem\x12\x12\n" +
 	"\x04addr\x18\f \x01(\tR\x04addr\x12\x14\n" +
-	"\x05epoch\x18\r \x01(\x04R\x05epochB\t\n" +
+	"\x05epoch\x18\r \x01(\x04R\x05epoch\x12\x1d\n" +
+	"\n" +
+	"state_hash\x18\x0e \x01(\tR\tstateHashB\t\n" +
 	"\a_age_ms\"\xb7\x01\n" +
 	"\rAttachRequest\x12/\n" +
 	"\x05hello\x18\x01 \x01(\v2\x17.globalchannel.v1.HelloH\x00R\x05hello\x123\n" +

@@ -1,0 +1,207 @@
+package node
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// RegisterAPI puts the public service globalchannel.v1.GlobalChannel on the
+// host's own gRPC server, which then answers for who may call it. This node's own
+// port serves it too.
+func (n *Node) RegisterAPI(s grpc.ServiceRegistrar) {
+	pb.RegisterGlobalChannelServer(s, &apiServer{node: n})
+}
+
+// apiServer is the public service over a node.
+type apiServer struct {
+	pb.UnimplementedGlobalChannelServer
+	node *Node
+}
+
+// Add implements pb.GlobalChannelServer.
+func (a *apiServer) Add(ctx context.Context, r *pb.AddRequest) (*pb.WriteResponse, error) {
+	return written(a.node.write(ctx, Op{Kind: OpAdd, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()}))
+}
+
+// Leave implements pb.GlobalChannelServer.
+func (a *apiServer) Leave(ctx context.Context, r *pb.LeaveRequest) (*pb.WriteResponse, error) {
+	return written(a.node.write(ctx, Op{Kind: OpLeave, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()}))
+}
+
+// Destroy implements pb.GlobalChannelServer.
+func (a *apiServer) Destroy(ctx context.Context, r *pb.DestroyRequest) (*pb.WriteResponse, error) {
+	return written(a.node.write(ctx, Op{Kind: OpDestroy, Name: r.GetName()}))
+}
+
+// DestroyAll implements pb.GlobalChannelServer.
+func (a *apiServer) DestroyAll(ctx context.Context, _ *pb.DestroyAllRequest) (*pb.WriteResponse, error) {
+	return written(a.node.write(ctx, Op{Kind: opDestroyAll}))
+}
+
+func written(w writeAnswer, err error) (*pb.WriteResponse, error) {
+	if err != nil {
+		return nil, toStatus(err)
+	}
+	return &pb.WriteResponse{Index: w.index}, nil
+}
+
+// memberChunk is how many bytes of members travel in one message.
+const memberChunk = 1 << 20
+
+// Members implements pb.GlobalChannelServer.
+func (a *apiServer) Members(r *pb.MembersRequest, stream grpc.ServerStreamingServer[pb.MembersResponse]) error {
+	members, index, err := a.members(stream.Context(), r)
+	if err != nil {
+		return toStatus(err)
+	}
+	chunk, size := &pb.MembersResponse{Index: index}, 0
+	for _, m := range members {
+		chunk.Members = append(chunk.Members, m)
+		if size += len(m.GetUid()) + len(m.GetSid()) + 8; size >= memberChunk {
+			if err := stream.Send(chunk); err != nil {
+				return err
+			}
+			chunk, size = &pb.MembersResponse{Index: index}, 0
+		}
+	}
+	return stream.Send(chunk)
+}
+
+func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*pb.Member, index uint64, err error) {
+	if r.GetSid() != "" && r.GetStype() != "" {
+		return nil, 0, invalid("sid", "and stype exclude each other")
+	}
+	var opts []ReadOption
+	if r.GetStale() {
+		opts = append(opts, Stale())
+	}
+	if r.GetMinIndex() > 0 {
+		opts = append(opts, AtLeast(r.GetMinIndex()))
+	}
+	uids := func(list []string, sid string) {
+		for _, uid := range list {
+			out = append(out, &pb.Member{Uid: uid, Sid: sid})
+		}
+	}
+	switch {
+	case r.GetSid() != "":
+		list, err := a.node.MembersBySID(ctx, r.GetName(), r.GetSid(), opts...)
+		uids(list, r.GetSid())
+		return out, a.node.replica.Index(), err
+	case r.GetStype() != "":
+		list, err := a.node.MembersByChannelName(ctx, r.GetStype(), r.GetName(), opts...)
+		uids(list, "")
+		return out, a.node.replica.Index(), err
+	}
+	all, err := a.node.Members(ctx, r.GetName(), opts...)
+	if err != nil {
+		return nil, 0, err
+	}
+	for m := range all {
+		out = append(out, &pb.Member{Uid: m.UID, Sid: m.SID})
+	}
+	return out, a.node.replica.Index(), nil
+}
+
+// Push implements pb.GlobalChannelServer.
+func (a *apiServer) Push(ctx context.Context, r *pb.PushRequest) (*pb.PushResponse, error) {
+	if r.GetTimeoutMs() < 0 {
+		return nil, toStatus(invalid("timeout_ms", "is negative"))
+	}
+	ctx, cancel := a.node.bounded(ctx)
+	defer cancel()
+	if err := a.node.reader.wait(ctx, r.GetMinIndex()); err != nil {
+		return nil, toStatus(err)
+	}
+	result, err := a.node.PushMessage(ctx, r.GetStype(), r.GetRoute(), r.GetMsg(), r.GetName(),
+		PushOptions{Timeout: time.Duration(r.GetTimeoutMs()) * time.Millisecond})
+	if err != nil && result.Members == 0 {
+		return nil, toStatus(err)
+	}
+	return pushResponse(result, err), nil
+}
+
+func pushResponse(r PushResult, err error) *pb.PushResponse {
+	out := &pb.PushResponse{Index: r.Index, Members: int64(r.Members), Ok: r.OK()}
+	if err != nil {
+		out.Error = err.Error()
+	}
+	room := maxListed
+	out.Failed = within(&room, slices.Values(r.Failed))
+	out.Undelivered = within(&room, r.Undelivered())
+	for _, s := range r.Servers {
+		out.Servers = append(out.Servers, &pb.ServerReport{
+			Sid: s.SID, Outcome: pb.Outcome(s.Outcome), Reason: s.Reason,
+			Members: int64(s.Members), Failed: within(&room, slices.Values(s.Failed)), LatencyUs: s.Latency.Microseconds(),
+		})
+	}
+	out.Truncated = room < 0
+	return out
+}
+
+// maxListed is how many bytes of uids fit into one answer beside everything else.
+const maxListed = 4 << 20
+
+// within takes uids while there is room, which is negative once one was left out.
+func within(room *int, uids iter.Seq[string]) (list []string) {
+	for uid := range uids {
+		if *room -= len(uid) + 4; *room < 0 {
+			return list
+		}
+		list = append(list, uid)
+	}
+	return list
+}
+
+// Servers implements pb.GlobalChannelServer.
+func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
+	ctx, cancel := a.node.bounded(ctx)
+	defer cancel()
+	if err := a.node.reader.wait(ctx, r.GetMinIndex()); err != nil {
+		return nil, toStatus(err)
+	}
+	roles, leader := a.node.roles()
+	out := &pb.ServersResponse{Index: a.node.replica.Index()}
+	for _, s := range a.node.Servers() {
+		server := &pb.Server{
+			Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, Epoch: s.Epoch, Addr: s.Addr, Via: s.Via, Zone: s.Zone,
+			Leader: s.Via == "" && s.NodeID == leader, Role: roles[s.NodeID],
+		}
+		if s.Via != "" {
+			server.Role = "attached"
+		}
+		out.Servers = append(out.Servers, server)
+	}
+	return out, nil
+}
+
+// Status implements pb.GlobalChannelServer.
+func (a *apiServer) Status(_ context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
+	s := a.node.Status()
+	out := &pb.StatusResponse{
+		Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, ClusterId: s.ClusterID, Role: s.Role, Leader: s.Leader,
+		Term: s.Term, Applied: s.Applied, Ready: s.Ready, Problem: s.Problem, Addr: s.Addr, Epoch: s.Epoch,
+	}
+	if out.Leader == "" {
+		out.Leader = s.LeaderNodeID
+	}
+	if s.Age != nil {
+		ms := s.Age.Milliseconds()
+		out.AgeMs = &ms
+	}
+	if r.GetHash() {
+		out.Applied, out.StateHash = a.node.replica.Hash()
+	}
+	return out, nil
+}
+
+// Attach implements pb.GlobalChannelServer.
+func (a *apiServer) Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error {
+	return toStatus(a.node.agent.serve(stream))
+}
