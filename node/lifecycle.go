@@ -1,0 +1,259 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/node/internal/sim"
+)
+
+// live is this server's way from admission to its end: join, register, open.
+func (n *Node) live() {
+	select {
+	case <-n.cluster.Admitted():
+	case <-n.cluster.Refused():
+		n.fail(fmt.Errorf("%w: %w", ErrRefused, n.cluster.Err()))
+		return
+	case <-n.ctx.Done():
+		return
+	}
+	last, err := n.life.begin(n.ctx)
+	if err != nil {
+		if n.ctx.Err() == nil {
+			n.fail(err)
+		}
+		return
+	}
+	epoch, index := n.life.registered()
+	n.reader.saw(index)
+	n.group.Go(func() { n.outbox.run(n.ctx, epoch, last) })
+	if n.cfg.CleanOnStartUp {
+		n.cleanOnStartUp()
+	}
+	n.life.open(nil)
+	n.log.Info("ready", "epoch", epoch, "index", index)
+	n.compareSettings(index)
+	if n.life.watch(n.ctx, n.replica) {
+		n.fail(ErrFenced)
+	}
+}
+
+// cleanOnStartUp is one operation that the state decides: a fleet whose servers
+// share one config file must not be emptied by every restart.
+func (n *Node) cleanOnStartUp() {
+	op := &fsmpb.Op{Kind: fsmpb.OpKind_OP_CLEAN_ON_START_UP}
+	a, err := n.outbox.do(n.ctx, &fsmpb.Group{Seen: n.replica.Index(), Ops: []*fsmpb.Op{op}})
+	switch {
+	case err != nil:
+		n.log.Warn("CleanOnStartUp failed", "err", err)
+	case a.results[0] != fsm.OpChanged:
+		n.log.Warn("CleanOnStartUp: nothing destroyed, because there are no channels or other servers are up")
+	default:
+		n.log.Info("CleanOnStartUp: all channels destroyed")
+	}
+	n.reader.saw(a.index)
+}
+
+// compareSettings tells the operator whose file differs which values count.
+func (n *Node) compareSettings(index uint64) {
+	if n.cfg.Cluster == (Settings{}) || n.replica.Wait(n.ctx, index) != nil {
+		return
+	}
+	if own, now := n.cfg.Cluster.withDefaults(), n.settings(); own != now {
+		n.log.Warn("the cluster's settings differ from this server's and are used", "cluster", now, "own", own)
+	}
+}
+
+// lead does the leader's duties whenever this node leads.
+func (n *Node) lead() {
+	for {
+		leads, changed := n.consensus.leadership()
+		if !leads {
+			select {
+			case <-changed:
+				continue
+			case <-n.ctx.Done():
+				return
+			}
+		}
+		n.leadUntilLost()
+		if n.ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (n *Node) leadUntilLost() {
+	ctx, cancel := context.WithCancel(n.ctx)
+	defer cancel()
+	n.group.Go(func() {
+		defer cancel()
+		for {
+			leads, changed := n.consensus.leadership()
+			if !leads {
+				return
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	n.log.Info("leading", "term", n.consensus.term())
+	n.foundState(ctx)
+	n.cluster.Lead(ctx)
+}
+
+// nudge makes connections to servers that gossip has just seen try again at once
+// instead of waiting for their back-off.
+func (n *Node) nudge() {
+	for {
+		changed := n.cluster.Changed()
+		for _, m := range n.cluster.Members() {
+			n.port.Nudge(m.Addr)
+		}
+		select {
+		case <-changed:
+		case <-n.ctx.Done():
+			return
+		}
+	}
+}
+
+// foundState gives a new cluster's state its id and settings. Repeating it, here
+// or by the next leader, changes nothing.
+func (n *Node) foundState(ctx context.Context) {
+	for ctx.Err() == nil {
+		known := ""
+		n.replica.View(func(s *fsm.State) { known = s.ClusterID() })
+		record := n.store.Identity.Load()
+		if known != "" {
+			if record.ClusterID != "" && record.ClusterID != known {
+				n.log.Error("the state is of another cluster than the data directory", "state", known, "directory", record.ClusterID)
+			}
+			return
+		}
+		var settings []byte
+		if record.Promise != nil {
+			settings = record.Promise.Settings
+		}
+		if err := n.committer.found(ctx, record.ClusterID, settings); err != nil && ctx.Err() == nil {
+			n.log.Warn("founding entry not committed", "err", err)
+			wait(ctx, time.Second)
+		}
+	}
+}
+
+// Close ends this server: own members are gone everywhere at once, the data is
+// kept, and so is the vote if there is a data directory. It takes at most 10 s
+// and may be called again. What could not be done in time is in the error.
+func (n *Node) Close() error {
+	n.closeOnce.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		n.closing.Store(true)
+		if !n.killed() {
+			n.sayGoodbye(ctx)
+		}
+		n.closeErr = n.release(ctx)
+		n.end()
+	})
+	return n.closeErr
+}
+
+func (n *Node) killed() bool {
+	m, ok := n.cfg.Network.(sim.Machine)
+	return ok && m.Killed()
+}
+
+// sayGoodbye tells the cluster, in the order that loses nothing. Each step is
+// bounded: without a quorum none of them can succeed.
+func (n *Node) sayGoodbye(ctx context.Context) {
+	epoch, _ := n.life.now()
+	// Callers get their answers while this life may still write. Without a life
+	// nothing of the outbox was ever sent.
+	if epoch != 0 {
+		bounded(ctx, 2*time.Second, func(ctx context.Context) { n.outbox.drain(ctx, notSent(ErrClosed)) })
+	}
+	n.outbox.refuse(notSent(ErrClosed))
+	// The members go at one index. If it can't be committed, they stay until the
+	// next registration of this sid.
+	if epoch != 0 && n.Err() == nil {
+		bounded(ctx, 2*time.Second, func(ctx context.Context) {
+			if _, err := n.enroll.unregister(ctx, n.cfg.SID, epoch); err != nil {
+				n.log.Warn("life not ended", "err", err)
+			}
+		})
+	}
+	// Only then give up leadership: as leader the life's end was one local entry.
+	// Without this the others need an election timeout to find out.
+	bounded(ctx, 2*time.Second, func(ctx context.Context) {
+		if err := n.consensus.handOver(ctx); err != nil {
+			n.log.Warn("leadership not handed over", "err", err)
+		}
+	})
+	bounded(ctx, time.Second, func(ctx context.Context) {
+		if err := n.cluster.Leave(ctx); err != nil {
+			n.log.Info("gossip not told", "err", err)
+		}
+	})
+}
+
+// release takes the parts down, each before what it stands on. It is also the way
+// back from a failed Start, so parts may be missing.
+func (n *Node) release(ctx context.Context) error {
+	var errs []error
+	n.cancel(ErrClosed) // loops of this package; what is in flight is answered as unknown
+	if n.life != nil {
+		n.life.open(ErrClosed)
+	}
+	if n.outbox != nil {
+		n.outbox.refuse(notSent(ErrClosed))
+	}
+	// Handlers first: a stream that is being served waits for its handler.
+	if n.frontends != nil {
+		bounded(ctx, 3*time.Second, func(ctx context.Context) { errs = append(errs, n.frontends.close(ctx)) })
+	}
+	if n.port != nil {
+		bounded(ctx, time.Second, n.port.EndStreams) // else Raft's and the agent's calls would go on below
+	}
+	if n.agent != nil {
+		bounded(ctx, time.Second, n.agent.close) // own life's end has ended the attached ones
+	}
+	n.group.Wait() // all of them end with n.ctx
+	if n.cluster != nil {
+		errs = append(errs, n.cluster.Close())
+	}
+	if n.consensus != nil {
+		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.consensus.close(ctx)) })
+	}
+	if n.port != nil {
+		errs = append(errs, n.port.Close()) // after Raft, which still answers votes until it is down
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close()) // last: Raft writes until it is down
+	}
+	return errors.Join(errs...)
+}
+
+// bounded gives one step of Close its share of the time.
+func bounded(ctx context.Context, d time.Duration, step func(context.Context)) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	step(ctx)
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,285 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"google.golang.org/grpc"
+
+	"github.com/pofresh/globalchannel/cluster"
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/node/internal/disk"
+	"github.com/pofresh/globalchannel/node/internal/sim"
+	"github.com/pofresh/globalchannel/transport"
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+// Node is one server of a cluster. It holds the parts together and delegates:
+// each part is a small type of its own.
+type Node struct {
+	cfg         Config
+	log         *slog.Logger
+	incarnation string // of this process start
+	nodeID      string // of the data directory
+
+	store     *disk.Store
+	port      *transport.Port
+	replica   *fsm.Replica
+	consensus *consensus
+	cluster   *cluster.Cluster
+
+	committer *committer  // leader: batches and lives into log entries
+	life      *life       // this server's registered existence
+	enroll    *enrollment // asks the leader to begin and end lives
+	outbox    *outbox     // operations on their way to the leader
+	reader    *reader     // questions to the replica
+	frontends *frontends  // who takes pushes here
+	pusher    *pusher     // messages to the members of a channel
+	agent     *agent      // frontends of other processes
+
+	ctx    context.Context // of everything below; ends last but the stores
+	cancel context.CancelCauseFunc
+	group  sync.WaitGroup
+
+	closing   atomic.Bool
+	closeOnce sync.Once
+	closeErr  error
+
+	mu   sync.Mutex    // guards err
+	err  error         // why done is closed
+	done chan struct{} // closed when the node has ended
+}
+
+// Start opens the data directory, binds the port and returns without waiting for
+// other servers; see Ready. ctx bounds only Start itself.
+//
+// Errors name the field of Config, the file or the address that is wrong.
+func Start(ctx context.Context, c Config) (*Node, error) {
+	if ctx.Err() != nil {
+		return nil, ended(ctx)
+	}
+	cfg, err := c.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg: cfg, log: cfg.Logger.With("sid", cfg.SID), incarnation: uuid.NewString(),
+		replica: fsm.NewReplica(), done: make(chan struct{}),
+	}
+	n.ctx, n.cancel = context.WithCancelCause(context.Background())
+	if err := n.open(); err != nil {
+		n.closing.Store(true)
+		return nil, errors.Join(err, n.release(context.Background()))
+	}
+	n.group.Go(n.lead)
+	n.group.Go(n.live)
+	n.group.Go(n.nudge)
+	return n, nil
+}
+
+// open builds the parts from the ground up. On failure release takes down what is there.
+func (n *Node) open() (err error) {
+	if n.store, err = n.openDisk(); err != nil {
+		return err
+	}
+	n.nodeID = n.store.Identity.Load().NodeID
+	// Gossip starts after Raft, which asks it for addresses from its first vote on.
+	var gossip atomic.Pointer[cluster.Cluster]
+	addrOf := func(nodeID string) (string, bool) {
+		if c := gossip.Load(); c != nil {
+			return c.AddrOf(nodeID)
+		}
+		return "", false
+	}
+	n.port, err = transport.Open(transport.Options{
+		Network: n.cfg.Network, Listen: n.cfg.Listen, Advertise: n.cfg.Advertise, NodeID: n.nodeID,
+		Secret: n.cfg.Secret, TLS: n.cfg.TLS, KnownNode: n.knownNode(addrOf), Logger: n.log,
+	})
+	if err != nil {
+		return err
+	}
+	if n.consensus, err = startConsensus(n.nodeID, n.port, n.store, n.replica, addrOf, n.log); err != nil {
+		return err
+	}
+	n.assemble()
+	if n.cluster, err = n.openCluster(); err != nil {
+		return err
+	}
+	gossip.Store(n.cluster)
+	n.port.Serve(func(s grpc.ServiceRegistrar) {
+		peerpb.RegisterPeerServer(s, &peerServer{node: n})
+		n.RegisterAPI(s)
+	})
+	n.log.Info("listening", "addr", n.port.Addr(), "node_id", n.nodeID)
+	return nil
+}
+
+func (n *Node) openDisk() (*disk.Store, error) {
+	if n.cfg.DataDir == "" {
+		return new(disk.Memory).Open(n.cfg.SID)
+	}
+	if m, ok := n.cfg.Network.(sim.Machine); ok {
+		return m.OpenDisk(n.cfg.DataDir, n.cfg.SID)
+	}
+	return disk.Open(n.cfg.DataDir, n.cfg.SID, raftLogger(n.log))
+}
+
+// assemble makes the parts that need no opening.
+func (n *Node) assemble() {
+	others := peers{n.port}
+	route := &leaderRoute{nodeID: n.nodeID, consensus: n.consensus, local: &peerServer{node: n}, peers: others}
+	n.committer = &committer{consensus: n.consensus, replica: n.replica, probe: prober{others}.probe}
+	n.enroll = &enrollment{route: route}
+	n.life = newLife(Server{
+		SID: n.cfg.SID, SType: n.cfg.SType, Zone: n.cfg.Zone,
+		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
+	}, n.enroll)
+	n.outbox = newOutbox(n.cfg.SID, route)
+	n.reader = &reader{replica: n.replica}
+	n.frontends = newFrontends(n)
+	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
+	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
+	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader)
+}
+
+func (n *Node) openCluster() (*cluster.Cluster, error) {
+	settings, err := encodeSettings(n.cfg.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	wire := n.port.Gossip()
+	return cluster.Open(cluster.Options{
+		Self: cluster.Member{
+			NodeID: n.nodeID, Incarnation: n.incarnation, SID: n.cfg.SID, Addr: n.port.Addr(),
+			ClusterID: n.store.Identity.Load().ClusterID, Expect: n.cfg.Expect,
+		},
+		Seeds: n.cfg.Join, Expect: n.cfg.Expect, Settings: settings,
+		MaxVoters: func() int { return n.settings().MaxVoters },
+		Packets:   wire.Packets, Streams: wire.Streams, Dial: wire.Dial, GossipKey: n.port.GossipKey(),
+		Identity: n.store.Identity, Consensus: n.consensus, Peers: peers{n.port}, Logger: n.log,
+	})
+}
+
+// knownNode is asked only with an own PKI, whose certificates do not say which
+// node they belong to.
+func (n *Node) knownNode(addrOf func(string) (string, bool)) func(string) bool {
+	return func(nodeID string) bool {
+		if _, ok := addrOf(nodeID); ok {
+			return true
+		}
+		if n.consensus == nil {
+			return false
+		}
+		servers, err := n.consensus.Configuration()
+		for _, s := range servers {
+			if err == nil && s.NodeID == nodeID {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// Ready waits until this life is registered: from then on players may be accepted.
+// ErrRefused: the sid is in use by another live server, or this data directory
+// belongs to another cluster. It does not wait for the replica; reads do.
+func (n *Node) Ready(ctx context.Context) error {
+	if _, err := n.life.wait(ctx); err != nil {
+		if problem := n.Status().Problem; problem != "" && ctx.Err() != nil {
+			return fmt.Errorf("%w: %s", err, problem)
+		}
+		return err
+	}
+	return nil
+}
+
+// Done is closed when the node has ended: closed or refused.
+func (n *Node) Done() <-chan struct{} { return n.done }
+
+// Err tells why Done is closed, or what failed; nil while healthy and after Close.
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err == nil && n.replica.Halted() != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, n.replica.Halted())
+	}
+	return n.err
+}
+
+// fail ends the node's work: it was refused, or its life was declared over. The
+// host still calls Close.
+func (n *Node) fail(err error) {
+	if n.closing.Load() {
+		return
+	}
+	n.mu.Lock()
+	first := n.err == nil
+	if first {
+		n.err = err
+	}
+	n.mu.Unlock()
+	if !first {
+		return
+	}
+	n.log.Error("node ended", "err", err)
+	n.life.open(err)
+	if errors.Is(err, ErrRejected) {
+		n.outbox.refuse(err)
+	} else {
+		n.outbox.refuse(notSent(err))
+	}
+	n.end()
+}
+
+// end closes Done, once.
+func (n *Node) end() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	select {
+	case <-n.done:
+	default:
+		close(n.done)
+	}
+}
+
+// Self is this server. Its Epoch is 0 until Ready; a connector sends it along
+// when a backend adds for it.
+func (n *Node) Self() Server {
+	s := n.life.server
+	s.Epoch, _ = n.life.now()
+	return s
+}
+
+// Index is what this node has seen acknowledged or applied. Carry it to another
+// process and use AtLeast there.
+func (n *Node) Index() uint64 { return n.reader.index() }
+
+// bounded gives a call without a deadline Config.Timeout.
+func (n *Node) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, n.cfg.Timeout)
+}
+
+// settings are the cluster's, or this server's own before it knows the cluster's.
+func (n *Node) settings() Settings {
+	var s Settings
+	n.replica.View(func(state *fsm.State) {
+		if state.ClusterID() == "" {
+			s = n.cfg.Cluster
+			return
+		}
+		s = settingsFromProto(state.Settings())
+	})
+	return s.withDefaults()
+}
+
+// closeTimeout is the longest that Close takes.
+const closeTimeout = 10 * time.Second
