@@ -66,7 +66,7 @@ type Server struct {
 // concurrently.
 type Consensus interface {
 	Bootstrap(servers []Server) error
-	Configuration() ([]Server, error)              // the latest known here; empty before the first entry
+	Configuration() ([]Server, error)                // the latest known here; empty before the first entry
 	AddNonvoter(ctx context.Context, s Server) error // also updates the address of one that is there
 	AddVoter(ctx context.Context, s Server) error
 	Remove(ctx context.Context, nodeID string) error

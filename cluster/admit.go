@@ -1,0 +1,130 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+const progressTimeout = 2 * time.Second
+
+// admission is the leader's side of a join: it brings the Raft configuration in
+// line with one server's id and address.
+type admission struct {
+	self      Member
+	ledger    *ledger
+	consensus Consensus
+	peers     Peers
+	logger    *slog.Logger
+	turn      chan struct{} // one slot: configuration changes are decided one at a time
+}
+
+// handle answers on any node.
+func (a *admission) handle(ctx context.Context, r JoinRequest) JoinReply {
+	if reply, ok := a.check(r); !ok {
+		return reply
+	}
+	leader, addr := a.consensus.Leader()
+	if leader != a.self.NodeID {
+		if addr == "" {
+			return JoinReply{Reason: "no leader is known here yet"}
+		}
+		return JoinReply{LeaderAddr: addr}
+	}
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return JoinReply{Reason: "the leader is busy with other joins"}
+	}
+	err := a.admit(ctx, r)
+	if final := (errRefused{}); errors.As(err, &final) {
+		return JoinReply{Refused: true, Reason: final.reason}
+	} else if err != nil {
+		return JoinReply{Reason: err.Error()}
+	}
+	return JoinReply{Joined: true}
+}
+
+func (a *admission) check(r JoinRequest) (JoinReply, bool) {
+	ours := a.ledger.current().ClusterID
+	switch {
+	case !validID(r.NodeID) || !validID(r.SID) || validAddr(r.Addr) != nil:
+		return JoinReply{Refused: true, Reason: fmt.Sprintf("malformed join: node id %q, sid %q, address %q", r.NodeID, r.SID, r.Addr)}, false
+	case ours == "":
+		return JoinReply{Reason: "this server belongs to no cluster yet"}, false
+	case r.ClusterID == "":
+		return JoinReply{Reason: "the join names no cluster; this is " + ours}, false
+	case r.ClusterID != ours:
+		return JoinReply{Refused: true, Reason: fmt.Sprintf(
+			"this is cluster %s, but server %s has data of cluster %s: start it with an empty data directory, or point it at its own cluster",
+			ours, r.SID, r.ClusterID)}, false
+	}
+	return JoinReply{}, true
+}
+
+// admit handles the four cases of id and address; rqlite#2778 shows what becomes
+// of the second one done wrong.
+func (a *admission) admit(ctx context.Context, r JoinRequest) error {
+	servers, err := a.consensus.Configuration()
+	if err != nil {
+		return fmt.Errorf("read the configuration: %w", err)
+	}
+	want := Server{NodeID: r.NodeID, Addr: r.Addr}
+	known := slices.IndexFunc(servers, func(s Server) bool { return s.NodeID == r.NodeID })
+	squatters := slices.DeleteFunc(slices.Clone(servers), func(s Server) bool { return s.Addr != r.Addr || s.NodeID == r.NodeID })
+	if known >= 0 && servers[known].Addr == r.Addr && len(squatters) == 0 {
+		return nil
+	}
+	if known >= 0 || len(squatters) > 0 {
+		if err := a.confirm(ctx, r, squatters); err != nil {
+			return err
+		}
+	}
+	for _, s := range squatters {
+		a.logger.Info("removing a server whose address has a new one", "node_id", s.NodeID, "addr", s.Addr)
+		if err := a.consensus.Remove(ctx, s.NodeID); err != nil {
+			return fmt.Errorf("remove %s, which had this address: %w", s.NodeID, err)
+		}
+	}
+	if known >= 0 && servers[known].Addr == r.Addr {
+		return nil
+	}
+	if known >= 0 && servers[known].Voter {
+		want.Voter = true
+		err = a.consensus.AddVoter(ctx, want) // of a voter: changes its address only
+	} else {
+		err = a.consensus.AddNonvoter(ctx, want)
+	}
+	if err != nil {
+		return fmt.Errorf("add %s: %w", r.SID, err)
+	}
+	a.logger.Info("server admitted", "sid", r.SID, "node_id", r.NodeID, "addr", r.Addr, "voter", want.Voter)
+	return nil
+}
+
+// confirm asks the address who lives there, before a server is moved or another
+// is removed for it: a mistyped advertised address must not cost a live voter.
+func (a *admission) confirm(ctx context.Context, r JoinRequest, squatters []Server) error {
+	for _, s := range squatters {
+		if s.NodeID == a.self.NodeID {
+			return errRefused{fmt.Sprintf("%s is the leader's own address, %s must advertise another", r.Addr, r.SID)}
+		}
+	}
+	if r.NodeID == a.self.NodeID {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, progressTimeout)
+	defer cancel()
+	p, err := a.peers.Progress(ctx, r.Addr)
+	if err != nil {
+		return fmt.Errorf("%s does not answer at %s: %w", r.SID, r.Addr, err)
+	}
+	if p.NodeID != r.NodeID {
+		return fmt.Errorf("at %s answers node %s, not %s", r.Addr, p.NodeID, r.NodeID)
+	}
+	return nil
+}
