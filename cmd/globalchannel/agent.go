@@ -1,0 +1,146 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pofresh/globalchannel/node"
+)
+
+// agent is a server for processes that do not embed one.
+type agent struct {
+	cfg        node.Config
+	secretFile string
+	level      slog.Level
+	levelName  string
+}
+
+func newAgent() *cobra.Command {
+	a := &agent{}
+	cmd := &cobra.Command{
+		Use:   "agent --id SID --type STYPE --data DIR",
+		Short: "Run a server for processes that do not embed one",
+		Long: `Run a server for processes that do not embed one. It prints a line when its port is bound
+and one when it is ready, and runs until SIGTERM or SIGINT. Three of them by hand, each
+with its own --id, --data and --listen and all with the same --expect 3 and --join list,
+make a cluster that survives the loss of one.`,
+		Args: positional(),
+		RunE: a.run,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&a.cfg.SID, "id", "", "this server's id: unique in the cluster, the same after a restart")
+	flags.StringVar(&a.cfg.SType, "type", "", "this server's type: connector, chat...")
+	flags.StringVar(&a.cfg.Zone, "zone", "", "where it runs, for people")
+	flags.StringVar(&a.cfg.DataDir, "data", "", "directory that keeps its log and its node id")
+	flags.StringVar(&a.cfg.Listen, "listen", defaultAddr, "host:port for everything, TCP and UDP; port 0 is any free one")
+	flags.StringVar(&a.cfg.Advertise, "advertise", "", "host:port that others dial; default: where --listen was bound")
+	flags.IntVar(&a.cfg.Expect, "expect", 0, "found a cluster of N servers that all say the same N; 0: only join, or found alone without --join")
+	flags.StringSliceVar(&a.cfg.Join, "join", nil, "host:port of any servers, separated by commas; the own address is allowed")
+	flags.BoolVar(&a.cfg.NonVoter, "non-voter", false, "never vote: for servers that come and go")
+	flags.StringVar(&a.secretFile, "secret-file", "", secretUsage)
+	flags.BoolVar(&a.cfg.Insecure, "insecure", false, "allow a --listen off loopback without a secret")
+	flags.StringVar(&a.levelName, "log-level", "info", "what to log to stderr: debug, info, warn or error")
+	return cmd
+}
+
+func (a *agent) run(cmd *cobra.Command, _ []string) error {
+	if err := need(cmd, "id", "type", "data"); err != nil {
+		return err
+	}
+	if err := a.level.UnmarshalText([]byte(a.levelName)); err != nil {
+		return wrongUsage("--log-level %q: debug, info, warn or error is allowed", a.levelName)
+	}
+	secret, err := readSecret(a.secretFile, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	a.cfg.Secret = secret
+	a.cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: a.level}))
+
+	ctx := cmd.Context()
+	n, err := node.Start(ctx, a.cfg)
+	if ctx.Err() != nil {
+		if err == nil {
+			err = n.Close()
+		}
+		return err // asked to stop before it ran
+	}
+	if err != nil {
+		return startError(err)
+	}
+	err = serve(ctx, n, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	if cerr := n.Close(); cerr != nil {
+		err = errors.Join(err, fmt.Errorf("close: %w", cerr))
+	}
+	return err
+}
+
+// serve runs until it is asked to stop (nil) or the node has ended by itself.
+func serve(ctx context.Context, n *node.Node, stdout, stderr io.Writer) error {
+	self := n.Self()
+	fmt.Fprintf(stdout, "%s (%s) bound at %s, pid %d\n", cell(self.SID), cell(self.SType), self.Addr, os.Getpid())
+	ctx, cancel := context.WithCancel(ctx)
+	ready := make(chan error, 1)
+	go func() { ready <- untilReady(ctx, n) }()
+	waiting := true
+	defer func() {
+		cancel()
+		if waiting {
+			<-ready
+		}
+	}()
+	patience := time.NewTicker(3 * time.Second)
+	defer patience.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.Done():
+			if err := n.Err(); err != nil {
+				return err
+			}
+			return errors.New("the node has ended")
+		case err := <-ready:
+			waiting, ready = false, nil
+			if err != nil {
+				return unready(ctx, err)
+			}
+			patience.Stop()
+			s := n.Status()
+			fmt.Fprintf(stdout, "%s ready: cluster %s, %s, leader %s\n", cell(self.SID), s.ClusterID, s.Role, cell(s.Leader))
+		case <-patience.C:
+			// Why it takes so long is text that may change any time; nothing to wait on.
+			if p := n.Status().Problem; p != "" && p != said {
+				fmt.Fprintf(stderr, "globalchannel: not ready yet: %s\n", p)
+				said = p
+			}
+		}
+	}
+}
+
+// untilReady waits for as long as it takes: every wait of a node has a deadline,
+// but founders may be started hours apart.
+func untilReady(ctx context.Context, n *node.Node) error {
+	for {
+		err := n.Ready(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// unready is nil where the wait ended because we were asked to stop.
+func unready(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}

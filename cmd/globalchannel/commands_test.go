@@ -1,0 +1,127 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+func TestWrite_AsksAndPrintsTheIndex(t *testing.T) {
+	f := &fake{}
+	addr := startFake(t, f)
+	tests := []struct {
+		args  []string
+		want  proto.Message
+		table string
+	}{
+		{[]string{"add", "room", "alice", "connector-1"}, &pb.AddRequest{Name: "room", Uid: "alice", Sid: "connector-1"}, "alice on connector-1 is in room (index 42)\n"},
+		{[]string{"leave", "room", "alice", "connector-1"}, &pb.LeaveRequest{Name: "room", Uid: "alice", Sid: "connector-1"}, "alice on connector-1 is not in room (index 42)\n"},
+		{[]string{"destroy", "room"}, &pb.DestroyRequest{Name: "room"}, "room is gone (index 42)\n"},
+		{[]string{"destroy", "--all"}, &pb.DestroyAllRequest{}, "every channel is gone (index 42)\n"},
+	}
+	for _, tt := range tests {
+		r := invoke(t, append(tt.args, "--addr", addr)...)
+		wantCode(t, r, exitOK)
+		if diff := cmp.Diff(tt.want, f.last(t), protocmp.Transform()); diff != "" {
+			t.Errorf("%v asked (-want +got):\n%s", tt.args, diff)
+		}
+		if r.stdout != tt.table {
+			t.Errorf("%v: %q, want %q", tt.args, r.stdout, tt.table)
+		}
+		r = invoke(t, append(tt.args, "--addr", addr, "-o", "json")...)
+		if want := "{\"index\":42}\n"; r.stdout != want {
+			t.Errorf("%v -o json: %q, want %q", tt.args, r.stdout, want)
+		}
+	}
+}
+
+func TestMembers_SortsChunksTogether(t *testing.T) {
+	f := &fake{members: [][]*pb.Member{
+		{{Uid: "zoe", Sid: "connector-1"}, {Uid: "bob", Sid: "connector-2"}},
+		{{Uid: "bob", Sid: "connector-1"}, {Uid: "a\nb", Sid: "connector-1"}},
+	}}
+	addr := startFake(t, f)
+	r := invoke(t, "members", "room", "--addr", addr, "-o", "json", "--min-index", "7", "--stale=false")
+	wantCode(t, r, exitOK)
+	if want := `["a\nb","bob","zoe"]` + "\n"; r.stdout != want {
+		t.Errorf("json: %q, want %q", r.stdout, want)
+	}
+	if got := f.last(t).(*pb.MembersRequest).MinIndex; got != 7 {
+		t.Errorf("asked for index %d, want 7", got)
+	}
+	r = invoke(t, "members", "room", "--addr", addr)
+	want := "UID      SID\n" + `"a\nb"   connector-1` + "\nbob      connector-1\nbob      connector-2\nzoe      connector-1\n"
+	if diff := cmp.Diff(want, r.stdout); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
+	}
+}
+
+func TestMembers_EmptyIsAnArray(t *testing.T) {
+	addr := startFake(t, &fake{})
+	if r := invoke(t, "members", "room", "--type", "connector", "--addr", addr, "-o", "json"); r.stdout != "[]\n" {
+		t.Errorf("json: %q, want []", r.stdout)
+	}
+}
+
+func TestMembers_BrokenListingPrintsNothing(t *testing.T) {
+	f := &fake{members: [][]*pb.Member{{{Uid: "alice"}}}, fail: serviceError(t, 13, "HALTED", "", "state halted")}
+	r := invoke(t, "members", "room", "--addr", startFake(t, f))
+	wantCode(t, r, exitFailure)
+	if r.stdout != "" {
+		t.Errorf("half a listing was printed: %q", r.stdout)
+	}
+}
+
+func TestServers_Shapes(t *testing.T) {
+	f := &fake{servers: []*pb.Server{
+		{Sid: "connector-2", Stype: "connector", NodeId: "n2", Via: "connector-1", Role: "attached", Epoch: 9},
+		{Sid: "connector-1", Stype: "connector", NodeId: "n1", Addr: "127.0.0.1:7400", Role: "voter", Leader: true, Epoch: 3, Zone: "eu"},
+	}}
+	addr := startFake(t, f)
+	r := invoke(t, "servers", "--addr", addr, "-o", "json")
+	wantCode(t, r, exitOK)
+	want := `{"servers":[` +
+		`{"id":"connector-1","type":"connector","node_id":"n1","leader":true,"role":"voter","addr":"127.0.0.1:7400","via":"","zone":"eu","epoch":3},` +
+		`{"id":"connector-2","type":"connector","node_id":"n2","leader":false,"role":"attached","addr":"","via":"connector-1","zone":"","epoch":9}]}` + "\n"
+	if diff := cmp.Diff(want, r.stdout); diff != "" {
+		t.Errorf("json (-want +got):\n%s", diff)
+	}
+	lines := strings.Split(invoke(t, "servers", "--addr", addr).stdout, "\n")
+	wantParts(t, lines[0], "ID", "TYPE", "ROLE", "LEADER", "NODE_ID")
+	wantParts(t, lines[1], "connector-1", "voter", "yes", "127.0.0.1:7400")
+	wantParts(t, lines[2], "connector-2", "attached", "no", "connector-1")
+}
+
+func TestServers_NobodyIsAnArray(t *testing.T) {
+	r := invoke(t, "servers", "--addr", startFake(t, &fake{}), "-o", "json")
+	if want := "{\"servers\":[]}\n"; r.stdout != want {
+		t.Errorf("json: %q, want %q", r.stdout, want)
+	}
+}
+
+func TestStatus_Shapes(t *testing.T) {
+	f := &fake{status: &pb.StatusResponse{
+		Sid: "connector-1", Stype: "connector", NodeId: "n1", ClusterId: "c1", Role: "voter", Leader: "connector-3", Term: 2, Applied: 17,
+		Ready: true, Problem: "", StateHash: "",
+	}}
+	addr := startFake(t, f)
+	r := invoke(t, "status", "--addr", addr, "-o", "json")
+	wantCode(t, r, exitOK)
+	want := `{"id":"connector-1","type":"connector","node_id":"n1","cluster_id":"c1","role":"voter","leader":"connector-3",` +
+		`"term":2,"applied":17,"age_ms":null,"ready":true,"problem":""}` + "\n"
+	if diff := cmp.Diff(want, r.stdout); diff != "" {
+		t.Errorf("json (-want +got):\n%s", diff)
+	}
+	wantParts(t, invoke(t, "status", "--addr", addr).stdout, "cluster id   c1", "age          -", "ready        yes")
+
+	f.status.AgeMs, f.status.StateHash = proto.Int64(12), "abc"
+	wantParts(t, invoke(t, "status", "--hash", "--addr", addr, "-o", "json").stdout, `"age_ms":12`, `"state_hash":"abc"`)
+	if !f.last(t).(*pb.StatusRequest).Hash {
+		t.Error("--hash was not passed on")
+	}
+}
