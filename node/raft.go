@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -41,6 +42,7 @@ const (
 // under a deadline, because Raft may never resolve one (raft#145, raft#498).
 type consensus struct {
 	raft      *raft.Raft
+	started   atomic.Pointer[raft.Raft] // raft, for those that run before NewRaft has returned
 	transport *raft.NetworkTransport
 	log       *slog.Logger
 
@@ -60,7 +62,7 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	c := &consensus{log: log, changed: make(chan struct{}), stop: make(chan struct{})}
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: port.Raft(), MaxPool: raftPool, Timeout: raftIOTimeout, Logger: logger,
-		ServerAddressProvider: gossipAddresses(addrOf),
+		ServerAddressProvider: &addresses{gossip: addrOf, raft: &c.started},
 	})
 	notify := make(chan bool)
 	conf := raft.DefaultConfig()
@@ -76,6 +78,7 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start raft: %w", err), c.transport.Close())
 	}
+	c.started.Store(c.raft)
 	seen := make(chan raft.Observation, 8)
 	c.observer = raft.NewObserver(seen, false, func(o *raft.Observation) bool {
 		_, ok := o.Data.(raft.LeaderObservation)
@@ -322,18 +325,27 @@ func (c *consensus) close(ctx context.Context) error {
 	return errors.Join(err, c.transport.Close())
 }
 
-// gossipAddresses finds a server at its newest address, so that a cluster whose
+// addresses finds a server at its newest address, so that a cluster whose
 // machines all came back elsewhere can still elect a leader. What gossip does
 // not know is dialled where the configuration says.
-type gossipAddresses func(nodeID string) (string, bool)
+type addresses struct {
+	gossip func(nodeID string) (string, bool)
+	raft   *atomic.Pointer[raft.Raft]
+}
 
 // ServerAddr implements raft.ServerAddressProvider.
-func (g gossipAddresses) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
-	addr, ok := g(string(id))
-	if !ok {
-		return "", errors.New("not in gossip")
+func (a *addresses) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
+	if addr, ok := a.gossip(string(id)); ok {
+		return transport.RaftAddress(string(id), addr), nil
 	}
-	return transport.RaftAddress(string(id), addr), nil
+	if r := a.raft.Load(); r != nil {
+		for _, s := range r.GetConfiguration().Configuration().Servers {
+			if s.ID == id {
+				return s.Address, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no address of %s is known", id)
 }
 
 func suffrage(voter bool) raft.ServerSuffrage {
