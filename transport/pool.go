@@ -106,12 +106,19 @@ func (p *pool) sweepLocked(now time.Time) {
 	}
 }
 
+// nudge replaces a connection that waits before its next attempt: the next call
+// dials at once. (gRPC's own ResetConnectBackoff ranges over a map that gRPC fills
+// at the same time, without its lock: as of v1.85.0 it can end the process.)
 func (p *pool) nudge(addr string) {
 	p.mu.Lock()
 	e := p.conns[addr]
+	waits := e != nil && e.conn.GetState() == connectivity.TransientFailure
+	if waits {
+		delete(p.conns, addr)
+	}
 	p.mu.Unlock()
-	if e != nil {
-		e.conn.ResetConnectBackoff()
+	if waits {
+		_ = e.conn.Close() // calls on it were failing anyway
 	}
 }
 
