@@ -1,0 +1,122 @@
+package disk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/google/uuid"
+
+	"github.com/pofresh/globalchannel/cluster"
+)
+
+const (
+	identityFile   = "node.json"
+	identityFormat = 1
+)
+
+// Identity is the durable record of who a node is. It satisfies cluster.Identity.
+type Identity struct {
+	write func(identity) error
+
+	mu  sync.Mutex // guards now
+	now identity
+}
+
+// identity is the content of node.json.
+type identity struct {
+	Format int    `json:"format"`
+	SID    string `json:"sid"`
+	cluster.Record
+}
+
+// Load returns the record as last saved.
+func (i *Identity) Load() cluster.Record {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.now.Record
+}
+
+// Save returns once the record would survive a power loss.
+func (i *Identity) Save(r cluster.Record) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	next := i.now
+	next.Record = r
+	if err := i.write(next); err != nil {
+		return err
+	}
+	i.now = next
+	return nil
+}
+
+// content is all that is in the file.
+func (i *Identity) content() identity {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.now
+}
+
+func newIdentity(sid string) identity {
+	return identity{Format: identityFormat, SID: sid, Record: cluster.Record{NodeID: uuid.NewString()}}
+}
+
+// readIdentity returns ok false if the file does not exist.
+func readIdentity(dir string) (id identity, ok bool, err error) {
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return id, false, nil
+	}
+	if err != nil {
+		return id, false, fmt.Errorf("read identity: %w", err)
+	}
+	if err := json.Unmarshal(b, &id); err != nil {
+		return id, false, fmt.Errorf("%s is damaged (%w): restore it from a backup, or delete the whole directory to start as a new node", path, err)
+	}
+	if id.Format > identityFormat {
+		return id, false, fmt.Errorf("%s is of format %d, this binary knows up to %d: use the newer binary", path, id.Format, identityFormat)
+	}
+	if _, err := uuid.Parse(id.NodeID); err != nil {
+		return id, false, fmt.Errorf("%s is damaged (node_id %q is not a UUID): restore it from a backup, or delete the whole directory to start as a new node", path, id.NodeID)
+	}
+	return id, true, nil
+}
+
+// writeIdentity replaces the file atomically: a crash leaves the old or the new one.
+func writeIdentity(dir string, id identity) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode identity: %w", err)
+	}
+	tmp := filepath.Join(dir, identityFile+".tmp")
+	if err := writeSynced(tmp, append(b, '\n')); err != nil {
+		return fmt.Errorf("write identity: %w", err)
+	}
+	if err := os.Rename(tmp, filepath.Join(dir, identityFile)); err != nil {
+		return fmt.Errorf("write identity: %w", err)
+	}
+	// Without this the rename itself may be lost with the power.
+	return syncDir(dir)
+}
+
+func writeSynced(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("sync directory: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
