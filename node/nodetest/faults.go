@@ -1,0 +1,39 @@
+package nodetest
+
+import (
+	"slices"
+	"time"
+)
+
+// Cut makes everything vanish that from sends to to, until Heal. The other
+// direction stays as it is. Nobody is told: packets are lost, connections stand still.
+func (f *Fleet) Cut(from, to string) {
+	f.t.Helper()
+	f.net.Cut(f.server(from).machine.ip, f.server(to).machine.ip)
+}
+
+// Isolate cuts the given servers off from all others, both ways, until Heal. Among
+// each other they can talk. Servers started later are not cut off.
+func (f *Fleet) Isolate(sids ...string) {
+	f.t.Helper()
+	for _, sid := range sids {
+		f.server(sid) // fails the test for a sid that is not there
+	}
+	for sid, inside := range f.servers {
+		if !slices.Contains(sids, sid) {
+			continue
+		}
+		for other, outside := range f.servers {
+			if !slices.Contains(sids, other) {
+				f.net.Cut(inside.machine.ip, outside.machine.ip)
+				f.net.Cut(outside.machine.ip, inside.machine.ip)
+			}
+		}
+	}
+}
+
+// Heal ends all cuts.
+func (f *Fleet) Heal() { f.net.HealAll() }
+
+// SetLatency sets how long anything takes one way between two machines; 0 at first.
+func (f *Fleet) SetLatency(d time.Duration) { f.net.SetLatency(d) }

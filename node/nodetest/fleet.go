@@ -1,0 +1,177 @@
+package nodetest
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/pofresh/globalchannel/node"
+	"github.com/pofresh/globalchannel/transport"
+	"github.com/pofresh/globalchannel/transport/memnet"
+)
+
+// Fleet is a cluster of servers inside one test.
+type Fleet struct {
+	t   testing.TB
+	net *memnet.Net
+
+	machines int
+	starts   []*start          // all there ever were, in order
+	servers  map[string]*start // the newest of each sid
+
+	cleaning sync.WaitGroup // of killed nodes
+}
+
+// start is one start of a node.
+type start struct {
+	cfg     node.Config // complete, but for the Network
+	machine *machine
+	process *process
+	node    *node.Node
+}
+
+// Cluster starts one server per Config, each on a machine of its own, and returns
+// without waiting for them; see WaitReady. A Config needs SID and SType only. What
+// is left out is filled in: addresses (10.0.0.1:7400 and up), all others in Join, a
+// disk (see Diskless), and Expect on the first, at most three, servers that are not
+// NonVoter, unless any Config sets it. Network must be nil.
+func Cluster(t testing.TB, cfgs ...node.Config) *Fleet {
+	t.Helper()
+	f := &Fleet{t: t, net: memnet.New(), servers: make(map[string]*start)}
+	t.Cleanup(f.end)
+	cfgs = founders(cfgs)
+	machines := make([]*machine, len(cfgs))
+	join := make([]string, len(cfgs))
+	for i, cfg := range cfgs {
+		machines[i] = f.newMachine()
+		join[i] = address(cfg, machines[i].ip)
+	}
+	for i, cfg := range cfgs {
+		f.boot(machines[i], complete(cfg, machines[i].ip, join))
+	}
+	return f
+}
+
+// Start adds a server on a new machine, which joins those there are. A sid that is
+// already there may be given: a server that came back on other hardware.
+func (f *Fleet) Start(cfg node.Config) *node.Node {
+	f.t.Helper()
+	m := f.newMachine()
+	var join []string
+	for _, s := range f.starts {
+		join = append(join, address(s.cfg, s.machine.ip))
+	}
+	return f.boot(m, complete(cfg, m.ip, join))
+}
+
+// Restart starts a server again that was killed or closed: the same Config on the
+// same machine with the same disk. It becomes a new life of the same node.
+func (f *Fleet) Restart(sid string) *node.Node {
+	f.t.Helper()
+	s := f.server(sid)
+	return f.boot(s.machine, s.cfg)
+}
+
+// RestartWith is Restart with another Config on the same machine and disks.
+func (f *Fleet) RestartWith(sid string, cfg node.Config) *node.Node {
+	f.t.Helper()
+	s := f.server(sid)
+	return f.boot(s.machine, complete(cfg, s.machine.ip, s.cfg.Join))
+}
+
+// Kill ends servers as SIGKILL does, all at the same moment.
+func (f *Fleet) Kill(sids ...string) {
+	f.t.Helper()
+	for _, sid := range sids {
+		f.server(sid).process.kill()
+	}
+	for _, sid := range sids {
+		s := f.server(sid)
+		f.cleaning.Go(func() { _ = s.node.Close() }) // a dead process reports no errors
+	}
+}
+
+// Node is the newest start of a server.
+func (f *Fleet) Node(sid string) *node.Node {
+	f.t.Helper()
+	return f.server(sid).node
+}
+
+// Nodes are all servers that run, in the order of their start.
+func (f *Fleet) Nodes() []*node.Node {
+	var nodes []*node.Node
+	for _, s := range f.running() {
+		nodes = append(nodes, s.node)
+	}
+	return nodes
+}
+
+// Network is a machine outside the cluster, for clients of its public service.
+func (f *Fleet) Network() transport.Network { return f.newMachine().host.Process() }
+
+func (f *Fleet) newMachine() *machine {
+	f.machines++
+	ip := fmt.Sprintf("10.0.%d.%d", f.machines/250, 1+(f.machines-1)%250)
+	return newMachine(ip, f.net.Host(ip))
+}
+
+func (f *Fleet) boot(m *machine, cfg node.Config) *node.Node {
+	f.t.Helper()
+	if cfg.Network != nil {
+		f.t.Fatalf("nodetest: Config.Network of %q is set; the cluster brings its own", cfg.SID)
+	}
+	s := &start{cfg: cfg, machine: m, process: m.boot()}
+	cfg.Network = s.process
+	n, err := node.Start(context.Background(), cfg)
+	if err != nil {
+		f.t.Fatalf("nodetest: start %q: %v", cfg.SID, err)
+	}
+	s.node = n
+	f.starts = append(f.starts, s)
+	f.servers[cfg.SID] = s
+	return n
+}
+
+func (f *Fleet) server(sid string) *start {
+	f.t.Helper()
+	s, ok := f.servers[sid]
+	if !ok {
+		f.t.Fatalf("nodetest: no server %q in this cluster", sid)
+	}
+	return s
+}
+
+// running are those neither killed nor ended by themselves.
+func (f *Fleet) running() []*start {
+	var running []*start
+	for _, s := range f.starts {
+		select {
+		case <-s.node.Done():
+		default:
+			if !s.process.Killed() {
+				running = append(running, s)
+			}
+		}
+	}
+	return running
+}
+
+// end pulls the plug of everything, then cleans up. Orderly ends would wait for each
+// other's answers, in real time.
+func (f *Fleet) end() {
+	for _, s := range f.starts {
+		s.process.kill()
+	}
+	for _, s := range f.starts {
+		f.cleaning.Go(func() { _ = s.node.Close() })
+	}
+	f.cleaning.Wait()
+}
+
+// Address is where a server is reached, host:port.
+func (f *Fleet) Address(sid string) string {
+	f.t.Helper()
+	s := f.server(sid)
+	return address(s.cfg, s.machine.ip)
+}
