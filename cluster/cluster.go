@@ -64,14 +64,10 @@ func Open(o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
 	}
-	c := assemble(o, l, g, log)
-	if c.isServer() {
-		close(c.admitted)
-	}
-	return c, nil
+	return start(o, l, g, log), nil
 }
 
-func assemble(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
+func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	c := &Cluster{
 		self: o.Self, identity: l, consensus: o.Consensus, gossip: g, logger: log,
 		admitted: make(chan struct{}), refused: make(chan struct{}), poke: make(chan struct{}, 1),
@@ -89,6 +85,9 @@ func assemble(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	c.joining = &joining{
 		self: o.Self, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: func(ctx context.Context) []string { return s.resolve(ctx, o.Seeds) },
+	}
+	if c.isServer() {
+		c.admit()
 	}
 	c.group.Go(func() { s.run(c.ctx, func() bool { return !c.isAdmitted() }, c.wake) })
 	c.group.Go(c.run)
