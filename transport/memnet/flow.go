@@ -82,14 +82,12 @@ func (f *flow) send(s segment) {
 	}
 	s.data = bytes.Clone(s.data)
 	s.due = time.Now().Add(trip)
-	if last := len(f.flight) - 1; last >= 0 && s.due.Before(f.flight[last].due) {
-		s.due = f.flight[last].due // the latency was lowered; a stream does not overtake itself
-	}
 	f.flight = append(f.flight, s)
 	f.deliver()
 }
 
-// deliver lets everything arrive that is due, and sets the alarm for what is not.
+// deliver lets everything arrive that is due, in order, and sets the alarm for what is not. A stream does not overtake
+// itself: after the latency was lowered the first in flight holds up those behind it.
 func (f *flow) deliver() {
 	for !f.cut && len(f.flight) > 0 {
 		if wait := time.Until(f.flight[0].due); wait > 0 {
@@ -146,8 +144,7 @@ func (f *flow) setCut(cut bool) {
 	}
 	f.cut = cut
 	if cut {
-		f.arrival.stop()
-		return
+		return // an alarm that is set finds nothing to deliver
 	}
 	back := f.from.in // its acknowledgements travelled this way
 	back.acknowledge(back.unacked)

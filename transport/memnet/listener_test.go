@@ -140,6 +140,7 @@ func TestListener_BacklogIsBounded(t *testing.T) {
 		if err := <-dialled; err != nil {
 			t.Errorf("dial when there was room: %v", err)
 		}
+		synctest.Wait() // the other waits again
 		l.Close()
 		if err := <-dialled; !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("dial that waited when the listener closed: got %v, want refused", err)

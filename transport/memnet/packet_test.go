@@ -51,7 +51,11 @@ func TestPacketConn_KnowsTheSender(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New()
 		one, two := listenPacket(t, n, a), listenPacket(t, n, b)
-		sendPacket(t, one, two, "hello")
+		buf := []byte("hello")
+		if n, err := one.WriteTo(buf, two.LocalAddr()); n != len(buf) || err != nil {
+			t.Fatalf("send: got %d, %v", n, err)
+		}
+		copy(buf, "reuse") // the sender keeps its buffer
 		sendPacket(t, one, two, "")
 		from := receive(t, two, "hello")
 		receive(t, two, "")
