@@ -9,7 +9,7 @@ import (
 
 const (
 	agreeWithin = 30 * time.Second // for the slowest replica to catch up
-	showAtMost  = 10               // findings in full
+	showAtMost  = 6                // of each kind of finding, in full
 )
 
 // check stops the load and compares what every server has with what the players
@@ -37,16 +37,17 @@ func (r *run) check(ctx context.Context) error {
 
 // settle has every child pause and waits until all outcomes are here.
 func (r *run) settle(ctx context.Context) error {
-	r.out.event("settling", "the load stops, outstanding calls end")
-	for _, s := range r.servers {
-		s.settled = false
-		if err := s.proc.tell(order{orderPause}); err != nil {
-			return err
-		}
-	}
-	return r.until(ctx, func() []string {
+	r.out.event("stopped", "the load; outstanding calls end")
+	told := make(map[*process]bool) // one that is killed and started meanwhile is told again
+	return r.until(ctx, r.everybodyIn, func() []string {
 		var missing []string
 		for _, s := range r.servers {
+			if s.full && !told[s.proc] {
+				told[s.proc] = true
+				if err := s.proc.tell(order{orderPause}); err != nil {
+					missing = append(missing, err.Error()) // it is ending, which will be told
+				}
+			}
 			if !s.settled {
 				missing = append(missing, s.SID+" has calls outstanding")
 			}
@@ -61,18 +62,25 @@ func (r *run) compare(a *auditor) []finding {
 	r.out.event("check", "%-14s %9s  %-12s %11s %8s %7s", "server", "applied", "state", "memberships", "missing", "ghosts")
 	for _, w := range a.witnesses {
 		found := r.truth.check(w.sid, w.members)
-		missing, ghosts := distinct(found, false), distinct(found, true)
-		r.out.event("", "%-14s %9s  %-12s %11s %8d %7d", w.sid, count(w.applied), w.hash[:min(12, len(w.hash))], count(len(w.members)), missing, ghosts)
+		missing, ghosts := split(found)
+		r.out.event("", "%-14s %9s  %-12s %11s %8d %7d", w.sid, count(w.applied), w.hash[:min(12, len(w.hash))], count(len(w.members)), len(missing), len(ghosts))
 		all = append(all, found...)
 	}
-	for i, f := range all {
+	all = merged(all)
+	missing, ghosts := split(all)
+	r.show(missing)
+	r.show(ghosts)
+	return all
+}
+
+func (r *run) show(found []finding) {
+	for i, f := range found {
 		if i == showAtMost {
-			r.out.event("", "... and %d more", len(all)-i)
-			break
+			r.out.event("", "... and %s like it", count(len(found)-i))
+			return
 		}
 		r.out.event("", "%s", f)
 	}
-	return all
 }
 
 func (r *run) chatLine() {
@@ -87,7 +95,8 @@ func (r *run) chatLine() {
 
 // verdict prints the last line. A run in which nothing was done proves nothing.
 func (r *run) verdict(found []finding, disagreed error) error {
-	lost, ghosts := distinct(found, false), distinct(found, true)
+	missing, additional := split(found)
+	lost, ghosts := len(missing), len(additional)
 	here, gone, open := r.truth.decided()
 	t := r.truth.tally
 	if t.unknown+t.notSent+t.rejected > 0 {

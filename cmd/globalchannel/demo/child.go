@@ -117,15 +117,14 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 	if a.Gentle {
 		c.pace.Store(int64(gently))
 	}
-	self := n.Self()
-	if err := out.send(ctx, report{Up: &upReport{NodeID: self.NodeID, Addr: self.Addr}}); err != nil {
+	if err := out.send(ctx, report{Up: &upReport{NodeID: n.Self().NodeID}}); err != nil {
 		return err
 	}
 	go watch(ctx, n, &c.sums, out)
 	if err := n.Ready(ctx); err != nil {
 		return fmt.Errorf("wait until registered: %w", err)
 	}
-	if err := out.send(ctx, report{Ready: &readyReport{Epoch: n.Self().Epoch}}); err != nil {
+	if err := out.send(ctx, report{Ready: true}); err != nil {
 		return err
 	}
 	c.start(ctx, a.Crowd, a.Seed)

@@ -23,7 +23,7 @@ func (r *run) handle(e event) {
 	switch rep := e.report; {
 	case rep.Up != nil:
 		s.nodeID = rep.Up.NodeID
-	case rep.Ready != nil:
+	case rep.Ready:
 		r.registered(s)
 	case rep.Leader != nil:
 		r.leads(*rep.Leader)
@@ -35,6 +35,9 @@ func (r *run) handle(e event) {
 		s.pushes = *rep.Pushes
 	case rep.Settled != nil:
 		s.settled = true
+		if err := r.truth.complete(s.SID, rep.Settled.Ops); err != nil {
+			r.failure = err
+		}
 	case rep.Problem != nil:
 		s.problem = *rep.Problem
 	case rep.Failed != "":

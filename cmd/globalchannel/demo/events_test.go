@@ -20,7 +20,7 @@ func newTestRun(t *testing.T) (r *run, text *bytes.Buffer) {
 		s := &server{assignment: assignment{SID: sid, Crowd: crowdPlan{Count: 20}}, up: true, nodeID: "id of " + sid}
 		s.proc = &process{sid: sid, cmd: deadCommand(t)}
 		r.servers = append(r.servers, s)
-		r.handle(event{proc: s.proc, report: &report{Ready: &readyReport{}}})
+		r.handle(event{proc: s.proc, report: &report{Ready: true}})
 		r.handle(event{proc: s.proc, report: &report{Players: 20}})
 	}
 	return r, text
@@ -70,7 +70,7 @@ func TestRun_AKillByAnybodyIsPartOfTheDemo(t *testing.T) {
 		t.Errorf("missing: %v, want connector-2", got)
 	}
 	s.up = true
-	r.hears(1, report{Ready: &readyReport{}})
+	r.hears(1, report{Ready: true})
 	r.hears(1, report{Pushes: &pushSums{Pushes: 4}})
 	r.hears(1, report{Players: 20})
 	if got := r.everybodyIn(); len(got) != 0 {

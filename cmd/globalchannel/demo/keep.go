@@ -20,12 +20,17 @@ func (r *run) goOn(ctx context.Context) error {
 		}
 	}
 	r.out.title("\nIt goes on until Ctrl-C. In a second terminal:")
-	var pasted string
+	var told []string
 	err := r.loop(ctx, func() (bool, error) {
-		// Again after each kill: pid and leader are others then.
-		if lines := r.paste(); lines != "" && lines != pasted && len(r.everybodyIn()) == 0 {
-			pasted = lines
-			r.out.title("%s", lines)
+		if len(r.everybodyIn()) > 0 {
+			return false, nil
+		}
+		// After a kill the leader is another, and what to paste with it.
+		for _, line := range r.paste() {
+			if !slices.Contains(told, line) {
+				r.out.title("  %s", line)
+				told = append(told, line)
+			}
 		}
 		return false, nil
 	})
@@ -35,11 +40,11 @@ func (r *run) goOn(ctx context.Context) error {
 	return err
 }
 
-// paste is the three lines; empty while nobody is known to lead.
-func (r *run) paste() string {
+// paste is the three lines; none while nobody is known to lead.
+func (r *run) paste() []string {
 	lead := r.leading()
 	if lead == nil {
-		return ""
+		return nil
 	}
 	// To be asked is somebody else than the one who is to be killed.
 	asked := lead
@@ -48,8 +53,11 @@ func (r *run) paste() string {
 	}
 	self := invocation(r.fleet.exe)
 	where := fmt.Sprintf("--addr %s --secret-file %s", asked.Listen, quote(r.stage.secretFile))
-	return fmt.Sprintf("  %s members guild:1 %s\n  %s push guild:1 --type %s --route news --msg hello %s\n  kill -9 %d",
-		self, where, self, stype, where, lead.proc.pid())
+	return []string{
+		fmt.Sprintf("%s members guild:1 %s", self, where),
+		fmt.Sprintf("%s push guild:1 --type %s --route news --msg hello %s", self, stype, where),
+		fmt.Sprintf("kill -9 %d", lead.proc.pid()),
+	}
 }
 
 // invocation is how to call this executable from another terminal. That of "go

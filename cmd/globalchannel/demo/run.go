@@ -47,14 +47,13 @@ func play(ctx context.Context, o options, w io.Writer) (err error) {
 	r.assign()
 	err = r.play(ctx)
 	r.fleet.Close()
-	return errors.Join(err, r.tidy(ctx, err))
+	return errors.Join(err, r.tidy(ctx, err)) // what was found, and where to look
 }
 
 // tidy removes the folder, unless what is in it is needed to understand a failure.
 func (r *run) tidy(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() == nil {
-		r.out.event("kept", "logs and data of the servers: %s", r.stage.dir)
-		return nil
+		return fmt.Errorf("logs and data of the servers are kept in %s", r.stage.dir)
 	}
 	if err := r.stage.remove(); err != nil {
 		return fmt.Errorf("remove folder of the demo: %w", err)
@@ -104,8 +103,7 @@ func (r *run) play(ctx context.Context) error {
 	if err := r.kills(ctx); err != nil {
 		return interrupted(ctx, err)
 	}
-	end := max(r.duration, r.now()+afterglow)
-	if err := r.untilClock(ctx, end); err != nil {
+	if err := r.untilClock(ctx, max(r.duration, r.now()+afterglow)); err != nil {
 		return interrupted(ctx, err)
 	}
 	verdict := r.check(ctx)
@@ -117,6 +115,12 @@ func (r *run) play(ctx context.Context) error {
 
 // kills are the two of the script: somebody at a third, the leader at two thirds.
 func (r *run) kills(ctx context.Context) error {
+	switch len(r.servers) {
+	case 1:
+		r.out.event("note", "with 1 server there is one kill, the leader's; writes wait until it is back")
+	case 2:
+		r.out.event("note", "with 2 servers both are needed for a majority: writes wait until the killed one is back")
+	}
 	if len(r.servers) > 1 {
 		if err := r.untilClock(ctx, r.duration/3); err != nil {
 			return err
@@ -124,11 +128,6 @@ func (r *run) kills(ctx context.Context) error {
 		if err := r.killAndWait(ctx, r.follower, "does not lead"); err != nil {
 			return err
 		}
-	} else {
-		r.out.event("note", "with 1 server the kill of the leader is the only one, and nobody can write until it is back")
-	}
-	if len(r.servers) == 2 {
-		r.out.event("note", "with 2 servers both are needed for a majority: writes wait for the killed one")
 	}
 	if err := r.untilClock(ctx, r.duration*2/3); err != nil {
 		return err

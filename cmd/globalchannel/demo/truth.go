@@ -29,8 +29,7 @@ type life struct {
 // belief is what is known of one pair.
 type belief struct {
 	must must
-	why  fact       // what decided it last
-	open *operation // the newest operation of unknown outcome since, where it left the pair undecided
+	why  fact // what decided it last
 }
 
 type must uint8
@@ -110,7 +109,15 @@ func (t *truth) doubt(p pair, op operation) {
 	if (b.must == present && op.Kind == join) || (b.must == absent && op.Kind == leave) {
 		return
 	}
-	b.must, b.open = undecided, &op
+	b.must = undecided
+}
+
+// complete says whether all ops of the current life of sid were recorded.
+func (t *truth) complete(sid string, ops uint64) error {
+	if l := t.lives[sid]; l == nil || l.seq != ops {
+		return fmt.Errorf("settle %s: it reported %d operations, not all of them arrived", sid, ops)
+	}
+	return nil
 }
 
 // channels are all that were ever named, sorted.

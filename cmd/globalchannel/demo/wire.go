@@ -39,7 +39,7 @@ const (
 // report is one line on a child's stdout. Exactly one field is set.
 type report struct {
 	Up      *upReport     `json:"up,omitempty"`      // the node has started
-	Ready   *readyReport  `json:"ready,omitempty"`   // its life is registered
+	Ready   bool          `json:"ready,omitempty"`   // its life is registered
 	Leader  *leaderReport `json:"leader,omitempty"`  // who leads, as this node sees it
 	Players int           `json:"players,omitempty"` // all of them have logged in
 	Ops     []operation   `json:"ops,omitempty"`
@@ -51,11 +51,6 @@ type report struct {
 
 type upReport struct {
 	NodeID string `json:"node_id"`
-	Addr   string `json:"addr"`
-}
-
-type readyReport struct {
-	Epoch uint64 `json:"epoch"`
 }
 
 type leaderReport struct {
