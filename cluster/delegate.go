@@ -84,6 +84,7 @@ func decodeNode(n *memberlist.Node) (entry, error) {
 		return entry{}, fmt.Errorf("gossip name %q is not NODEID/INCARNATION", n.Name)
 	}
 	ip, ok := netip.AddrFromSlice(n.Addr)
+	ip = ip.Unmap()
 	if !ok || n.Port == 0 || ip.IsUnspecified() || ip.IsMulticast() {
 		return entry{}, fmt.Errorf("gossip address %v:%d cannot be dialled", n.Addr, n.Port)
 	}
@@ -91,7 +92,7 @@ func decodeNode(n *memberlist.Node) (entry, error) {
 	if err != nil {
 		return entry{}, err
 	}
-	at := netip.AddrPortFrom(ip.Unmap(), n.Port).String()
+	at := netip.AddrPortFrom(ip, n.Port).String()
 	e := entry{
 		Member:     Member{NodeID: nodeID, Incarnation: incarnation, SID: m.SID, Addr: at, ClusterID: m.ClusterID, Expect: m.Expect},
 		gossipAddr: at,

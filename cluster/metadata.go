@@ -103,7 +103,7 @@ func validAddr(addr string) error {
 	if host == "" || !utf8.ValidString(host) || strings.ContainsAny(host, "/ \x00") {
 		return fmt.Errorf("address %q: no usable host", addr)
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && (ip.IsUnspecified() || ip.IsMulticast()) {
+	if ip, err := netip.ParseAddr(host); err == nil && (ip.Unmap().IsUnspecified() || ip.Unmap().IsMulticast()) {
 		return fmt.Errorf("address %q: others cannot dial it", addr)
 	}
 	return nil
