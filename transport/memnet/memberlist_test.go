@@ -5,6 +5,7 @@ import (
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,6 +23,7 @@ type gossipWire struct {
 	conns   chan net.Conn
 	done    chan struct{}
 	readers sync.WaitGroup
+	got     atomic.Int64 // packets
 }
 
 func newGossipWire(t *testing.T, h *Host) *gossipWire {
@@ -62,6 +64,7 @@ func (w *gossipWire) receiveAll() {
 		if err != nil {
 			return
 		}
+		w.got.Add(1)
 		select {
 		case w.in <- &memberlist.Packet{Buf: append([]byte(nil), buf[:n]...), From: from, Timestamp: time.Now()}:
 		case <-w.done:
@@ -102,17 +105,18 @@ func (w *gossipWire) Shutdown() error {
 	return nil
 }
 
-func startGossip(t *testing.T, n *Net, ip string) *memberlist.Memberlist {
+func startGossip(t *testing.T, n *Net, ip string) (*memberlist.Memberlist, *gossipWire) {
 	t.Helper()
 	conf := memberlist.DefaultLANConfig()
 	conf.Name = ip
-	conf.Transport = newGossipWire(t, n.Host(ip))
+	wire := newGossipWire(t, n.Host(ip))
+	conf.Transport = wire
 	conf.LogOutput = io.Discard
 	m, err := memberlist.Create(conf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m
+	return m, wire
 }
 
 // awaitMembers waits up to two minutes until this one sees so many, itself included.
@@ -134,7 +138,9 @@ func TestNet_CarriesMemberlist(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New()
 		n.SetLatency(time.Millisecond)
-		one, two, three := startGossip(t, n, a), startGossip(t, n, b), startGossip(t, n, c)
+		one, wire := startGossip(t, n, a)
+		two, _ := startGossip(t, n, b)
+		three, _ := startGossip(t, n, c)
 		for _, m := range []*memberlist.Memberlist{two, three} {
 			if _, err := m.Join([]string{a + ":7400"}); err != nil {
 				t.Fatal(err)
@@ -143,6 +149,10 @@ func TestNet_CarriesMemberlist(t *testing.T) {
 		all := []*memberlist.Memberlist{one, two, three}
 		for _, m := range all {
 			awaitMembers(t, m, 3)
+		}
+		<-time.After(10 * time.Second) // some rounds of pings
+		if wire.got.Load() < 10 {
+			t.Errorf("%d packets came: gossip lives on its streams alone", wire.got.Load())
 		}
 		n.Host(c).Crash()
 		awaitMembers(t, one, 2)
