@@ -10,14 +10,15 @@
 // when the demo itself is killed, nothing is left running.
 //
 // One join, followed through. A player calls Add on its server's node. Whatever
-// the outcome, the child puts it into its bounded queue of reports; a full queue
-// holds up players, never the node. The demo reads it and keeps the truth
+// the outcome, the child puts it into its bounded queue of reports (outlet.go); a full
+// queue holds up players, never the node. The demo reads it and keeps the truth
 // (truth.go): what must be so, and who said so when. An acknowledgement also
 // counts as a sign of life of the whole cluster (stillness.go), which is how the
-// demo knows how long a kill made writes stand still. At the end the load stops,
+// demo (events.go) knows how long a kill made writes stand still. At the end the load stops,
 // and every server is asked over the public service for its index, its hash and
-// its members (audit.go); what differs from the truth is missing or a ghost.
+// its members (audit.go, check.go); what differs from the truth is missing or a
+// ghost (finding.go).
 //
-// All decisions of the demo are taken in one goroutine, the one in run.go, so the
+// All decisions of the demo are taken in one goroutine, that of loop.go, so the
 // truth and the servers' records need no lock.
 package demo
