@@ -1,0 +1,96 @@
+package history
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Type says which part of an operation an event is.
+type Type string
+
+// The types of events.
+const (
+	Invoke  Type = "invoke"
+	OK      Type = "ok"      // took effect
+	Fail    Type = "fail"    // rejected or never sent: no effect, now or later
+	Unknown Type = "unknown" // may have taken, or may yet take, effect
+	Note    Type = "note"    // a fact or a fault, no operation
+)
+
+// F says what was done, or what a note is about.
+type F string
+
+// Operations and notes.
+const (
+	Add   F = "add"
+	Leave F = "leave"
+	Read  F = "read"
+
+	Started F = "started" // Note: the process of server Via was started
+	Life    F = "life"    // Note: SID was seen registered as Epoch
+	Replica F = "replica" // Note: Via had State at Index
+	Fault   F = "fault"   // Note: something was done to Via, see Text
+)
+
+// Member is one (uid, sid) of a listing; SID is empty where the listing has none.
+type Member struct {
+	UID string `json:"uid"`
+	SID string `json:"sid,omitempty"`
+}
+
+// Event is one line of a history. Which fields are set follows from F and Type.
+type Event struct {
+	At     time.Duration `json:"at_ns"` // since the beginning of the run, monotonic
+	Type   Type          `json:"type"`
+	F      F             `json:"f"`
+	Op     int           `json:"op,omitempty"`     // joins an invocation with its completion; from 1
+	Worker int           `json:"worker,omitempty"` // from 1
+	Via    string        `json:"via,omitempty"`    // the server that was asked
+
+	Channel  string `json:"channel,omitempty"`
+	UID      string `json:"uid,omitempty"`
+	SID      string `json:"sid,omitempty"`       // of the member; of a read: only members there
+	SType    string `json:"stype,omitempty"`     // of a read: only members there, each uid once
+	Epoch    uint64 `json:"epoch,omitempty"`     // the life of SID that was meant; 0: the one the server knew
+	MinIndex uint64 `json:"min_index,omitempty"` // of a read: at least this fresh
+
+	Index   uint64   `json:"index,omitempty"`   // of a completion: where it took effect, or how fresh the answer was at most
+	Members []Member `json:"members,omitempty"` // of a read
+	State   string   `json:"state,omitempty"`   // hash of a replica
+	Text    string   `json:"text,omitempty"`    // the error, or the fault, for people
+}
+
+// WriteTo writes one JSON object per line.
+func WriteTo(w io.Writer, events []Event) error {
+	out := bufio.NewWriter(w)
+	enc := json.NewEncoder(out)
+	for _, e := range events {
+		if err := enc.Encode(e); err != nil {
+			return fmt.Errorf("write history: %w", err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write history: %w", err)
+	}
+	return nil
+}
+
+// ReadFrom reads what WriteTo wrote.
+func ReadFrom(r io.Reader) ([]Event, error) {
+	var events []Event
+	dec := json.NewDecoder(r)
+	for {
+		var e Event
+		err := dec.Decode(&e)
+		if err == io.EOF {
+			return events, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read history, event %d: %w", len(events)+1, err)
+		}
+		events = append(events, e)
+	}
+}

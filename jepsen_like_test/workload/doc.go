@@ -1,0 +1,9 @@
+// Package workload is what clients do in a run: they use the public service over
+// connections of their own, as any game server without an embedded node would,
+// and write down what they asked and what they were told.
+//
+// One operation of SetFull: a worker (worker.go) picks one by its random numbers,
+// records the invocation, calls its server, and records the answer as outcome.go
+// classifies it. It waits for its connection to stand before the next one, so that
+// a dead server costs one unknown operation and not thousands.
+package workload

@@ -1,0 +1,157 @@
+package workload
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// Server is one that workers talk to.
+type Server interface {
+	ID() string // its sid
+	Client() (pb.GlobalChannelClient, error)
+	Connect(ctx context.Context) error // returns when the connection stands
+}
+
+// SetFull is workers on all servers who add distinct members to a few channels,
+// take some of them out again, and read. Each worker writes its own uids only, so
+// what became of every single one can be told from the history.
+type SetFull struct {
+	Servers  []Server
+	SIDs     []string // what members are put on; nil: the servers' own
+	Workers  int      // each on the server of its number, modulo
+	Channels int
+	Seed     uint64
+	Timeout  time.Duration // of one operation
+	History  *history.Recorder
+
+	mu      sync.Mutex // guards all below
+	done    map[string]int
+	changed chan struct{} // closed at the next acknowledged write
+	epochs  map[string]uint64
+}
+
+// Run works until ctx ends and every operation has returned.
+func (s *SetFull) Run(ctx context.Context) {
+	s.mu.Lock()
+	s.prepareLocked()
+	s.mu.Unlock()
+	sids := s.sids()
+	var wg sync.WaitGroup
+	for i := range s.Workers {
+		w := newWorker(s, i+1, s.Servers[i%len(s.Servers)], sids)
+		wg.Go(func() { w.run(ctx) })
+	}
+	wg.Wait()
+}
+
+func (s *SetFull) sids() []string {
+	if s.SIDs != nil {
+		return s.SIDs
+	}
+	var sids []string
+	for _, server := range s.Servers {
+		sids = append(sids, server.ID())
+	}
+	return sids
+}
+
+func (s *SetFull) prepareLocked() {
+	if s.changed == nil {
+		s.done, s.epochs, s.changed = make(map[string]int), make(map[string]uint64), make(chan struct{})
+	}
+}
+
+// Acknowledged counts the writes that returned successfully, by the server that
+// was asked.
+func (s *SetFull) Acknowledged() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.done)
+}
+
+// Await waits until n more writes are acknowledged, each of via by itself.
+func (s *SetFull) Await(ctx context.Context, n int, via ...string) error {
+	before := s.Acknowledged()
+	for {
+		s.mu.Lock()
+		s.prepareLocked()
+		short := ""
+		for _, sid := range via {
+			if got := s.done[sid] - before[sid]; got < n {
+				short = fmt.Sprintf("%d of %d acknowledged by %s", got, n, sid)
+				break
+			}
+		}
+		changed := s.changed
+		s.mu.Unlock()
+		if short == "" {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for writes: %w: %s", context.Cause(ctx), short)
+		}
+	}
+}
+
+func (s *SetFull) acknowledged(via string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done[via]++
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// ReadAll reads every channel at every server in every way, at least as fresh as
+// index: after the load, this is the verdict.
+func (s *SetFull) ReadAll(ctx context.Context, index uint64, stype string) error {
+	for _, server := range s.Servers {
+		for c := range s.Channels {
+			for _, filter := range s.filters(stype) {
+				filter.Via, filter.Channel, filter.MinIndex = server.ID(), channel(c), index
+				if err := read(ctx, s.History, server, filter); err != nil {
+					return fmt.Errorf("read %s at %s: %w", filter.Channel, filter.Via, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// filters are the three ways to list a channel: everybody, a server's, a type's.
+func (s *SetFull) filters(stype string) []history.Event {
+	ways := []history.Event{{}, {SType: stype}}
+	for _, sid := range s.sids() {
+		ways = append(ways, history.Event{SID: sid})
+	}
+	return ways
+}
+
+func channel(i int) string { return fmt.Sprintf("room-%d", i) }
+
+// epochOf is the life of sid that the workers were last told of; 0: of none.
+func (s *SetFull) epochOf(sid string) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epochs[sid]
+}
+
+// learn asks who is there now.
+func (s *SetFull) learn(ctx context.Context, client pb.GlobalChannelClient) {
+	r, err := client.Servers(ctx, &pb.ServersRequest{})
+	if err != nil {
+		return // the next worker that needs it asks again
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, server := range r.GetServers() {
+		s.epochs[server.GetSid()] = max(s.epochs[server.GetSid()], server.GetEpoch())
+	}
+}

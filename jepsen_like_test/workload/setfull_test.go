@@ -1,0 +1,112 @@
+package workload_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// run loads a fake cluster, ends one life and begins the next under load, and
+// judges the history.
+func run(t *testing.T, b bug, seed uint64) checker.Report {
+	t.Helper()
+	sids := []string{"a", "b", "c"}
+	cluster := newFakeCluster(b, sids)
+	h := history.NewRecorder()
+	load := &workload.SetFull{Workers: 6, Channels: 3, Seed: seed, Timeout: time.Minute, History: h}
+	for _, sid := range sids {
+		load.Servers = append(load.Servers, &fakeServer{cluster: cluster, sid: sid, refuse: rejected})
+		h.Note(lifeNote(sid, cluster.epochs[sid]))
+	}
+	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	defer stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		load.Run(ctx)
+	}()
+	await := func() {
+		if err := load.Await(ctx, 50, sids...); err != nil {
+			t.Error(err)
+		}
+	}
+	await()
+	h.Note(lifeNote("b", cluster.newLife("b")))
+	await()
+	stop()
+	<-ended
+	if err := load.ReadAll(t.Context(), cluster.index, "connector"); err != nil {
+		t.Fatal(err)
+	}
+	r, err := checker.Check(h.Events())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// rejected gives an error the class that the product would give it.
+func rejected(err error) error {
+	s, ok := status.FromError(err)
+	if err == nil || !ok {
+		return err
+	}
+	info := &errdetails.ErrorInfo{Domain: "globalchannel", Reason: "SERVER_GONE", Metadata: map[string]string{"class": "rejected"}}
+	with, detailErr := s.WithDetails(info)
+	if detailErr != nil {
+		return detailErr
+	}
+	return with.Err()
+}
+
+func TestSetFull_FindsNothingWhereNothingIsWrong(t *testing.T) {
+	r := run(t, noBug, 1)
+	if len(r.Violations) > 0 {
+		t.Errorf("violations: %v", r)
+	}
+	if r.Adds < 100 || r.Leaves < 25 || r.Reads < 10 || r.Ended != 1 || r.Decided < 1000 {
+		t.Errorf("too little was done: %v", r)
+	}
+}
+
+// Each seeded bug is found, by the name it deserves.
+func TestSetFull_FindsSeededBugs(t *testing.T) {
+	for b, want := range map[bug]checker.Kind{
+		dropsAdds:      checker.Lost,
+		ignoresLeaves:  checker.Resurrected,
+		listsTwice:     checker.Duplicate,
+		keepsOldLife:   checker.Resurrected,
+		noEpochCheck:   checker.Fence,
+		purgesOthers:   checker.Lost,
+		staleReads:     checker.Lost,
+		answersTooSoon: checker.Lost,
+		refusesInVain:  checker.Phantom,
+	} {
+		t.Run(string(b), func(t *testing.T) {
+			r := run(t, b, 2)
+			if !slices.ContainsFunc(r.Violations, func(v checker.Violation) bool { return v.Kind == want }) {
+				t.Errorf("not found: want %s\n%v", want, r)
+			}
+		})
+	}
+}
+
+func TestSetFull_AwaitSaysWhoIsShort(t *testing.T) {
+	load := &workload.SetFull{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := load.Await(ctx, 1, "a"); err == nil {
+		t.Error("no error, though nobody works")
+	}
+}
