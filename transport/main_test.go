@@ -67,10 +67,11 @@ type services struct {
 	delivering chan struct{} // one per Deliver that has begun
 	ended      atomic.Int64  // Delivers
 	release    chan struct{}
+	lingers    time.Duration // how long a Deliver whose context has ended goes on
 }
 
 func newServices() *services {
-	return &services{delivering: make(chan struct{}, 100), release: make(chan struct{})}
+	return &services{delivering: make(chan struct{}, 100), release: make(chan struct{}), lingers: 100 * time.Millisecond}
 }
 
 func (s *services) register(r grpc.ServiceRegistrar) {
@@ -107,6 +108,7 @@ func (s *services) Deliver(stream grpc.BidiStreamingServer[peerpb.DeliverRequest
 	case <-s.release:
 		return stream.Send(&peerpb.DeliverResponse{Reason: "released"})
 	case <-stream.Context().Done():
+		pause(context.Background(), s.lingers) // as real handlers do
 		return context.Cause(stream.Context())
 	}
 }

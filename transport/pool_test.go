@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -75,7 +76,13 @@ func TestPool_NudgeEndsTheWaitForTheNextAttempt(t *testing.T) {
 		t.Fatalf("nobody there: %v", err)
 	}
 	serve(t, Options{NodeID: "b", Listen: addr})
-	a.Nudge("127.0.0.1:1") // unknown: nothing happens
+	a.Nudge("127.0.0.1:1")       // unknown: nothing happens
+	eventually(t, func() error { // gRPC fails calls a moment before it says that it waits
+		if s := conn.GetState(); s != connectivity.TransientFailure {
+			return errors.New(s.String())
+		}
+		return nil
+	})
 	a.Nudge(addr)
 	if _, err := ping(t, a, addr); err != nil {
 		t.Error(err)

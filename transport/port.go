@@ -199,10 +199,12 @@ func (p *Port) Serve(register func(grpc.ServiceRegistrar)) {
 
 // Conn returns the connection that all calls to an address share. It connects
 // with the first call. Ask for it each time: one that was not asked for and not
-// used for ten minutes is closed.
+// used for ten minutes is closed, and Nudge may replace one that is failing.
 func (p *Port) Conn(addr string) (*grpc.ClientConn, error) { return p.pool.conn(addr, time.Now()) }
 
-// Nudge makes a connection that waits before its next attempt try at once.
+// Nudge makes the next call to an address try at once, where the connection is
+// waiting before its next attempt. A call that waits for it with WaitForReady
+// ends as Canceled.
 func (p *Port) Nudge(addr string) { p.pool.nudge(addr) }
 
 // EndStreams stops taking calls, lets those that run finish until ctx ends, and

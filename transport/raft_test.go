@@ -101,6 +101,15 @@ func TestRaftLayer_NodeMayNotCallItselfAnother(t *testing.T) {
 	}
 }
 
+func TestRaftLayer_CertificateCountsMoreThanTheAnswer(t *testing.T) {
+	a := open(t, Options{NodeID: "a", Secret: secretOf("s")})
+	b, _ := serve(t, Options{NodeID: "b", Secret: secretOf("s")})
+	b.raft.self = "c" // answers in another's name
+	if _, err := a.Raft().Dial(RaftAddress("c", b.Addr()), soon); !errors.Is(err, ErrWrongNode) {
+		t.Errorf("Dial: %v, want %v", err, ErrWrongNode)
+	}
+}
+
 func TestRaftLayer_DialEndsWhenNobodyAnswers(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, answers nothing: a paused process
 	if err != nil {
