@@ -1123,6 +1123,7 @@ type ServerRecord struct {
 	LastNumber    uint64                 `protobuf:"varint,12,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`   // of this origin's batches
 	LastResults   []byte                 `protobuf:"bytes,13,opt,name=last_results,json=lastResults,proto3" json:"last_results,omitempty"` // one byte per operation of batch last_number
 	LastIndex     uint64                 `protobuf:"varint,14,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`      // index at which batch last_number was applied
+	FirstEpoch    uint64                 `protobuf:"varint,15,opt,name=first_epoch,json=firstEpoch,proto3" json:"first_epoch,omitempty"`   // of this incarnation's unbroken row of lives that ends with epoch
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1251,6 +1252,13 @@ func (x *ServerRecord) GetLastResults() []byte {
 func (x *ServerRecord) GetLastIndex() uint64 {
 	if x != nil {
 		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *ServerRecord) GetFirstEpoch() uint64 {
+	if x != nil {
+		return x.FirstEpoch
 	}
 	return 0
 }
@@ -1522,7 +1530,7 @@ const file_fsm_proto_rawDesc = "" +
 	"generation\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1c\n" +
 	"\tforgotten\x18\x04 \x01(\x04R\tforgotten\x12:\n" +
-	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\xeb\x02\n" +
+	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\x8c\x03\n" +
 	"\fServerRecord\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x12\n" +
@@ -1540,7 +1548,9 @@ const file_fsm_proto_rawDesc = "" +
 	"lastNumber\x12!\n" +
 	"\flast_results\x18\r \x01(\fR\vlastResults\x12\x1d\n" +
 	"\n" +
-	"last_index\x18\x0e \x01(\x04R\tlastIndex\"\xcd\x01\n" +
+	"last_index\x18\x0e \x01(\x04R\tlastIndex\x12\x1f\n" +
+	"\vfirst_epoch\x18\x0f \x01(\x04R\n" +
+	"firstEpoch\"\xcd\x01\n" +
 	"\rChannelRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x18\n" +

@@ -1,3 +1,3 @@
 package fsmpb
 
-//go:generate protoc --go_out=. --go_opt=paths=source_relative --go-grpc_out=. --go-grpc_opt=paths=source_relative fsm.proto
+//go:generate protoc --go_out=. --go_opt=paths=source_relative fsm.proto

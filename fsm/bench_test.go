@@ -1,0 +1,103 @@
+package fsm_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/hashicorp/raft"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// benchOps is how many operations one entry of a busy leader holds.
+const benchOps = 1000
+
+func benchEntry(number uint64, e uint64) *fsmpb.Entry {
+	b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: e, Number: number}
+	for i := range benchOps {
+		n := int(number)*benchOps + i
+		op := opAdd(fmt.Sprint("channel:", n%5000), fmt.Sprint("user:", n), "a", e)
+		b.Groups = append(b.Groups, &fsmpb.Group{Seen: 1, Ops: []*fsmpb.Op{op}})
+	}
+	return entryBatches(b)
+}
+
+func perOp(b *testing.B) {
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/benchOps, "ns/operation")
+}
+
+func BenchmarkEncodeEntry(b *testing.B) {
+	e := benchEntry(1, gen(2))
+	for b.Loop() {
+		if _, err := fsm.EncodeEntry(e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perOp(b)
+}
+
+func BenchmarkDecodeEntry(b *testing.B) {
+	data := logOf(b, 1, benchEntry(1, gen(2))).Data
+	for b.Loop() {
+		if _, err := fsm.DecodeEntry(data); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perOp(b)
+}
+
+func BenchmarkState_Add(b *testing.B) {
+	w := newWorld(b, "a")
+	for n := uint64(1); b.Loop(); n++ {
+		b.StopTimer()
+		if n%200 == 0 { // stay at a size that compares
+			w.s.Apply(n+2, entryBatches(batch("a", gen(2), n, opKind(fsmpb.OpKind_OP_DESTROY_ALL))))
+			b.StartTimer()
+			continue
+		}
+		e := benchEntry(n, gen(2))
+		b.StartTimer()
+		w.s.Apply(n+2, e)
+	}
+	perOp(b)
+}
+
+func benchReplica(b *testing.B, entries int) *fsm.Replica {
+	r := fsm.NewReplica()
+	replay(b, r, []*raft.Log{logOf(b, 1, entryFound("c", nil)), logOf(b, 2, entryUp(upOf("a", "i")))})
+	for n := range uint64(entries) {
+		replay(b, r, []*raft.Log{logOf(b, n+3, benchEntry(n+1, gen(2)))})
+	}
+	return r
+}
+
+func BenchmarkSnapshot_Write100k(b *testing.B) {
+	r := benchReplica(b, 100)
+	for b.Loop() {
+		persisted(b, r)
+	}
+}
+
+func BenchmarkSnapshot_Read100k(b *testing.B) {
+	data := persisted(b, benchReplica(b, 100))
+	for b.Loop() {
+		if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkState_ServerDown100k(b *testing.B) {
+	data := persisted(b, benchReplica(b, 100))
+	for b.Loop() {
+		b.StopTimer()
+		s, err := fsm.ReadSnapshot(bytes.NewReader(data))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+		s.Apply(s.Index()+1, entryDown("a", gen(2)))
+	}
+}

@@ -1,0 +1,58 @@
+// Package fsm is the replicated state: which servers live, and which players
+// are in which channel on them. Every node holds one and applies the same log
+// to it. It is not API: only package node imports it, and it may change with
+// every version. What lasts is fsmpb: the log and snapshots outlive binaries.
+//
+// # One write
+//
+// Follow a batch with one Add. The leader's node packs it into an fsmpb.Entry;
+// EncodeEntry (encode.go) stamps the version and refuses what no replica could
+// read back, since an entry in the log is there for all of them. Raft commits
+// the bytes and hands them to Replica.Apply (replica.go) on every node. That
+// decodes them outside the lock; unknown versions, fields and enum values are
+// found at any depth, and the state halts there instead of skipping something
+// that newer replicas do not skip. Under the lock State.apply (apply.go) takes
+// the entry's batches in order. A batch names its origin, a life of a server,
+// and its number there: the last number again gets its stored results, a gap
+// or another life has no effect, and only the next number goes on. Each group
+// of it (apply_group.go) is one caller's operations. If it has several, they
+// run on a draft first (draft.go), so that a refusal of the last one finds
+// nothing to undo; then they run on the state (state.go), which keeps channel
+// -> sid -> uid and the way back, sid -> uid -> channels. The life that the Add
+// means must be the one that is up, or an earlier one of the same process:
+// that is what keeps a delayed Add from making a ghost. One byte per operation
+// goes into the origin's record, for repeats, and into the Result, which on
+// the leader becomes the answer to the caller. Last, those who wait for this
+// index are woken (wait.go).
+//
+// Lives begin with ServerUp and end with ServerDown (apply_server.go). The end
+// purges the members at that very index, costs those members and no more, and
+// takes along the frontends that are attached through that life. The record
+// stays, as the fence for what comes late.
+//
+// # Reading and keeping
+//
+// Replica.View gives the reads (read.go) of one moment; what they return is
+// the caller's. Snapshots (snapshot.go, restore.go) hold the whole state in
+// sorted order with a checksum: equal states are equal bytes, which is also
+// what Hash compares. A snapshot is read and verified to its end before it
+// replaces anything.
+//
+// # Rules
+//
+// State is pure: no clock, no I/O, no goroutine, no randomness, and nothing
+// that depends on the order of a map. Whoever adds to it keeps that, and says
+// in checkEntry what an older binary must not ignore. Everything that a log
+// entry may hold is a possible input here, whatever the node has checked
+// before: it is refused by a result, or halts, and never panics.
+//
+// # What it does not do
+//
+// It decides nothing that needs time or the network: who is dead (the reaper),
+// who leads, when a snapshot is due, what is retried. It does not know the
+// pushes, the public API's errors, or Raft's configuration. It does not limit
+// the size of an entry; the leader does. Not yet: parking and resuming members
+// of ended lives, forgetting records, LeaveAll, Move, channel options, member
+// meta (the operations answer OpUnsupported), destroying in bounded steps, the
+// compact layout, and snapshots that are written while writes go on.
+package fsm

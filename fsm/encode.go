@@ -1,0 +1,105 @@
+package fsm
+
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// EncodeEntry sets e.Version and gives the bytes for the log. It refuses what
+// DecodeEntry would refuse: an entry that halts every replica must not enter
+// the log only because a newer or broken server asked this one to commit it.
+func EncodeEntry(e *fsmpb.Entry) ([]byte, error) {
+	if e == nil {
+		return nil, fmt.Errorf("encode entry: %w: no entry", ErrMalformed)
+	}
+	e.Version = Version
+	if err := checkEntry(e); err != nil {
+		return nil, fmt.Errorf("encode entry: %w", err)
+	}
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(e)
+	if err != nil { // a string that is not UTF-8
+		return nil, fmt.Errorf("encode entry: %w: %w", ErrMalformed, err)
+	}
+	return data, nil
+}
+
+// DecodeEntry is the reverse. The error is ErrUnknownFormat where a newer
+// binary may have written the entry, else ErrMalformed.
+func DecodeEntry(data []byte) (*fsmpb.Entry, error) {
+	e := new(fsmpb.Entry)
+	if err := proto.Unmarshal(data, e); err != nil {
+		return nil, fmt.Errorf("decode entry: %w: %w", ErrMalformed, err)
+	}
+	if err := checkEntry(e); err != nil {
+		return nil, fmt.Errorf("decode entry: %w", err)
+	}
+	return e, nil
+}
+
+func checkEntry(e *fsmpb.Entry) error {
+	if v := e.GetVersion(); v > Version {
+		return fmt.Errorf("%w: entry of version %d, this binary knows up to %d", ErrUnknownFormat, v, Version)
+	} else if v < Version {
+		return fmt.Errorf("%w: entry of version %d", ErrMalformed, v)
+	}
+	if err := checkKnown(e.ProtoReflect()); err != nil {
+		return err
+	}
+	if e.GetCommand() == nil {
+		return fmt.Errorf("%w: entry without a command", ErrMalformed)
+	}
+	// The field is there for those who will park members. To ignore it would
+	// let replicas of two binaries drift apart in silence.
+	if e.GetServerUp().GetResume() != nil {
+		return fmt.Errorf("%w: ServerUp.resume", ErrUnknownFormat)
+	}
+	return nil
+}
+
+// checkKnown finds what a newer binary wrote and the decoder of this one set
+// aside: unknown fields and enum values, at any depth. It visits messages and
+// enums only, which makes it a small part of decoding.
+func checkKnown(m protoreflect.Message) error {
+	if u := m.GetUnknown(); len(u) > 0 {
+		return fmt.Errorf("%w: %d bytes of unknown fields in %s", ErrUnknownFormat, len(u), m.Descriptor().Name())
+	}
+	fields := m.Descriptor().Fields()
+	for i := range fields.Len() {
+		fd := fields.Get(i)
+		kind := fd.Kind()
+		if (kind != protoreflect.MessageKind && kind != protoreflect.EnumKind) || !m.Has(fd) {
+			continue
+		}
+		if err := checkField(fd, m.Get(fd)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkField(fd protoreflect.FieldDescriptor, v protoreflect.Value) error {
+	if !fd.IsList() {
+		return checkValue(fd, v)
+	}
+	list := v.List()
+	for i := range list.Len() {
+		if err := checkValue(fd, list.Get(i)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkValue(fd protoreflect.FieldDescriptor, v protoreflect.Value) error {
+	if fd.Kind() == protoreflect.MessageKind {
+		return checkKnown(v.Message())
+	}
+	if fd.Enum().Values().ByNumber(v.Enum()) == nil {
+		return fmt.Errorf("%w: %s %d", ErrUnknownFormat, fd.Enum().Name(), v.Enum())
+	}
+	return nil
+}

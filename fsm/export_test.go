@@ -1,0 +1,75 @@
+package fsm
+
+import (
+	"fmt"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// CheckIndexes compares what the state derives with what it derives it from.
+func CheckIndexes(s *State) error {
+	n := 0
+	for name, c := range s.channels {
+		if len(c.members) == 0 && c.options == nil {
+			return fmt.Errorf("channel %q exists without members or options", name)
+		}
+		for sid, uids := range c.members {
+			if len(uids) == 0 {
+				return fmt.Errorf("channel %q keeps an empty set for %q", name, sid)
+			}
+			if srv := s.servers[sid]; srv != nil && !srv.Up {
+				return fmt.Errorf("channel %q has members of the ended life of %q", name, sid)
+			}
+			for uid := range uids {
+				n++
+				if _, ok := s.held[sid][uid][name]; !ok {
+					return fmt.Errorf("no way back from (%q, %q) to %q", uid, sid, name)
+				}
+			}
+		}
+	}
+	back := 0
+	for sid, uids := range s.held {
+		for uid, names := range uids {
+			if len(names) == 0 {
+				return fmt.Errorf("empty way back of (%q, %q)", uid, sid)
+			}
+			back += len(names)
+		}
+		if len(uids) == 0 {
+			return fmt.Errorf("empty way back of %q", sid)
+		}
+	}
+	if n != back || n != s.memberships {
+		return fmt.Errorf("%d memberships, %d ways back, %d counted", n, back, s.memberships)
+	}
+	return nil
+}
+
+// SetOptions does what no operation does yet, for the snapshot's sake.
+func SetOptions(s *State, name string, o *fsmpb.ChannelOptions, index uint64) {
+	if s.channels[name] == nil {
+		s.channels[name] = &channel{members: make(map[string]map[string]member)}
+	}
+	s.channels[name].options, s.channels[name].changed = o, index
+}
+
+// Options reads them back.
+func Options(s *State, name string) *fsmpb.ChannelOptions { return s.channels[name].options }
+
+// SetMeta likewise.
+func SetMeta(s *State, name, sid, uid, meta string) {
+	m := s.channels[name].members[sid][uid]
+	m.meta = meta
+	s.channels[name].members[sid][uid] = m
+}
+
+// SetForgotten likewise.
+func SetForgotten(s *State, index uint64) { s.forgotten = index }
+
+// WaitersLen says how many wait.
+func WaitersLen(r *Replica) int {
+	r.waiters.mu.Lock()
+	defer r.waiters.mu.Unlock()
+	return len(r.waiters.heap)
+}

@@ -1,0 +1,279 @@
+package fsm_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// model is what the state should be, written as plainly as possible: flat
+// lists, whole copies, no index. It shares no code and no type with package
+// fsm, or both would share the bug. Numbers of outcomes are spelled out.
+type model struct {
+	index    uint64
+	cluster  string
+	gen      uint64
+	external bool
+	lives    []modelLife // every life that ever was, oldest first
+	members  map[modelMember]uint64
+	changed  map[string]uint64
+}
+
+type modelLife struct {
+	sid, stype, node, incarnation, addr, via string
+	viaEpoch, epoch, changed                 uint64
+	up                                       bool
+	batches                                  []modelBatch
+}
+
+type modelBatch struct {
+	at      uint64
+	results []byte
+}
+
+type modelMember struct{ name, sid, uid string }
+
+func newModel() *model {
+	return &model{members: map[modelMember]uint64{}, changed: map[string]uint64{}}
+}
+
+func modelText(s string, limit int) bool {
+	return len(s) >= 1 && len(s) <= limit && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
+}
+
+// life is the newest one of a sid.
+func (m *model) life(sid string) *modelLife {
+	for i := len(m.lives) - 1; i >= 0; i-- {
+		if m.lives[i].sid == sid {
+			return &m.lives[i]
+		}
+	}
+	return nil
+}
+
+func (m *model) isUp(sid string, epoch uint64) bool {
+	l := m.life(sid)
+	return l != nil && l.up && l.epoch == epoch
+}
+
+func (m *model) found(f *fsmpb.Found) bool {
+	if m.cluster != "" {
+		return false
+	}
+	m.cluster, m.gen, m.external = f.GetClusterId(), uint64(f.GetGeneration()), f.GetSettings().GetExternalSids()
+	return true
+}
+
+// dropWhere removes memberships and notes which channels that changed.
+func (m *model) dropWhere(gone func(modelMember) bool) (any bool) {
+	for k := range maps.Clone(m.members) {
+		if gone(k) {
+			delete(m.members, k)
+			m.changed[k.name] = m.index
+			any = true
+		}
+	}
+	return any
+}
+
+func (m *model) endLife(l *modelLife) {
+	l.up = false
+	l.changed = m.index
+	m.dropWhere(func(k modelMember) bool { return k.sid == l.sid })
+	for i := range m.lives {
+		if o := &m.lives[i]; o.up && o.via == l.sid && o.viaEpoch == l.epoch {
+			m.endLife(o)
+		}
+	}
+}
+
+func (m *model) serverDown(d *fsmpb.ServerDown) bool {
+	if !m.isUp(d.GetSid(), d.GetEpoch()) {
+		return false
+	}
+	m.endLife(m.life(d.GetSid()))
+	return true
+}
+
+func (m *model) serverUp(up *fsmpb.ServerUp) int {
+	const fresh, same, superseded, inUse, invalid = 1, 2, 3, 4, 5
+	if !modelText(up.GetSid(), 64) || !modelText(up.GetStype(), 64) || up.GetVia() == up.GetSid() ||
+		(up.GetVia() == "") != (up.GetViaEpoch() == 0) {
+		return invalid
+	}
+	agentRefusal := 0
+	if up.GetVia() != "" {
+		if !m.isUp(up.GetVia(), up.GetViaEpoch()) {
+			agentRefusal = superseded
+		} else if m.life(up.GetVia()).via != "" {
+			agentRefusal = invalid
+		}
+	}
+	old := m.life(up.GetSid())
+	if old != nil && old.up && old.incarnation == up.GetIncarnation() {
+		if old.via == up.GetVia() && old.viaEpoch == up.GetViaEpoch() && old.addr == up.GetAddr() || up.GetSeen() < old.changed {
+			return same
+		}
+		if agentRefusal != 0 {
+			return agentRefusal
+		}
+		old.via, old.viaEpoch, old.addr, old.changed = up.GetVia(), up.GetViaEpoch(), up.GetAddr(), m.index
+		return same
+	}
+	if old != nil {
+		if up.GetSeen() < old.changed {
+			return superseded
+		}
+		if old.up && old.node != up.GetNodeId() && up.GetEnds() != old.epoch {
+			return inUse
+		}
+	}
+	if agentRefusal != 0 {
+		return agentRefusal
+	}
+	if old != nil && old.up {
+		m.endLife(old)
+	}
+	m.dropWhere(func(k modelMember) bool { return k.sid == up.GetSid() })
+	m.lives = append(m.lives, modelLife{
+		sid: up.GetSid(), stype: up.GetStype(), node: up.GetNodeId(), incarnation: up.GetIncarnation(),
+		addr: up.GetAddr(), via: up.GetVia(), viaEpoch: up.GetViaEpoch(),
+		epoch: m.gen<<48 + m.index, changed: m.index, up: true,
+	})
+	return fresh
+}
+
+// batch gives the outcome, the results and the index, each as the state would.
+func (m *model) batch(b *fsmpb.Batch) (int, []byte, uint64) {
+	const applied, repeated, old, gap, fenced = 1, 2, 3, 4, 5
+	l := m.life(b.GetOriginSid())
+	if l == nil || l.epoch != b.GetOriginEpoch() {
+		return fenced, nil, 0
+	}
+	last := uint64(len(l.batches))
+	switch n := b.GetNumber(); {
+	case n >= 1 && n == last:
+		return repeated, l.batches[n-1].results, l.batches[n-1].at
+	case n < last || n == 0:
+		return old, nil, 0
+	case !l.up:
+		return fenced, nil, 0
+	case n != last+1:
+		return gap, nil, 0
+	}
+	var results []byte
+	for _, g := range b.GetGroups() {
+		results = append(results, m.group(l, g)...)
+	}
+	l.batches = append(l.batches, modelBatch{at: m.index, results: results})
+	return applied, results, m.index
+}
+
+// group tries everything on the real thing and takes it all back on a refusal.
+func (m *model) group(origin *modelLife, g *fsmpb.Group) []byte {
+	members, changed := maps.Clone(m.members), maps.Clone(m.changed)
+	var results []byte
+	for i, op := range g.GetOps() {
+		code := m.op(origin, g.GetSeen(), op)
+		results = append(results, code)
+		if code > 2 {
+			m.members, m.changed = members, changed
+			results = slices.Repeat([]byte{5}, len(g.GetOps()))
+			results[i] = code
+			return results
+		}
+	}
+	return results
+}
+
+func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
+	const unchanged, changed, invalid, unsupported = 1, 2, 7, 8
+	yes := func(b bool) byte {
+		if b {
+			return changed
+		}
+		return unchanged
+	}
+	switch op.GetKind() {
+	case fsmpb.OpKind_OP_DESTROY:
+		if !modelText(op.GetName(), 255) {
+			return invalid
+		}
+		return yes(m.dropWhere(func(k modelMember) bool { return k.name == op.GetName() }))
+	case fsmpb.OpKind_OP_CLEAN_ON_START_UP:
+		for _, o := range m.lives {
+			mine := o.sid == origin.sid || o.via == origin.sid && o.viaEpoch == origin.epoch
+			if o.up && !mine {
+				return unchanged
+			}
+		}
+		return yes(m.dropWhere(func(modelMember) bool { return true }))
+	case fsmpb.OpKind_OP_DESTROY_ALL:
+		return yes(m.dropWhere(func(modelMember) bool { return true }))
+	case fsmpb.OpKind_OP_UNSPECIFIED:
+		return invalid
+	case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
+		return unsupported
+	}
+	if !modelText(op.GetName(), 255) || !modelText(op.GetUid(), 255) || !modelText(op.GetSid(), 64) {
+		return invalid
+	}
+	k := modelMember{op.GetName(), op.GetSid(), op.GetUid()}
+	held, there := m.members[k]
+	if op.GetKind() == fsmpb.OpKind_OP_LEAVE {
+		if !there {
+			return unchanged
+		}
+		if code := m.rightLife(op); code != 0 {
+			return code
+		}
+		if op.GetSession() > 0 && held > op.GetSession() {
+			return unchanged
+		}
+		return yes(m.dropWhere(func(o modelMember) bool { return o == k }))
+	}
+	if len(op.GetMeta()) > 0 {
+		return unsupported
+	}
+	if code := m.rightLife(op); code != 0 {
+		return code
+	}
+	if there && held >= op.GetSession() {
+		return unchanged
+	}
+	m.members[k] = op.GetSession()
+	m.changed[k.name] = m.index
+	return changed
+}
+
+// rightLife walks back through the lives of the sid, newest first, as long as
+// they are of one process.
+func (m *model) rightLife(op *fsmpb.Op) byte {
+	const gone, unknown = 3, 4
+	now := m.life(op.GetSid())
+	if now == nil {
+		if op.GetKind() == fsmpb.OpKind_OP_ADD && !m.external {
+			return unknown
+		}
+		return 0 // nothing is ever forgotten yet
+	}
+	if !now.up {
+		return gone
+	}
+	for i := len(m.lives) - 1; i >= 0; i-- {
+		l := m.lives[i]
+		if l.sid != op.GetSid() {
+			continue
+		}
+		if l.incarnation != now.incarnation {
+			return gone
+		}
+		if l.epoch == op.GetEpoch() {
+			return 0
+		}
+	}
+	return gone
+}

@@ -1,0 +1,394 @@
+package fsm_test
+
+import (
+	"bytes"
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	gocmp "github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// Few names, so that random commands meet each other.
+var (
+	someSIDs   = []string{"a", "b", "c", "d"}
+	someTypes  = []string{"connector", "chat"}
+	someUIDs   = []string{"u1", "u2"}
+	someNames  = []string{"x", "y"}
+	badStrings = []string{"", "nul\x00", "\xff", strings.Repeat("n", 256)}
+)
+
+func sorted(s []string) []string {
+	s = append([]string{}, s...)
+	slices.Sort(s)
+	return s
+}
+
+// machine applies random entries to the model, to a state that is snapshotted
+// and restored now and then, and to one that is not.
+type machine struct {
+	*rapid.T
+	model    *model
+	state    *fsm.State
+	straight *fsm.State
+}
+
+func TestState_BehavesAsTheModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &machine{T: rt, model: newModel(), state: fsm.NewState(), straight: fsm.NewState()}
+		for range rapid.IntRange(10, 80).Draw(rt, "steps") {
+			m.step()
+			m.compare()
+		}
+		a, b := m.bytes(m.state), m.bytes(m.straight)
+		if !bytes.Equal(a, b) {
+			rt.Fatal("the restored state and the straight one differ in their bytes")
+		}
+	})
+}
+
+func (m *machine) step() {
+	if rapid.IntRange(0, 9).Draw(m.T, "restore") == 0 {
+		restored, err := fsm.ReadSnapshot(bytes.NewReader(m.bytes(m.state)))
+		if err != nil {
+			m.Fatalf("restore: %v", err)
+		}
+		m.state = restored
+	}
+	m.model.index += uint64(rapid.IntRange(1, 3).Draw(m.T, "index step"))
+	e := m.draw()
+	got := m.state.Apply(m.model.index, e)
+	again := m.straight.Apply(m.model.index, e)
+	if diff := gocmp.Diff(got, again); diff != "" {
+		m.Fatalf("two replicas answer differently:\n%s", diff)
+	}
+	if got.Err != nil {
+		m.Fatalf("apply %v: %v", e, got.Err)
+	}
+	m.check(e, got)
+}
+
+// check compares a result with the model's.
+func (m *machine) check(e *fsmpb.Entry, got fsm.Result) {
+	switch c := e.GetCommand().(type) {
+	case *fsmpb.Entry_Found:
+		if want := m.model.found(c.Found); got.Changed != want {
+			m.Fatalf("found: changed %v, want %v", got.Changed, want)
+		}
+	case *fsmpb.Entry_ServerDown:
+		if want := m.model.serverDown(c.ServerDown); got.Changed != want {
+			m.Fatalf("down %v: changed %v, want %v", c.ServerDown, got.Changed, want)
+		}
+	case *fsmpb.Entry_ServerUp:
+		if want := m.model.serverUp(c.ServerUp); int(got.Up.Outcome) != want {
+			m.Fatalf("up %v: outcome %d, want %d", c.ServerUp, got.Up.Outcome, want)
+		}
+		m.checkUp(c.ServerUp.GetSid(), got.Up)
+	case *fsmpb.Entry_Batches:
+		for i, b := range c.Batches.GetBatches() {
+			outcome, results, at := m.model.batch(b)
+			g := got.Batches[i]
+			if int(g.Outcome) != outcome || !bytes.Equal(g.Results, results) || g.Index != at {
+				m.Fatalf("batch %v:\ngot  %d %v at %d\nwant %d %v at %d", b, g.Outcome, g.Results, g.Index, outcome, results, at)
+			}
+		}
+	}
+}
+
+func (m *machine) checkUp(sid string, got fsm.UpResult) {
+	var want fsm.UpResult
+	want.Outcome = got.Outcome
+	if l := m.model.life(sid); l != nil {
+		want.Server, want.LastNumber = l.server(), uint64(len(l.batches))
+	}
+	if diff := gocmp.Diff(want, got); diff != "" {
+		m.Fatalf("result of up (-want +got):\n%s", diff)
+	}
+}
+
+func (l modelLife) server() fsm.Server {
+	return fsm.Server{
+		SID: l.sid, SType: l.stype, NodeID: l.node, Incarnation: l.incarnation, Addr: l.addr,
+		Via: l.via, ViaEpoch: l.viaEpoch, Epoch: l.epoch, Up: l.up, Changed: l.changed,
+	}
+}
+
+// ---- random entries
+
+func (m *machine) draw() *fsmpb.Entry {
+	var e *fsmpb.Entry
+	command := rapid.IntRange(0, 19).Draw(m.T, "command")
+	down := m.oneDown()
+	switch {
+	case command == 0 || command < 10 && m.model.cluster == "":
+		e = entryFound("cluster", &fsmpb.Settings{ExternalSids: rapid.Bool().Draw(m.T, "external")})
+	case command < 3:
+		e = entryUp(m.drawUp(m.rarelyBad("sid", someSIDs)))
+	case command < 10 && down != "": // or most batches would be fenced
+		e = entryUp(m.drawUp(down))
+	case command == 10:
+		sid := m.pick("down", someSIDs)
+		e = entryDown(sid, m.drawEpoch(sid))
+	default:
+		var batches []*fsmpb.Batch
+		for range rapid.IntRange(0, 3).Draw(m.T, "batches") {
+			batches = append(batches, m.drawBatch(batches))
+		}
+		e = entryBatches(batches...)
+	}
+	return m.throughTheLog(e)
+}
+
+// throughTheLog sends an entry through its encoding, where it has one: strings
+// that are not UTF-8 reach the state only within a process.
+func (m *machine) throughTheLog(e *fsmpb.Entry) *fsmpb.Entry {
+	data, err := fsm.EncodeEntry(e)
+	if err != nil {
+		return e
+	}
+	back, err := fsm.DecodeEntry(data)
+	if err != nil || !proto.Equal(e, back) {
+		m.Fatalf("entry came back as %v, error %v; was %v", back, err, e)
+	}
+	return back
+}
+
+func (m *machine) pick(label string, of []string) string {
+	return rapid.SampledFrom(of).Draw(m.T, label)
+}
+
+func (m *machine) rarelyBad(label string, of []string) string {
+	if rapid.IntRange(0, 30).Draw(m.T, label+" bad") == 0 {
+		of = badStrings
+	}
+	return m.pick(label, of)
+}
+
+// drawEpoch is mostly the newest of the sid, else an old one, another's or none.
+func (m *machine) drawEpoch(sid string) uint64 {
+	l := m.model.life(sid)
+	if l != nil && rapid.IntRange(0, 3).Draw(m.T, "current") > 0 {
+		return l.epoch
+	}
+	epochs := []uint64{0, 1 << 60}
+	for _, l := range m.model.lives {
+		if l.sid == sid {
+			epochs = append(epochs, l.epoch)
+		}
+	}
+	return rapid.SampledFrom(epochs).Draw(m.T, "epoch")
+}
+
+func (m *machine) oneDown() string {
+	for _, sid := range someSIDs {
+		if l := m.model.life(sid); l == nil || !l.up {
+			return sid
+		}
+	}
+	return ""
+}
+
+func (m *machine) drawUp(sid string) *fsmpb.ServerUp {
+	up := &fsmpb.ServerUp{
+		Sid: sid, Stype: m.pick("stype", someTypes), NodeId: m.pick("node", []string{"n1", "n2"}),
+		Incarnation: m.pick("incarnation", []string{"i1", "i2", "i3"}), Addr: m.pick("addr", []string{"h:1", "h:2"}),
+		Seen: m.model.index - 1,
+		Ends: m.drawEpoch(sid),
+	}
+	if l := m.model.life(sid); l != nil && rapid.Bool().Draw(m.T, "same incarnation") {
+		up.Incarnation = l.incarnation
+	}
+	if rapid.IntRange(0, 3).Draw(m.T, "late") == 0 {
+		up.Seen = rapid.Uint64Range(0, m.model.index).Draw(m.T, "seen")
+	}
+	if rapid.IntRange(0, 2).Draw(m.T, "attached") == 0 {
+		up.Via = m.pick("via", someSIDs)
+		up.ViaEpoch = m.drawEpoch(up.Via)
+	}
+	return up
+}
+
+func (m *machine) drawBatch(before []*fsmpb.Batch) *fsmpb.Batch {
+	sid := m.pick("origin", someSIDs)
+	number := uint64(1)
+	if l := m.model.life(sid); l != nil {
+		number = uint64(len(l.batches)) + 1
+	}
+	for _, b := range before { // those of the same entry are not in the model yet
+		if b.GetOriginSid() == sid {
+			number = b.GetNumber() + 1
+		}
+	}
+	number += uint64(max(rapid.SampledFrom([]int{0, 0, 0, 0, 0, -1, -2, 1}).Draw(m.T, "number"), -int(number)))
+	b := &fsmpb.Batch{OriginSid: sid, OriginEpoch: m.drawEpoch(sid), Number: number}
+	for range rapid.IntRange(0, 4).Draw(m.T, "groups") {
+		g := &fsmpb.Group{Seen: m.model.index}
+		for range rapid.SampledFrom([]int{0, 1, 1, 1, 2, 3, 6}).Draw(m.T, "operations") {
+			g.Ops = append(g.Ops, m.drawOp())
+		}
+		b.Groups = append(b.Groups, g)
+	}
+	return b
+}
+
+func (m *machine) drawOp() *fsmpb.Op {
+	add, leave := fsmpb.OpKind_OP_ADD, fsmpb.OpKind_OP_LEAVE
+	kinds := []fsmpb.OpKind{add, add, add, add, leave, leave, leave}
+	switch rapid.IntRange(0, 19).Draw(m.T, "odd kind") {
+	case 0, 1:
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_DESTROY, fsmpb.OpKind_OP_DESTROY_ALL, fsmpb.OpKind_OP_CLEAN_ON_START_UP}
+	case 2:
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_UNSPECIFIED, fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS}
+	}
+	op := &fsmpb.Op{
+		Kind: rapid.SampledFrom(kinds).Draw(m.T, "kind"), Name: m.rarelyBad("name", someNames),
+		Uid: m.rarelyBad("uid", someUIDs), Sid: m.rarelyBad("target", someSIDs),
+		Session: rapid.SampledFrom([]uint64{0, 0, 0, 1, 2, 3}).Draw(m.T, "session"),
+	}
+	op.Epoch = m.drawEpoch(op.GetSid())
+	return op
+}
+
+// ---- all reads
+
+func (m *machine) compare() {
+	if err := fsm.CheckIndexes(m.state); err != nil {
+		m.Fatal(err)
+	}
+	want, got := m.model.reads(), m.reads()
+	if diff := gocmp.Diff(want, got); diff != "" {
+		m.Fatalf("reads at index %d (-want +got):\n%s", m.model.index, diff)
+	}
+}
+
+// reads is everything that can be asked, in comparable order.
+type reads struct {
+	Index      uint64
+	ClusterID  string
+	External   bool
+	Records    map[string]fsm.Server
+	Servers    []fsm.Server
+	BySID      map[[2]string][]string
+	ByType     map[[2]string][]string
+	Targets    map[[2]string]map[string][]string
+	Members    map[string][]fsm.Member
+	Changed    map[string]uint64
+	Statistics fsm.Stats
+}
+
+func newReads() reads {
+	return reads{
+		Records: map[string]fsm.Server{}, BySID: map[[2]string][]string{}, ByType: map[[2]string][]string{},
+		Targets: map[[2]string]map[string][]string{}, Members: map[string][]fsm.Member{}, Changed: map[string]uint64{},
+	}
+}
+
+func sortMembers(members []fsm.Member) []fsm.Member {
+	slices.SortFunc(members, func(a, b fsm.Member) int {
+		return cmp.Or(cmp.Compare(a.SID, b.SID), cmp.Compare(a.UID, b.UID))
+	})
+	return members
+}
+
+func (m *machine) reads() reads {
+	s, r := m.state, newReads()
+	r.Index, r.ClusterID, r.External = s.Index(), s.ClusterID(), s.Settings().GetExternalSids()
+	r.Servers, r.Statistics = s.Servers(), s.Stats()
+	for _, sid := range someSIDs {
+		if srv, ok := s.Server(sid); ok {
+			r.Records[sid] = srv
+		}
+	}
+	for _, name := range someNames {
+		r.Members[name] = sortMembers(s.Members(name))
+		r.Changed[name] = s.Changed(name)
+		for _, sid := range someSIDs {
+			r.BySID[[2]string{name, sid}] = sorted(s.MembersBySID(name, sid))
+		}
+		for _, stype := range someTypes {
+			k := [2]string{name, stype}
+			r.ByType[k] = sorted(s.MembersByType(name, stype))
+			r.Targets[k] = map[string][]string{}
+			order := []string{}
+			for _, t := range s.Targets(name, stype) {
+				r.Targets[k][t.Server.SID] = sorted(t.UIDs)
+				order = append(order, t.Server.SID)
+			}
+			if !slices.IsSorted(order) {
+				m.Fatalf("targets of %v come as %v", k, order)
+			}
+		}
+	}
+	return r
+}
+
+func (m *model) reads() reads {
+	r := newReads()
+	r.Index, r.ClusterID, r.External = m.index, m.cluster, m.external
+	names := map[string]bool{}
+	for k := range m.members {
+		names[k.name] = true
+	}
+	for _, sid := range slices.Sorted(slices.Values(someSIDs)) {
+		if l := m.life(sid); l != nil {
+			r.Records[sid] = l.server()
+			if l.up {
+				r.Servers = append(r.Servers, l.server())
+			}
+		}
+	}
+	r.Statistics = fsm.Stats{Channels: len(names), Memberships: len(m.members), Servers: len(r.Servers)}
+	for _, name := range someNames {
+		r.Changed[name] = 0
+		if names[name] {
+			r.Changed[name] = m.changed[name]
+		}
+		r.Members[name] = nil
+		for _, stype := range someTypes {
+			r.ByType[[2]string{name, stype}] = []string{}
+			r.Targets[[2]string{name, stype}] = map[string][]string{}
+		}
+		for _, sid := range someSIDs {
+			r.BySID[[2]string{name, sid}] = m.uids(name, sid)
+		}
+	}
+	for k, session := range m.members {
+		r.Members[k.name] = append(r.Members[k.name], fsm.Member{UID: k.uid, SID: k.sid, Session: session})
+		if l := m.life(k.sid); l != nil {
+			by := [2]string{k.name, l.stype}
+			if !slices.Contains(r.ByType[by], k.uid) {
+				r.ByType[by] = sorted(append(r.ByType[by], k.uid))
+			}
+			r.Targets[by][k.sid] = m.uids(k.name, k.sid)
+		}
+	}
+	for name := range maps.Clone(r.Members) {
+		sortMembers(r.Members[name])
+	}
+	return r
+}
+
+func (m *model) uids(name, sid string) []string {
+	uids := []string{}
+	for k := range m.members {
+		if k.name == name && k.sid == sid {
+			uids = append(uids, k.uid)
+		}
+	}
+	return sorted(uids)
+}
+
+func (m *machine) bytes(s *fsm.State) []byte {
+	var buf bytes.Buffer
+	if _, err := s.WriteSnapshot(&buf); err != nil {
+		m.Fatalf("snapshot: %v", err)
+	}
+	return buf.Bytes()
+}

@@ -1,0 +1,377 @@
+package fsm_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+func restored(t testing.TB, data []byte) *fsm.State {
+	t.Helper()
+	// One byte at a time, as a slow network may bring it.
+	s, err := fsm.ReadSnapshot(iotest.OneByteReader(bytes.NewReader(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// fullState has something of everything that a snapshot holds.
+func fullState(t testing.TB) *world {
+	t.Helper()
+	w := newWorldWith(t, &fsmpb.Settings{ReapAfterNs: 5, MaxVoters: 3, ExternalSids: true}, "a", "b", "agent", "ended")
+	w.up(attachedOf("front", "i", "agent", w.epoch("agent")))
+	w.do("ended", opAdd("x", "gone", "ended", w.epoch("ended")))
+	w.apply(entryDown("ended", w.epoch("ended")))
+	for i, sid := range []string{"a", "b", "front"} {
+		e := w.epoch(sid)
+		w.do("a", session(opAdd("x", "u", sid, e), uint64(i)), opAdd("y", "v", sid, e), opAdd("z", fmt.Sprint(i), sid, e))
+	}
+	w.do("b", opAdd("x", "u", "outside", 0))
+	fsm.SetForgotten(w.s, 1)
+	fsm.SetMeta(w.s, "x", "a", "u", "meta\xff")
+	options := &fsmpb.ChannelOptions{TtlNs: 7, MaxMembers: 8, Meta: []byte("m")}
+	fsm.SetOptions(w.s, "x", options, w.next-1)
+	fsm.SetOptions(w.s, "empty but kept", options, w.next-1)
+	return w
+}
+
+func TestSnapshot_RoundTripKeepsEverything(t *testing.T) {
+	w := fullState(t)
+	data := snapshotOf(t, w.s)
+	back := restored(t, data)
+	if !bytes.Equal(data, snapshotOf(t, back)) {
+		t.Error("the restored state writes other bytes")
+	}
+	if err := fsm.CheckIndexes(back); err != nil {
+		t.Error(err)
+	}
+	for _, name := range []string{"x", "y", "z"} {
+		if diff := cmp.Diff(sortMembers(w.s.Members(name)), sortMembers(back.Members(name))); diff != "" {
+			t.Errorf("members of %s:\n%s", name, diff)
+		}
+		if back.Changed(name) != w.s.Changed(name) {
+			t.Errorf("%s changed at %d, want %d", name, back.Changed(name), w.s.Changed(name))
+		}
+	}
+	for _, name := range []string{"x", "empty but kept"} {
+		if diff := cmp.Diff(fsm.Options(w.s, name), fsm.Options(back, name), protocmp.Transform()); diff != "" {
+			t.Errorf("options of %s:\n%s", name, diff)
+		}
+	}
+	if back.Index() != w.s.Index() || back.ClusterID() != "cluster" || back.Stats() != w.s.Stats() {
+		t.Errorf("index %d, cluster %q, stats %+v", back.Index(), back.ClusterID(), back.Stats())
+	}
+	if diff := cmp.Diff(w.s.Settings(), back.Settings(), protocmp.Transform()); diff != "" {
+		t.Errorf("settings:\n%s", diff)
+	}
+}
+
+// The dedupe table and the fence must not be lost with the log.
+func TestSnapshot_KeepsWhatExactlyOnceNeeds(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	ea, eb := w.epoch("a"), w.epoch("b")
+	w.do("a", opAdd("x", "u", "b", eb), opAdd("x", "u", "b", eb))
+	w.apply(entryDown("a", ea))
+	w.s = restored(t, snapshotOf(t, w.s))
+	w.wantBatch(batch("a", ea, 1), fsm.BatchResult{Outcome: fsm.BatchRepeated, Results: []byte{fsm.OpChanged, fsm.OpUnchanged}, Index: 4})
+	w.wantBatch(batch("a", ea, 2), fsm.BatchResult{Outcome: fsm.BatchFenced})
+	w.wantBatch(batch("b", eb, 2), fsm.BatchResult{Outcome: fsm.BatchGap})
+}
+
+func TestSnapshot_EmptyStateHasOne(t *testing.T) {
+	if got := restored(t, snapshotOf(t, fsm.NewState())); got.Index() != 0 || got.ClusterID() != "" {
+		t.Errorf("index %d, cluster %q", got.Index(), got.ClusterID())
+	}
+}
+
+func TestSnapshot_EqualStatesGiveEqualBytesWhateverTheOrder(t *testing.T) {
+	build := func(seed uint64) []byte {
+		w := newWorld(t, "a", "b")
+		var ops []*fsmpb.Op
+		for i := range 200 {
+			sid := []string{"a", "b"}[i%2]
+			ops = append(ops, opAdd(fmt.Sprint("c", i%7), fmt.Sprint("u", i), sid, w.epoch(sid)))
+		}
+		rand.New(rand.NewPCG(seed, 0)).Shuffle(len(ops), func(i, j int) { ops[i], ops[j] = ops[j], ops[i] })
+		w.do("a", ops...)
+		return snapshotOf(t, w.s)
+	}
+	first := build(0)
+	for seed := range uint64(5) {
+		if !bytes.Equal(first, build(seed+1)) {
+			t.Fatalf("order %d of the same members gives other bytes", seed+1)
+		}
+	}
+}
+
+// The bytes are a format: they outlive this binary, and replicas of
+// neighbouring versions compare their hashes. If this test fails the change
+// needs a new snapshot version, not a new constant.
+func TestSnapshot_BytesOfVersion1StayAsTheyAre(t *testing.T) {
+	const want = "b9ff483e53232037b94ae151bb0baa0b0716573f7ab445494532ab9725a070c6"
+	sum, err := fullState(t).s.WriteSnapshot(new(bytes.Buffer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum != want {
+		t.Errorf("checksum %s, want %s", sum, want)
+	}
+}
+
+func TestSnapshot_BigChannelIsCutIntoBoundedRecords(t *testing.T) {
+	w := newWorld(t, "a")
+	const members = 2*4096 + 1
+	for part := range 3 {
+		var ops []*fsmpb.Op
+		for i := part * 3000; i < min(members, (part+1)*3000); i++ {
+			ops = append(ops, opAdd("big", fmt.Sprint("user", i), "a", w.epoch("a")))
+		}
+		w.group("a", ops...)
+	}
+	data := snapshotOf(t, w.s)
+	var sizes []int
+	for _, rec := range recordsOf(t, data) {
+		if c := rec.GetChannel(); c != nil {
+			sizes = append(sizes, len(c.GetMembers()))
+		}
+	}
+	if diff := cmp.Diff([]int{4096, 4096, 1}, sizes); diff != "" {
+		t.Errorf("members per record (-want +got):\n%s", diff)
+	}
+	if got := restored(t, data).Stats().Memberships; got != members {
+		t.Errorf("%d members came back, want %d", got, members)
+	}
+}
+
+// ---- damage
+
+func TestSnapshot_TruncatedAnywhereIsMalformed(t *testing.T) {
+	data := snapshotOf(t, fullState(t).s)
+	for n := range data {
+		if s, err := fsm.ReadSnapshot(bytes.NewReader(data[:n])); s != nil || !errors.Is(err, fsm.ErrMalformed) {
+			t.Fatalf("%d of %d bytes: state %v, error %v", n, len(data), s != nil, err)
+		}
+	}
+}
+
+func TestSnapshot_FlippedBitAnywhereIsFound(t *testing.T) {
+	data := snapshotOf(t, fullState(t).s)
+	for i := range data {
+		for bit := range 8 {
+			bad := bytes.Clone(data)
+			bad[i] ^= 1 << bit
+			s, err := fsm.ReadSnapshot(bytes.NewReader(bad))
+			// Within the version itself a flipped bit is a version.
+			if inVersion := i >= 8 && i < 12; s != nil || !inVersion && !errors.Is(err, fsm.ErrMalformed) || inVersion && err == nil {
+				t.Fatalf("byte %d bit %d: state %v, error %v", i, bit, s != nil, err)
+			}
+		}
+	}
+}
+
+func TestSnapshot_BytesBehindTheEndAreMalformed(t *testing.T) {
+	data := append(snapshotOf(t, fullState(t).s), 0)
+	if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
+		t.Errorf("error %v, want malformed", err)
+	}
+}
+
+func TestSnapshot_NewerVersionIsRefusedByName(t *testing.T) {
+	data := snapshotOf(t, fsm.NewState())
+	data[11]++
+	_, err := fsm.ReadSnapshot(bytes.NewReader(data))
+	if !errors.Is(err, fsm.ErrUnknownFormat) || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("error %v, want unknown version 2", err)
+	}
+	data[11] = 0
+	if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
+		t.Errorf("version 0: error %v, want malformed", err)
+	}
+}
+
+func TestSnapshot_ForeignFileIsRefused(t *testing.T) {
+	_, err := fsm.ReadSnapshot(strings.NewReader("SQLite format 3\x00 and more of the same kind"))
+	if !errors.Is(err, fsm.ErrMalformed) || !strings.Contains(err.Error(), "not a snapshot") {
+		t.Errorf("error %v, want that it is none of ours", err)
+	}
+}
+
+func TestSnapshot_ReadErrorIsNotDamage(t *testing.T) {
+	broken := errors.New("disk on fire")
+	data := snapshotOf(t, fullState(t).s)
+	for _, n := range []int{0, 12, 100, len(data)} {
+		_, err := fsm.ReadSnapshot(&failing{data: data[:n], err: broken})
+		if !errors.Is(err, broken) || errors.Is(err, fsm.ErrMalformed) {
+			t.Errorf("after %d bytes: error %v, want the reader's", n, err)
+		}
+	}
+}
+
+type failing struct {
+	data []byte
+	err  error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	if len(f.data) == 0 {
+		return 0, f.err
+	}
+	n := copy(p, f.data)
+	f.data = f.data[n:]
+	return n, nil
+}
+
+func (f *failing) Write([]byte) (int, error) { return 0, f.err }
+
+func TestSnapshot_WriteErrorIsReported(t *testing.T) {
+	broken := errors.New("disk full")
+	if _, err := fullState(t).s.WriteSnapshot(&failing{err: broken}); !errors.Is(err, broken) {
+		t.Errorf("error %v, want %v", err, broken)
+	}
+}
+
+// Well-formed records with a good checksum that still are no state of ours.
+func TestSnapshot_RecordsThatContradictAreMalformed(t *testing.T) {
+	head := record(&fsmpb.SnapshotHeader{Index: 9})
+	foot := func(n uint64) *fsmpb.SnapshotRecord { return record(&fsmpb.SnapshotFooter{Records: n}) }
+	srv := func(sid string) *fsmpb.SnapshotRecord { return record(&fsmpb.ServerRecord{Sid: sid}) }
+	channel := func(name, sid string, changed uint64, uids ...string) *fsmpb.SnapshotRecord {
+		c := &fsmpb.ChannelRecord{Name: name, Sid: sid, Changed: changed}
+		for _, uid := range uids {
+			c.Members = append(c.Members, &fsmpb.MemberRecord{Uid: uid})
+		}
+		return record(c)
+	}
+	options := func(name, sid string) *fsmpb.SnapshotRecord {
+		return record(&fsmpb.ChannelRecord{Name: name, Sid: sid, Options: new(fsmpb.ChannelOptions)})
+	}
+	meta := channel("x", "a", 1, "u")
+	meta.GetChannel().Members[0].Meta = make([]byte, 257)
+	for name, records := range map[string][]*fsmpb.SnapshotRecord{
+		"no header":                  {srv("a"), foot(1)},
+		"nothing":                    {foot(0)},
+		"two headers":                {head, head, foot(2)},
+		"empty record":               {head, new(fsmpb.SnapshotRecord), foot(2)},
+		"footer counts too few":      {head, srv("a"), foot(1)},
+		"footer counts too many":     {head, srv("a"), foot(3)},
+		"server twice":               {head, srv("a"), srv("a"), foot(3)},
+		"servers out of order":       {head, srv("b"), srv("a"), foot(3)},
+		"server without sid":         {head, srv(""), foot(2)},
+		"server after a channel":     {head, channel("x", "a", 1, "u"), srv("a"), foot(3)},
+		"channels out of order":      {head, channel("y", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"sids out of order":          {head, channel("x", "b", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"uids out of order":          {head, channel("x", "a", 1, "v", "u"), foot(2)},
+		"member twice":               {head, channel("x", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"channel without name":       {head, channel("", "a", 1, "u"), foot(2)},
+		"member without sid":         {head, channel("x", "", 1, "u"), foot(2)},
+		"member without uid":         {head, channel("x", "a", 1, ""), foot(2)},
+		"long uid":                   {head, channel("x", "a", 1, strings.Repeat("u", 256)), foot(2)},
+		"long meta":                  {head, meta, foot(2)},
+		"channel without members":    {head, channel("x", "", 1), foot(2)},
+		"sid without members":        {head, options("x", "a"), foot(2)},
+		"two times of change":        {head, channel("x", "a", 1, "u"), channel("x", "b", 2, "u"), foot(3)},
+		"options after members":      {head, channel("x", "a", 1, "u"), options("x", ""), foot(3)},
+		"members after options only": {head, options("x", ""), channel("x", "a", 0, "u"), foot(3)},
+		"empty channels disordered":  {head, options("y", ""), options("x", ""), foot(3)},
+	} {
+		if s, err := fsm.ReadSnapshot(bytes.NewReader(seal(records...))); s != nil || !errors.Is(err, fsm.ErrMalformed) {
+			t.Errorf("%s: state %v, error %v, want malformed", name, s != nil, err)
+		}
+	}
+	if _, err := fsm.ReadSnapshot(bytes.NewReader(seal(head, srv("a"), channel("x", "a", 1, "u"), foot(3)))); err != nil {
+		t.Errorf("the good one: %v", err)
+	}
+}
+
+func TestSnapshot_LengthsThatLieAreMalformed(t *testing.T) {
+	for _, length := range []uint32{4<<20 + 1, 1 << 31, 1<<32 - 1} {
+		data := append([]byte(nil), snapshotOf(t, fsm.NewState())[:12]...)
+		data = binary.BigEndian.AppendUint32(data, length)
+		// Refused for its length, before as much is allocated.
+		_, err := fsm.ReadSnapshot(bytes.NewReader(data))
+		if !errors.Is(err, fsm.ErrMalformed) || !strings.Contains(err.Error(), fmt.Sprintf("record of %d bytes", length)) {
+			t.Errorf("length %d: error %v, want that it is too long", length, err)
+		}
+	}
+}
+
+// Intact, but with a field that only a newer binary knows: not "malformed".
+func TestSnapshot_UnknownFieldIsAnUnknownFormat(t *testing.T) {
+	head := record(&fsmpb.SnapshotHeader{Index: 9})
+	srv := &fsmpb.ServerRecord{Sid: "a"}
+	srv.ProtoReflect().SetUnknown([]byte{0xf8, 0x07, 1}) // field 127
+	newKind := new(fsmpb.SnapshotRecord)
+	newKind.ProtoReflect().SetUnknown([]byte{0xfa, 0x07, 0})
+	for _, strange := range []*fsmpb.SnapshotRecord{record(srv), newKind} {
+		data := seal(head, strange, record(&fsmpb.SnapshotFooter{Records: 2}))
+		if s, err := fsm.ReadSnapshot(bytes.NewReader(data)); s != nil || !errors.Is(err, fsm.ErrUnknownFormat) {
+			t.Errorf("state %v, error %v, want unknown format", s != nil, err)
+		}
+		data[len(data)-1] ^= 1
+		if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
+			t.Errorf("damaged: error %v, want malformed", err)
+		}
+	}
+}
+
+// ---- the format, written down a second time
+
+func record(m proto.Message) *fsmpb.SnapshotRecord {
+	switch m := m.(type) {
+	case *fsmpb.SnapshotHeader:
+		return &fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Header{Header: m}}
+	case *fsmpb.ServerRecord:
+		return &fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Server{Server: m}}
+	case *fsmpb.ChannelRecord:
+		return &fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Channel{Channel: m}}
+	case *fsmpb.SnapshotFooter:
+		return &fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Footer{Footer: m}}
+	}
+	return nil
+}
+
+func seal(records ...*fsmpb.SnapshotRecord) []byte {
+	body := []byte("GCHFSM\r\n\x00\x00\x00\x01")
+	for _, r := range records {
+		data, err := proto.Marshal(r)
+		if err != nil {
+			panic(err)
+		}
+		body = append(binary.BigEndian.AppendUint32(body, uint32(len(data))), data...)
+	}
+	return sealBytes(body)
+}
+
+func sealBytes(body []byte) []byte {
+	sum := sha256.Sum256(body)
+	return append(bytes.Clone(body), sum[:]...)
+}
+
+func recordsOf(t *testing.T, data []byte) []*fsmpb.SnapshotRecord {
+	t.Helper()
+	var records []*fsmpb.SnapshotRecord
+	for rest := data[12 : len(data)-sha256.Size]; len(rest) > 0; {
+		n := binary.BigEndian.Uint32(rest)
+		r := new(fsmpb.SnapshotRecord)
+		if err := proto.Unmarshal(rest[4:4+n], r); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, r)
+		rest = rest[4+n:]
+	}
+	return records
+}
