@@ -88,7 +88,7 @@ func serve(ctx context.Context, n *node.Node, stdout, stderr io.Writer) error {
 	fmt.Fprintf(stdout, "%s (%s) bound at %s, pid %d\n", cell(self.SID), cell(self.SType), self.Addr, os.Getpid())
 	ctx, cancel := context.WithCancel(ctx)
 	ready := make(chan error, 1)
-	go func() { ready <- untilReady(ctx, n) }()
+	go func() { ready <- n.Ready(ctx) }()
 	waiting := true
 	defer func() {
 		cancel()
@@ -115,24 +115,13 @@ func serve(ctx context.Context, n *node.Node, stdout, stderr io.Writer) error {
 			}
 			patience.Stop()
 			s := n.Status()
-			fmt.Fprintf(stdout, "%s ready: cluster %s, %s, leader %s\n", cell(self.SID), s.ClusterID, s.Role, cell(s.Leader))
+			fmt.Fprintf(stdout, "%s ready: cluster %s, %s, leader %s\n", cell(self.SID), s.ClusterID, cell(s.Role), cell(s.Leader))
 		case <-patience.C:
 			// Why it takes so long is text that may change any time; nothing to wait on.
 			if p := n.Status().Problem; p != "" && p != said {
 				fmt.Fprintf(stderr, "globalchannel: not ready yet: %s\n", p)
 				said = p
 			}
-		}
-	}
-}
-
-// untilReady waits for as long as it takes: every wait of a node has a deadline,
-// but founders may be started hours apart.
-func untilReady(ctx context.Context, n *node.Node) error {
-	for {
-		err := n.Ready(ctx)
-		if !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
-			return err
 		}
 	}
 }

@@ -35,16 +35,17 @@ func TestExplain_SaysWhatToDo(t *testing.T) {
 			exitFailure, []string{"shutting down", "--addr"}},
 		{"unknown outcome", &fake{fail: serviceError(t, codes.Unknown, "", "outcome_unknown", "outcome unknown")},
 			exitFailure, []string{"(it may have taken effect: run the same command again)"}},
-		{"no answer, sick", &fake{hang: true, status: sick}, exitFailure, []string{"within 100ms", "may or may not", "no leader is known"}},
-		{"no answer, well", &fake{hang: true, status: &pb.StatusResponse{Sid: "agent-1", Leader: "agent-2"}}, exitFailure, []string{"follows agent-2", "--timeout 200ms"}},
+		{"no answer, sick", &fake{hang: true, status: sick}, exitFailure, []string{"within 2s", "may or may not", "no leader is known"}},
+		{"no answer, well", &fake{hang: true, status: &pb.StatusResponse{Sid: "agent-1", Leader: "agent-2"}}, exitFailure, []string{"follows agent-2", "--timeout 4s"}},
 		{"no answer, no leader", &fake{hang: true, status: &pb.StatusResponse{Sid: "agent-1"}}, exitFailure, []string{"knows no leader"}},
 		{"no answer at all", &fake{hang: true}, exitFailure, []string{"does not tell its status either"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel() // some wait for a timeout
 			args := []string{"add", "room", "alice", "connector-1", "--addr", startFake(t, tt.fake)}
 			if tt.fake.hang {
-				args = append(args, "--timeout", "100ms")
+				args = append(args, "--timeout", "2s")
 			}
 			r := invoke(t, args...)
 			wantCode(t, r, tt.code)

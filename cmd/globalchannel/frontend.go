@@ -43,7 +43,7 @@ func (f *frontend) run(ctx context.Context, stdout io.Writer) error {
 	p := newPrinter(stdout, f.offline, stop)
 	defer p.close()
 
-	r := retry{pause: firstPause}
+	r, said := retry{pause: firstPause}, ""
 	for {
 		began := time.Now()
 		attached, err := f.attach(ctx, p)
@@ -56,10 +56,13 @@ func (f *frontend) run(ctx context.Context, stdout io.Writer) error {
 		if !r.again(attached, time.Since(began), err) {
 			return err
 		}
-		pause := r.next()
-		fmt.Fprintf(f.stderr, "globalchannel: %s is detached: %v; attaching again in %v\n", cell(f.sid), err, pause.Round(time.Millisecond))
+		// An agent may be away for hours; once per reason is enough.
+		if text := err.Error(); attached || text != said {
+			fmt.Fprintf(f.stderr, "globalchannel: %s is detached, attaching again: %s\n", cell(f.sid), text)
+			said = text
+		}
 		select {
-		case <-time.After(pause):
+		case <-time.After(r.next()):
 		case <-ctx.Done():
 		}
 	}

@@ -188,9 +188,9 @@ func TestListen_SilentAgentIsNotWaitedFor(t *testing.T) {
 		<-stream.Context().Done()
 		return stream.Context().Err()
 	}}
-	r := invoke(t, listenArgs(startFake(t, f), "--timeout", "200ms")...)
+	r := invoke(t, listenArgs(startFake(t, f), "--timeout", "2s")...)
 	wantCode(t, r, exitFailure)
-	wantParts(t, r.stderr, "no answer within 200ms")
+	wantParts(t, r.stderr, "no answer within 2s")
 }
 
 // brokenPipe is a full disk: what is not printed was not delivered.
