@@ -319,9 +319,12 @@ func TestCluster_AnotherClustersDataIsRefused(t *testing.T) {
 		if err := b.Err(); err == nil || !strings.Contains(err.Error(), "another-cluster") {
 			t.Errorf("Err = %v", err)
 		}
-		if got := a.Rejections().Foreign; got == 0 {
-			t.Error("no foreign alive message was counted")
-		}
+		eventually(t, 10*time.Second, "a count", func() string {
+			if a.Rejections().Foreign == 0 {
+				return "no foreign alive message was counted"
+			}
+			return ""
+		})
 		if got := len(a.Members()); got != 1 {
 			t.Errorf("a sees %d members", got)
 		}

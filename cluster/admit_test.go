@@ -1,0 +1,165 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// leaderWith is a leader's admission over a configuration; answers says which
+// node id lives at an address.
+func leaderWith(t *testing.T, answers map[string]string, servers ...Server) (*admission, func() []Server) {
+	t.Helper()
+	w := newWorld(nil)
+	w.groups["g"] = &raftGroup{servers: append([]Server{{"leader", simAddr(0), true}}, servers...), leader: "leader", last: 10}
+	l, err := openLedger("leader", &disk{record: Record{ClusterID: "ours"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raft := &fakeRaft{world: w, nodeID: "leader"}
+	a := &admission{self: Member{NodeID: "leader", Addr: simAddr(0)}, ledger: l, consensus: raft,
+		peers: answering(answers), logger: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
+	return a, func() []Server { s, _ := raft.Configuration(); return s[1:] }
+}
+
+type answering map[string]string
+
+func (a answering) Progress(_ context.Context, addr string) (Progress, error) {
+	if id := a[addr]; id != "" {
+		return Progress{NodeID: id}, nil
+	}
+	return Progress{}, errors.New("connection refused")
+}
+func (answering) Promise(context.Context, string, Proposal, bool) error { return errors.ErrUnsupported }
+func (answering) Join(context.Context, string, JoinRequest) (JoinReply, error) {
+	return JoinReply{}, errors.ErrUnsupported
+}
+
+func TestAdmission_IdAndAddress(t *testing.T) {
+	b, c := Server{"b", simAddr(1), true}, Server{"c", simAddr(2), false}
+	tests := map[string]struct {
+		join    JoinRequest
+		answers map[string]string
+		want    []Server
+		refused bool
+		reason  string
+	}{
+		"new":                           {JoinRequest{"ours", "d", simAddr(3), "d"}, nil, []Server{b, c, {"d", simAddr(3), false}}, false, ""},
+		"same id, same address":         {JoinRequest{"ours", "b", simAddr(1), "b"}, nil, []Server{b, c}, false, ""},
+		"same address, other id":        {JoinRequest{"ours", "b2", simAddr(1), "b"}, map[string]string{simAddr(1): "b2"}, []Server{c, {"b2", simAddr(1), false}}, false, ""},
+		"same address, old one answers": {JoinRequest{"ours", "b2", simAddr(1), "b"}, map[string]string{simAddr(1): "b"}, []Server{b, c}, false, "answers node b"},
+		"same address, nobody answers":  {JoinRequest{"ours", "b2", simAddr(1), "b"}, nil, []Server{b, c}, false, "does not answer"},
+		"a voter moves":                 {JoinRequest{"ours", "b", simAddr(5), "b"}, map[string]string{simAddr(5): "b"}, []Server{{"b", simAddr(5), true}, c}, false, ""},
+		"a non-voter moves":             {JoinRequest{"ours", "c", simAddr(5), "c"}, map[string]string{simAddr(5): "c"}, []Server{b, {"c", simAddr(5), false}}, false, ""},
+		"moves to where nobody is":      {JoinRequest{"ours", "b", simAddr(5), "b"}, nil, []Server{b, c}, false, "does not answer"},
+		"moves to another's address":    {JoinRequest{"ours", "c", simAddr(1), "c"}, map[string]string{simAddr(1): "c"}, []Server{{"c", simAddr(1), false}}, false, ""},
+		"the leader's own address":      {JoinRequest{"ours", "d", simAddr(0), "d"}, map[string]string{simAddr(0): "d"}, []Server{b, c}, true, "leader's own"},
+		"another cluster":               {JoinRequest{"theirs", "d", simAddr(3), "d"}, nil, []Server{b, c}, true, "theirs"},
+		"no cluster":                    {JoinRequest{"", "d", simAddr(3), "d"}, nil, []Server{b, c}, false, "names no cluster"},
+		"a wildcard address":            {JoinRequest{"ours", "d", "0.0.0.0:7400", "d"}, nil, []Server{b, c}, true, "malformed"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			a, configuration := leaderWith(t, test.answers, b, c)
+			for round := range 2 { // again: a join is repeated until it is answered
+				reply := a.handle(t.Context(), test.join)
+				if joined := test.reason == ""; reply.Joined != joined || reply.Refused != test.refused || !strings.Contains(reply.Reason, test.reason) {
+					t.Fatalf("round %d: reply %+v", round, reply)
+				}
+				if diff := cmp.Diff(test.want, configuration()); diff != "" {
+					t.Fatalf("round %d: %s", round, diff)
+				}
+			}
+		})
+	}
+}
+
+func TestAdmission_FollowerNamesTheLeader(t *testing.T) {
+	a, _ := leaderWith(t, nil)
+	raft := a.consensus.(*fakeRaft)
+	raft.world.groups["g"].servers = append(raft.world.groups["g"].servers, Server{"f", simAddr(1), true})
+	raft.nodeID, a.self.NodeID = "f", "f"
+	r := JoinRequest{"ours", "d", simAddr(3), "d"}
+	if diff := cmp.Diff(JoinReply{LeaderAddr: simAddr(0)}, a.handle(t.Context(), r)); diff != "" {
+		t.Error(diff)
+	}
+	raft.world.groups["g"].leader = "gone"
+	if reply := a.handle(t.Context(), r); reply.Joined || reply.Refused || reply.Reason == "" {
+		t.Errorf("without a leader: %+v", reply)
+	}
+}
+
+func TestAdmission_OneAtATimeAndNotBeyondItsContext(t *testing.T) {
+	a, _ := leaderWith(t, nil)
+	a.turn <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if reply := a.handle(ctx, JoinRequest{"ours", "d", simAddr(3), "d"}); reply.Joined || reply.Reason == "" {
+		t.Errorf("reply %+v", reply)
+	}
+}
+
+// candidates answers Progress from a table.
+type candidates struct {
+	answering
+	progress map[string]Progress
+}
+
+func (c candidates) Progress(_ context.Context, addr string) (Progress, error) {
+	p, ok := c.progress[addr]
+	if !ok {
+		return Progress{}, errors.New("unreachable")
+	}
+	return p, nil
+}
+
+func TestPromotion_OnlyStableCaughtUpReachableCandidatesOneAtATime(t *testing.T) {
+	a, configuration := leaderWith(t, nil,
+		Server{"away", simAddr(1), false}, Server{"behind", simAddr(2), false}, Server{"never", simAddr(3), false},
+		Server{"impostor", simAddr(4), false}, Server{"good", simAddr(5), false}, Server{"good2", simAddr(6), false})
+	raft := a.consensus.(*fakeRaft)
+	raft.world.groups["g"].last = 100_000
+	peers := candidates{progress: map[string]Progress{
+		simAddr(2): {NodeID: "behind", LastIndex: 99_000},
+		simAddr(3): {NodeID: "never", LastIndex: 100_000, NonVoter: true},
+		simAddr(4): {NodeID: "somebody", LastIndex: 100_000},
+		simAddr(5): {NodeID: "good", LastIndex: 99_990},
+		simAddr(6): {NodeID: "good2", LastIndex: 100_000},
+	}}
+	p := &promotion{self: a.self, consensus: raft, peers: peers, maxVoters: func() int { return 3 }, turn: a.turn, logger: a.logger}
+	voters := func() (ids []string) {
+		for _, s := range configuration() {
+			if s.Voter {
+				ids = append(ids, s.NodeID)
+			}
+		}
+		slices.Sort(ids)
+		return ids
+	}
+	var streaks map[string]int
+	round := func() { streaks = p.round(t.Context(), streaks) }
+	round()
+	round()
+	delete(peers.progress, simAddr(5)) // a hiccup: starts over
+	round()
+	if diff := cmp.Diff([]string{"good2"}, voters()); diff != "" {
+		t.Fatal(diff)
+	}
+	peers.progress[simAddr(5)] = Progress{NodeID: "good", LastIndex: 100_000}
+	round()
+	round()
+	if diff := cmp.Diff([]string{"good2"}, voters()); diff != "" {
+		t.Fatalf("before it was stable again: %s", diff)
+	}
+	for range 5 {
+		round()
+	}
+	if diff := cmp.Diff([]string{"good", "good2"}, voters()); diff != "" {
+		t.Fatalf("with the leader, three: %s", diff)
+	}
+}
