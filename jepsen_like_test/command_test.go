@@ -1,8 +1,10 @@
 package jepsen_test
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -91,7 +93,7 @@ func (r *run) members(s *harness.Server, name string, args ...string) []string {
 	return decode[[]string](r.t, r.command(s, append([]string{"members", name, "-o", "json"}, args...)...).Stdout)
 }
 
-// servers are all registered ones, by id.
+// servers are all registered ones that this server knows by now, by id.
 func (r *run) servers(s *harness.Server, args ...string) map[string]serverLine {
 	r.t.Helper()
 	list := decode[struct{ Servers []serverLine }](r.t, r.command(s, append([]string{"servers", "-o", "json"}, args...)...).Stdout)
@@ -102,11 +104,19 @@ func (r *run) servers(s *harness.Server, args ...string) map[string]serverLine {
 	return byID
 }
 
+// eventually waits until holds returns nil: for what a replica shows only when
+// the log has reached it.
+func (r *run) eventually(what string, holds func() error) {
+	r.t.Helper()
+	r.must(harness.Await(r.ctx, what, func(context.Context) error { return holds() }))
+}
+
 // listener is a frontend in a process of its own.
 type listener struct {
 	run     *run
 	process *harness.Process
-	read    int // lines of its output
+	epoch   uint64 // of its life, as it was told
+	read    int    // lines of its output
 }
 
 // listen attaches a frontend to that server and returns when it is registered.
@@ -122,8 +132,12 @@ func (r *run) listener(args []string) *listener {
 	r.must(err)
 	l := &listener{run: r, process: p}
 	r.t.Cleanup(p.Kill)
-	_, _, err = p.Stderr.Wait(r.ctx, 0, func(line string) bool { return strings.Contains(line, "is attached to") })
+	line, _, err := p.Stderr.Wait(r.ctx, 0, func(line string) bool { return strings.Contains(line, "is attached to") })
 	r.must(err)
+	_, epoch, _ := strings.Cut(line, ", epoch ")
+	if l.epoch, err = strconv.ParseUint(epoch, 10, 64); err != nil || l.epoch == 0 {
+		r.t.Fatalf("want an epoch at the end of %q: %v", line, err)
+	}
 	return l
 }
 

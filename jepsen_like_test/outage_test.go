@@ -2,7 +2,6 @@ package jepsen_test
 
 import (
 	"fmt"
-	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,7 +19,7 @@ func TestOutage_VotersKilledTogether(t *testing.T) {
 	r := start(t, append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true}))
 	all, voters, stayed := r.cluster.Servers, r.cluster.Servers[:3], r.cluster.Server(witness)
 	listener := r.listen(stayed, attached)
-	epoch := r.servers(stayed)[attached].Epoch
+	epoch := listener.epoch
 	r.history.Note(history.Event{F: history.Life, SID: attached, SType: stype, Epoch: epoch, Index: harness.EpochIndex(epoch)})
 	guests := r.addGuests(stayed, attached)
 
@@ -45,8 +44,9 @@ func TestOutage_VotersKilledTogether(t *testing.T) {
 		}
 	}
 	r.command(voters[0], "push", "guests", "--type", stype, "--route", "hello", "--msg", "still there?")
-	if line := listener.next(); *line.Msg != "still there?" || !slices.Equal(line.UIDs, guests) {
-		t.Errorf("the attached frontend got %+v, want the message for %q", line, guests)
+	want := pushLine{Route: "hello", Channel: "guests", UIDs: guests, Msg: new("still there?")}
+	if diff := cmp.Diff(want, listener.next()); diff != "" {
+		t.Errorf("the attached frontend got (-want +got):\n%s", diff)
 	}
 }
 

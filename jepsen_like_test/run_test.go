@@ -64,6 +64,13 @@ func start(t *testing.T, servers []harness.Spec) *run {
 	return r
 }
 
+// in is the run as a subtest uses it.
+func (r *run) in(t *testing.T) *run {
+	sub := *r
+	sub.t = t
+	return &sub
+}
+
 func (r *run) must(err error) {
 	r.t.Helper()
 	if err != nil {

@@ -44,6 +44,10 @@ func Race() bool {
 	return false
 }
 
+// raceOptions make a data race end the process, where it can't be overlooked. By
+// default each process would also sleep for a second when it ends.
+const raceOptions = "GORACE=halt_on_error=1 atexit_sleep_ms=0"
+
 // environment is the caller's without what would change the binary's behaviour,
 // and then extra.
 func environment(extra []string) []string {
@@ -53,5 +57,5 @@ func environment(extra []string) []string {
 			env = append(env, e)
 		}
 	}
-	return append(env, extra...)
+	return append(append(env, raceOptions), extra...)
 }

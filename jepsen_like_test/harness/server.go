@@ -64,7 +64,7 @@ func (s *Server) Start() error {
 	s.Log.Mark("start of %s", s.SID)
 	// Before the process can do anything.
 	s.cluster.note(history.Event{F: history.Started, Via: s.SID})
-	p, err := s.cluster.binary.start(s.Log, s.Log, []string{"GORACE=halt_on_error=1"}, s.Args())
+	p, err := s.cluster.binary.start(s.Log, s.Log, nil, s.Args())
 	if err != nil {
 		return fmt.Errorf("start %s: %w", s.SID, err)
 	}

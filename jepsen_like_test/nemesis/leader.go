@@ -40,22 +40,31 @@ func agreed(ctx context.Context, servers []*harness.Server, after uint64) (Reign
 	if err := errors.Join(errs...); err != nil {
 		return Reign{}, err
 	}
-	var r Reign
+	i, err := leads(statuses, after)
+	if err != nil {
+		return Reign{}, err
+	}
+	return Reign{servers[i], statuses[i].GetTerm()}, nil
+}
+
+// leads finds the one that leads in a term above after and that all follow.
+func leads(statuses []*pb.StatusResponse, after uint64) (leader int, err error) {
+	leader = -1
 	for i, st := range statuses {
 		switch first := statuses[0]; {
 		case st.GetTerm() <= after || st.GetLeader() == "":
-			return r, fmt.Errorf("%s knows leader %q in term %d", st.GetSid(), st.GetLeader(), st.GetTerm())
+			return -1, fmt.Errorf("%s knows leader %q in term %d", st.GetSid(), st.GetLeader(), st.GetTerm())
 		case st.GetTerm() != first.GetTerm() || st.GetLeader() != first.GetLeader():
-			return r, fmt.Errorf("%s follows %q in term %d, %s follows %q in term %d",
+			return -1, fmt.Errorf("%s follows %q in term %d, %s follows %q in term %d",
 				first.GetSid(), first.GetLeader(), first.GetTerm(), st.GetSid(), st.GetLeader(), st.GetTerm())
 		case st.GetLeader() == st.GetSid():
-			r = Reign{servers[i], st.GetTerm()}
+			leader = i
 		}
 	}
-	if r.Leader == nil {
-		return r, fmt.Errorf("all follow %q, which is none of them", statuses[0].GetLeader())
+	if leader < 0 {
+		return -1, fmt.Errorf("all follow %q, which is none of them", statuses[0].GetLeader())
 	}
-	return r, nil
+	return leader, nil
 }
 
 // others are the servers without one.
