@@ -46,7 +46,7 @@ func TestOutput_WaitSeesEachLineOnce(t *testing.T) {
 		t.Errorf("got %v for a line without its end, want canceled", err)
 	}
 	if err := Await(ctx, "the partial line", func(context.Context) error {
-		if got := o.Tail(2); got != "two\nthree" {
+		if got := o.Tail(1); got != "two\nthree" {
 			return fmt.Errorf("tail is %q", got)
 		}
 		return nil
