@@ -29,6 +29,7 @@ type start struct {
 	machine *machine
 	process *process
 	node    *node.Node
+	cleaned bool // Close has been, or is being, called
 }
 
 // Cluster starts one server per Config, each on a machine of its own, and returns
@@ -87,8 +88,7 @@ func (f *Fleet) Kill(sids ...string) {
 		f.server(sid).process.kill()
 	}
 	for _, sid := range sids {
-		s := f.server(sid)
-		f.cleaning.Go(func() { _ = s.node.Close() }) // a dead process reports no errors
+		f.cleanUp(f.server(sid))
 	}
 }
 
@@ -157,6 +157,16 @@ func (f *Fleet) running() []*start {
 	return running
 }
 
+// cleanUp ends what is left of a dead process, in the background. Once: whoever waits
+// in Close for another call of it waits on a mutex, where the time of a bubble stands.
+func (f *Fleet) cleanUp(s *start) {
+	if s.cleaned {
+		return
+	}
+	s.cleaned = true
+	f.cleaning.Go(func() { _ = s.node.Close() }) // the dead report no errors
+}
+
 // end pulls the plug of everything, then cleans up. Orderly ends would wait for each
 // other's answers, in real time.
 func (f *Fleet) end() {
@@ -164,7 +174,7 @@ func (f *Fleet) end() {
 		s.process.kill()
 	}
 	for _, s := range f.starts {
-		f.cleaning.Go(func() { _ = s.node.Close() })
+		f.cleanUp(s)
 	}
 	f.cleaning.Wait()
 }

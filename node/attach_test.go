@@ -1,0 +1,268 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pofresh/globalchannel/node"
+	"github.com/pofresh/globalchannel/node/nodetest"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// attached is the client's end of an Attach stream.
+type attached struct {
+	t      *testing.T
+	stream pb.GlobalChannel_AttachClient
+	life   *pb.Attached
+	end    context.CancelFunc // breaks the stream
+}
+
+// attach says hello at the agent and waits until the life is registered.
+func attach(t *testing.T, ctx context.Context, f *nodetest.Fleet, agent string, hello *pb.Hello) (*attached, error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(ctx)
+	t.Cleanup(cancel)
+	stream, err := client(t, ctx, f, agent).Attach(ctx)
+	must(t, err)
+	must(t, stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Hello{Hello: hello}}))
+	resp, err := stream.Recv()
+	if err != nil {
+		return nil, node.FromStatus(err)
+	}
+	return &attached{t, stream, resp.GetAttached(), cancel}, nil
+}
+
+func mustAttach(t *testing.T, ctx context.Context, f *nodetest.Fleet, agent, sid string) *attached {
+	t.Helper()
+	a, err := attach(t, ctx, f, agent, &pb.Hello{Sid: sid, Stype: "connector"})
+	must(t, err)
+	if a.life.GetEpoch() == 0 || a.life.GetIndex() == 0 || uuid.Validate(a.life.GetIncarnation()) != nil {
+		t.Errorf("attached as %v", a.life)
+	}
+	return a
+}
+
+// push waits for a whole one: all chunks put together.
+func (a *attached) push() *pb.PushDelivery {
+	a.t.Helper()
+	var whole *pb.PushDelivery
+	for {
+		resp, err := a.stream.Recv()
+		must(a.t, err)
+		p := resp.GetPush()
+		if whole == nil {
+			whole = p
+		} else {
+			whole.Uids = append(whole.Uids, p.GetUids()...)
+		}
+		if p.GetId() != whole.GetId() {
+			a.t.Errorf("chunk of %d inside %d", p.GetId(), whole.GetId())
+		}
+		if !p.GetMore() {
+			return whole
+		}
+	}
+}
+
+func (a *attached) reply(r *pb.PushReply) {
+	a.t.Helper()
+	must(a.t, a.stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Reply{Reply: r}}))
+}
+
+// server is what n says of an attached frontend; ok only if it is registered.
+func registered(n *node.Node, sid string) (node.Server, bool) {
+	for _, s := range n.Servers() {
+		if s.SID == sid {
+			return s, true
+		}
+	}
+	return node.Server{}, false
+}
+
+// gone waits until the life of sid has ended everywhere, with its members.
+func gone(t *testing.T, ctx context.Context, f *nodetest.Fleet, sid string) {
+	t.Helper()
+	f.Eventually(ctx, func() error {
+		for _, n := range f.Nodes() {
+			if s, ok := registered(n, sid); ok {
+				return fmt.Errorf("%s shows %+v", n.Self().SID, s)
+			}
+			if got := members(t, ctx, n, "world", node.Stale()); len(got) != 0 {
+				return fmt.Errorf("%s shows %v", n.Self().SID, got)
+			}
+		}
+		return nil
+	})
+}
+
+func TestAttach_MakesAFrontendOfAnotherProcess(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		a := mustAttach(t, ctx, f, "c4", "remote-1")
+		n := f.Node("c1")
+		must(t, n.Add(ctx, "world", "alice", "remote-1"))
+		must(t, n.Add(ctx, "world", "bob", "remote-1"))
+		s, ok := registered(n, "remote-1")
+		if agent := f.Node("c4").Self(); !ok || s.Via != "c4" || s.Epoch != a.life.GetEpoch() || s.NodeID != agent.NodeID || s.Addr != agent.Addr || s.SType != "connector" {
+			t.Errorf("%+v", s)
+		}
+		for _, pusher := range []string{"c1", "c4"} {
+			for _, c := range []struct {
+				reply   *pb.PushReply
+				outcome node.Outcome
+				reason  string
+				failed  []string
+			}{
+				{&pb.PushReply{}, node.Delivered, "", nil},
+				{&pb.PushReply{Offline: []string{"bob", "never-a-receiver"}}, node.Delivered, "", []string{"bob"}},
+				{&pb.PushReply{Error: "session table is gone"}, node.NotDelivered, "session table is gone", nil},
+				{nil, node.Unknown, "", nil},
+			} {
+				done := make(chan node.PushResult, 1)
+				go func() {
+					r, _ := f.Node(pusher).PushMessage(ctx, "connector", "chat.say", []byte("hi"), "world", node.PushOptions{Timeout: time.Second})
+					done <- r
+				}()
+				p := a.push()
+				if p.GetRoute() != "chat.say" || p.GetChannel() != "world" || p.GetFrom() != pusher || string(p.GetMsg()) != "hi" || p.GetTimeoutMs() <= 0 ||
+					!slices.Equal(slices.Sorted(slices.Values(p.GetUids())), []string{"alice", "bob"}) {
+					t.Errorf("push %v", p)
+				}
+				if c.reply != nil {
+					c.reply.Id = p.GetId()
+					a.reply(c.reply)
+				}
+				got := (<-done).Servers[0]
+				if got.SID != "remote-1" || got.Outcome != c.outcome || !strings.Contains(got.Reason, c.reason) || !slices.Equal(got.Failed, c.failed) {
+					t.Errorf("report %+v, want %+v", got, c)
+				}
+			}
+		}
+	})
+}
+
+func TestAttach_CutsALargePushIntoChunks(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, three()...)
+		a := mustAttach(t, ctx, f, "c1", "remote-1")
+		n := f.Leader(ctx)
+		const count = 5000
+		long := strings.Repeat("x", 240)
+		errs := make(chan error, count)
+		for i := range count {
+			go func() { errs <- n.Add(ctx, "world", fmt.Sprintf("%s-%d", long, i), "remote-1") }()
+		}
+		for range count {
+			must(t, <-errs)
+		}
+		done := make(chan node.PushResult, 1)
+		go func() {
+			r, _ := n.PushMessage(ctx, "connector", "r", nil, "world", node.PushOptions{})
+			done <- r
+		}()
+		p := a.push()
+		slices.Sort(p.Uids)
+		if got := len(slices.Compact(p.GetUids())); got != count {
+			t.Errorf("%d receivers, want %d", got, count)
+		}
+		a.reply(&pb.PushReply{Id: p.GetId(), Offline: p.GetUids()}) // over the limit of one message of gRPC's default, under ours
+		if r := <-done; len(r.Failed) != count {
+			t.Errorf("%d failed, want %d; %v", len(r.Failed), count, r.Servers[0].Reason)
+		}
+	})
+}
+
+func TestAttach_LifeEndsWithTheStream(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		for what, end := range map[string]func(*attached){
+			"goodbye": func(a *attached) {
+				must(t, a.stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Goodbye{Goodbye: &pb.Goodbye{}}}))
+				if _, err := a.stream.Recv(); !errors.Is(err, io.EOF) {
+					t.Errorf("after goodbye: %v", err)
+				}
+			},
+			"broken stream": func(a *attached) { a.end() },
+			"half-closed":   func(a *attached) { must(t, a.stream.CloseSend()) },
+		} {
+			t.Log(what)
+			a := mustAttach(t, ctx, f, "c4", "remote-1")
+			must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+			end(a)
+			gone(t, ctx, f, "remote-1")
+		}
+	})
+}
+
+func TestAttach_LifeEndsWithItsAgents(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		for what, end := range map[string]func(){
+			"closed":   func() { must(t, f.Node("c4").Close()) },
+			"replaced": func() { f.Kill("c4") },
+		} {
+			t.Log(what)
+			a := mustAttach(t, ctx, f, "c4", "remote-1")
+			must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+			end()
+			for {
+				if _, err := a.stream.Recv(); err != nil {
+					break
+				}
+			}
+			must(t, f.Restart("c4").Ready(ctx))
+			gone(t, ctx, f, "remote-1")
+		}
+	})
+}
+
+func TestAttach_RefusesASecondLiveStream(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		a := mustAttach(t, ctx, f, "c4", "remote-1")
+		for _, agent := range []string{"c4", "c1"} { // where it is, and elsewhere
+			if _, err := attach(t, ctx, f, agent, &pb.Hello{Sid: "remote-1", Stype: "connector"}); !errors.Is(err, node.ErrRefused) {
+				t.Errorf("at %s: %v", agent, err)
+			}
+			if _, err := attach(t, ctx, f, agent, &pb.Hello{Sid: "c2", Stype: "connector"}); !errors.Is(err, node.ErrRefused) { // an embedded server's
+				t.Errorf("as c2 at %s: %v", agent, err)
+			}
+		}
+		must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+		if s, ok := registered(f.Node("c1"), "remote-1"); !ok || s.Epoch != a.life.GetEpoch() {
+			t.Errorf("the first: %+v", s)
+		}
+	})
+}
+
+func TestAttach_RefusesABadHello(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, server("c1", "connector"))
+		for _, hello := range []*pb.Hello{
+			{Stype: "connector"}, {Sid: "remote-1"}, {Sid: strings.Repeat("x", 65), Stype: "connector"},
+			{Sid: "remote-1", Stype: "a\x00b"}, {Sid: "remote-1", Stype: "connector", Zone: strings.Repeat("z", 65)},
+			{Sid: "remote-1", Stype: "connector", Incarnation: "not-a-uuid"},
+		} {
+			_, err := attach(t, ctx, f, "c1", hello)
+			wantError(t, err, node.ErrInvalidArgument)
+		}
+		stream, err := client(t, ctx, f, "c1").Attach(ctx)
+		must(t, err)
+		must(t, stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Goodbye{Goodbye: &pb.Goodbye{}}}))
+		_, err = stream.Recv()
+		wantError(t, node.FromStatus(err), node.ErrInvalidArgument)
+
+		silent, err := client(t, ctx, f, "c1").Attach(ctx)
+		must(t, err)
+		_, err = silent.Recv() // never says hello
+		wantError(t, node.FromStatus(err), node.ErrInvalidArgument)
+	})
+}

@@ -1,0 +1,170 @@
+package node_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pofresh/globalchannel/node"
+	"github.com/pofresh/globalchannel/transport"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// onLoopback are three founders with real sockets, files and TLS.
+func onLoopback(t *testing.T) []node.Config {
+	t.Helper()
+	dir := t.TempDir()
+	var cfgs []node.Config
+	var join []string
+	for i := range 3 {
+		addr := freeAddress(t)
+		join = append(join, addr)
+		sid := fmt.Sprint("c", i+1)
+		cfgs = append(cfgs, node.Config{
+			SID: sid, SType: "connector", Listen: addr, Expect: 3,
+			DataDir: filepath.Join(dir, sid), Secret: []byte("a secret of the whole fleet"),
+		})
+	}
+	for i := range cfgs {
+		cfgs[i].Join = join
+	}
+	return cfgs
+}
+
+// freeAddress is one whose TCP and UDP ports were free a moment ago.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	for range 20 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		addr := l.Addr().String()
+		p, err := net.ListenPacket("udp", addr)
+		_ = l.Close()
+		if err == nil {
+			_ = p.Close()
+			return addr
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+func start(t *testing.T, cfg node.Config) *node.Node {
+	t.Helper()
+	n, err := node.Start(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(func() { _ = n.Close() })
+	return n
+}
+
+func TestLoopback_RealClusterSurvivesARestartOfAll(t *testing.T) {
+	ctx := within(t)
+	cfgs := onLoopback(t)
+	cfgs[2].OnPush = func(context.Context, *node.Delivery) ([]string, error) { return nil, nil }
+	var nodes []*node.Node
+	ids := make(map[string]string)
+	for _, cfg := range cfgs {
+		nodes = append(nodes, start(t, cfg))
+	}
+	for _, n := range nodes {
+		must(t, n.Ready(ctx))
+		ids[n.Self().SID] = n.Self().NodeID
+		must(t, n.Add(ctx, "world", "alice", n.Self().SID))
+	}
+	members(t, ctx, nodes[0], "world", node.AtLeast(nodes[2].Index()))
+	if r, err := nodes[0].PushMessage(ctx, "connector", "r", []byte("hi"), "world", node.PushOptions{}); err != nil || r.Servers[2].Outcome != node.Delivered {
+		t.Errorf("%v %+v", err, r)
+	}
+	conn, err := transport.DialClient(ctx, nodes[0].Self().Addr, cfgs[0].Secret, nil) // the role client is let in
+	must(t, err)
+	if _, err := pb.NewGlobalChannelClient(conn).Status(ctx, &pb.StatusRequest{}); err != nil {
+		t.Errorf("client: %v", err)
+	}
+	must(t, conn.Close())
+	if conn, err = transport.DialClient(ctx, nodes[0].Self().Addr, nil, nil); err == nil {
+		t.Error("a client without the secret was let in")
+		must(t, conn.Close())
+	}
+
+	for _, n := range nodes {
+		must(t, n.Close())
+	}
+	for i, cfg := range cfgs {
+		nodes[i] = start(t, cfg)
+	}
+	for _, n := range nodes {
+		must(t, n.Ready(ctx))
+		if got := n.Self(); ids[got.SID] != got.NodeID {
+			t.Errorf("%s is node %s, was %s", got.SID, got.NodeID, ids[got.SID])
+		}
+		must(t, n.Add(ctx, "world", "bob", n.Self().SID))
+	}
+	if got := members(t, ctx, nodes[2], "world"); len(got) != 3 {
+		t.Errorf("%v", got)
+	}
+}
+
+func TestLoopback_WrongSecretNeverJoins(t *testing.T) {
+	ctx := within(t)
+	first := start(t, node.Config{SID: "c1", SType: "connector", Secret: []byte("a secret of the whole fleet")})
+	must(t, first.Ready(ctx))
+	for what, secret := range map[string][]byte{"another secret": []byte("a secret of another fleet"), "none": nil} {
+		n := start(t, node.Config{SID: "c2", SType: "connector", Secret: secret, Join: []string{first.Self().Addr}})
+		short, cancel := context.WithTimeout(ctx, 3*time.Second)
+		if err := n.Ready(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", what, err)
+		}
+		cancel()
+		if n.Status().Problem == "" {
+			t.Errorf("%s: no problem in %+v", what, n.Status())
+		}
+		must(t, n.Close())
+	}
+	if got := len(first.Servers()); got != 1 {
+		t.Errorf("%d servers, want 1", got)
+	}
+}
+
+func TestLoopback_DirectoryInUseOrOfAnotherServerIsRefused(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	cfg := node.Config{SID: "c1", SType: "connector", DataDir: dir}
+	n := start(t, cfg)
+	must(t, n.Ready(within(t)))
+	refused := func(cfg node.Config, want string) {
+		t.Helper()
+		second, err := node.Start(t.Context(), cfg)
+		if err == nil {
+			_ = second.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v; want %q", err, want)
+		}
+	}
+	refused(cfg, "in use")
+	must(t, n.Close())
+	cfg.SID = "c2"
+	refused(cfg, `belongs to server "c1"`)
+	cfg.SID, cfg.DataDir = "c1", filepath.Join(dir, "missing", "deep")
+	refused(cfg, "parent does not exist")
+}
+
+func TestLoopback_DirectoryOfAnotherClusterIsRefused(t *testing.T) {
+	ctx := within(t)
+	cfg := node.Config{SID: "c1", SType: "connector", DataDir: filepath.Join(t.TempDir(), "data")}
+	n := start(t, cfg)
+	must(t, n.Ready(ctx))
+	must(t, n.Close())
+	other := start(t, server("d1", "connector"))
+	must(t, other.Ready(ctx))
+	cfg.Join = []string{other.Self().Addr} // moved here with the directory of its old cluster
+	n = start(t, cfg)
+	_ = n.Ready(ctx) // alone it is a whole cluster, and stays that
+	if n.Status().ClusterID == other.Status().ClusterID || len(other.Servers()) != 1 {
+		t.Errorf("two clusters merged: %+v, %+v", n.Status(), other.Servers())
+	}
+}
