@@ -95,12 +95,17 @@ func (s *State) newLife(index uint64, cur *server, up *fsmpb.ServerUp) {
 }
 
 // serverDown ends a life if it is the one that is up: the proposer may have
-// been paused while a new life began.
+// been paused while a new life began. An agent ends a life only as long as it
+// is attached there: the same life may have gone on to another agent.
 func (s *State) serverDown(index uint64, down *fsmpb.ServerDown) bool {
 	if !s.lives(down.GetSid(), down.GetEpoch()) {
 		return false
 	}
-	s.end(s.servers[down.GetSid()], index)
+	srv := s.servers[down.GetSid()]
+	if down.GetViaEpoch() != 0 && down.GetViaEpoch() != srv.ViaEpoch {
+		return false
+	}
+	s.end(srv, index)
 	return true
 }
 

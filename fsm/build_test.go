@@ -25,6 +25,10 @@ func entryDown(sid string, epoch uint64) *fsmpb.Entry {
 	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: &fsmpb.ServerDown{Sid: sid, Epoch: epoch}}})
 }
 
+func entryDetach(sid string, epoch, viaEpoch uint64) *fsmpb.Entry {
+	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: &fsmpb.ServerDown{Sid: sid, Epoch: epoch, ViaEpoch: viaEpoch}}})
+}
+
 func entryBatches(b ...*fsmpb.Batch) *fsmpb.Entry {
 	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: b}}})
 }

@@ -302,6 +302,20 @@ func TestState_AttachedLifeMovesToAnotherAgent(t *testing.T) {
 	w.wantLife("front", false)
 }
 
+func TestState_LateGoodbyeOfTheOldAgentSparesTheMovedLife(t *testing.T) {
+	w := newWorld(t, "one", "two")
+	first := attachedOf("front", "i", "one", w.epoch("one"))
+	first.Seen = w.next - 1
+	e := w.up(first)
+	move := attachedOf("front", "i", "two", w.epoch("two"))
+	move.Seen = w.next - 1
+	w.wantUp(move, fsm.UpSame)
+	w.apply(entryDetach("front", e, w.epoch("one")))
+	w.wantLife("front", true)
+	w.apply(entryDetach("front", e, w.epoch("two")))
+	w.wantLife("front", false)
+}
+
 func TestState_AttachedLifeDoesNotMoveToADeadAgent(t *testing.T) {
 	w := newWorld(t, "one", "two")
 	w.up(attachedOf("front", "i", "one", w.epoch("one")))

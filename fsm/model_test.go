@@ -94,6 +94,9 @@ func (m *model) serverDown(d *fsmpb.ServerDown) bool {
 	if !m.isUp(d.GetSid(), d.GetEpoch()) {
 		return false
 	}
+	if agent := d.GetViaEpoch(); agent != 0 && m.life(d.GetSid()).viaEpoch != agent {
+		return false
+	}
 	m.endLife(m.life(d.GetSid()))
 	return true
 }

@@ -136,6 +136,9 @@ func (m *machine) draw() *fsmpb.Entry {
 	case command == 10:
 		sid := m.pick("down", someSIDs)
 		e = entryDown(sid, m.drawEpoch(sid))
+		if rapid.Bool().Draw(m.T, "detach") {
+			e.GetServerDown().ViaEpoch = m.drawEpoch(m.pick("agent", someSIDs))
+		}
 	default:
 		var batches []*fsmpb.Batch
 		for range rapid.IntRange(0, 3).Draw(m.T, "batches") {

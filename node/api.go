@@ -26,25 +26,37 @@ type apiServer struct {
 
 // Add implements pb.GlobalChannelServer.
 func (a *apiServer) Add(ctx context.Context, r *pb.AddRequest) (*pb.WriteResponse, error) {
-	return written(a.node.write(ctx, Op{Kind: OpAdd, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()}))
+	return a.write(ctx, Op{Kind: OpAdd, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()})
 }
 
 // Leave implements pb.GlobalChannelServer.
 func (a *apiServer) Leave(ctx context.Context, r *pb.LeaveRequest) (*pb.WriteResponse, error) {
-	return written(a.node.write(ctx, Op{Kind: OpLeave, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()}))
+	return a.write(ctx, Op{Kind: OpLeave, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()})
 }
 
 // Destroy implements pb.GlobalChannelServer.
 func (a *apiServer) Destroy(ctx context.Context, r *pb.DestroyRequest) (*pb.WriteResponse, error) {
-	return written(a.node.write(ctx, Op{Kind: OpDestroy, Name: r.GetName()}))
+	return a.write(ctx, Op{Kind: OpDestroy, Name: r.GetName()})
 }
 
 // DestroyAll implements pb.GlobalChannelServer.
 func (a *apiServer) DestroyAll(ctx context.Context, _ *pb.DestroyAllRequest) (*pb.WriteResponse, error) {
-	return written(a.node.write(ctx, Op{Kind: opDestroyAll}))
+	return a.write(ctx, Op{Kind: opDestroyAll})
 }
 
-func written(w writeAnswer, err error) (*pb.WriteResponse, error) {
+// answerTime is what a call over the wire leaves of its deadline for the way
+// back: else the caller's own clock ends the call first, and the class of the
+// error, which is what it needs to know, never arrives.
+const answerTime = 50 * time.Millisecond
+
+func (a *apiServer) write(ctx context.Context, op Op) (*pb.WriteResponse, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, left-min(answerTime, left/10))
+		defer cancel()
+	}
+	w, err := a.node.write(ctx, op)
 	if err != nil {
 		return nil, toStatus(err)
 	}

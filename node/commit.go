@@ -88,9 +88,9 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 	}
 }
 
-// unregister ends the life (sid, epoch), if it is still the current one.
-func (c *committer) unregister(ctx context.Context, sid string, epoch uint64) *peerpb.UnregisterResponse {
-	down := &fsmpb.ServerDown{Sid: sid, Epoch: epoch}
+// unregister ends a life, if it is still the current one and where it was.
+func (c *committer) unregister(ctx context.Context, req *peerpb.UnregisterRequest) *peerpb.UnregisterResponse {
+	down := &fsmpb.ServerDown{Sid: req.GetSid(), Epoch: req.GetEpoch(), ViaEpoch: req.GetViaEpoch()}
 	result, disp, _ := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: down}})
 	return &peerpb.UnregisterResponse{Disposition: disp, Index: result.Index}
 }

@@ -82,35 +82,35 @@ func (e *enrollment) attempt(ctx context.Context, up *fsmpb.ServerUp) (*peerpb.R
 }
 
 // unregister ends a life, repeating until the leader has answered or ctx ends.
-func (e *enrollment) unregister(ctx context.Context, sid string, epoch uint64) (uint64, error) {
+func (e *enrollment) unregister(ctx context.Context, req *peerpb.UnregisterRequest) error {
 	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
 		_, changed := e.route.consensus.leadership()
-		index, err := e.tryUnregister(ctx, sid, epoch)
+		err := e.tryUnregister(ctx, req)
 		if err == nil {
-			return index, nil
+			return nil
 		}
 		e.route.pause(ctx, changed, pause)
 		if ctx.Err() != nil {
-			return 0, fmt.Errorf("end the life of %s: %w", sid, err)
+			return fmt.Errorf("end the life of %s: %w", req.GetSid(), err)
 		}
 	}
 }
 
-func (e *enrollment) tryUnregister(ctx context.Context, sid string, epoch uint64) (uint64, error) {
+func (e *enrollment) tryUnregister(ctx context.Context, req *peerpb.UnregisterRequest) error {
 	leader, err := e.route.leader()
 	if err != nil {
-		return 0, err
+		return err
 	}
 	ctx, cancel := e.route.follow(ctx, registerTimeout)
 	defer cancel()
-	resp, err := leader.Unregister(ctx, &peerpb.UnregisterRequest{Sid: sid, Epoch: epoch})
+	resp, err := leader.Unregister(ctx, req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED {
-		return 0, fmt.Errorf("not committed: %s", resp.GetDisposition())
+		return fmt.Errorf("not committed: %s", resp.GetDisposition())
 	}
-	return resp.GetIndex(), nil
+	return nil
 }
 
 // life is this process's own registered existence.
@@ -192,12 +192,20 @@ func (l *life) say(problem string) {
 // watch returns when the replica shows that the life is over, or ctx ends.
 func (l *life) watch(ctx context.Context, r *fsm.Replica) (over bool) {
 	epoch, _ := l.registered()
+	return watchServer(ctx, r, l.server.SID, func(now fsm.Server) bool {
+		// A replica that lags still shows an earlier life, or none.
+		return now.Epoch > epoch || now.Epoch == epoch && !now.Up
+	})
+}
+
+// watchServer waits until the record of sid in the replica is what is looked
+// for; false if ctx ended first.
+func watchServer(ctx context.Context, r *fsm.Replica, sid string, found func(fsm.Server) bool) bool {
 	for {
 		changed := r.ServersChanged()
 		var now fsm.Server
-		r.View(func(s *fsm.State) { now, _ = s.Server(l.server.SID) })
-		// A replica that lags still shows an earlier life, or none.
-		if now.Epoch > epoch || (now.Epoch == epoch && epoch != 0 && !now.Up) {
+		r.View(func(s *fsm.State) { now, _ = s.Server(sid) })
+		if found(now) {
 			return true
 		}
 		select {

@@ -9,6 +9,7 @@ import (
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/node/internal/sim"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // live is this server's way from admission to its end: join, register, open.
@@ -185,7 +186,7 @@ func (n *Node) sayGoodbye(ctx context.Context) {
 	// next registration of this sid.
 	if epoch != 0 && n.Err() == nil {
 		bounded(ctx, 2*time.Second, func(ctx context.Context) {
-			if _, err := n.enroll.unregister(ctx, n.cfg.SID, epoch); err != nil {
+			if err := n.enroll.unregister(ctx, &peerpb.UnregisterRequest{Sid: n.cfg.SID, Epoch: epoch}); err != nil {
 				n.log.Warn("life not ended", "err", err)
 			}
 		})

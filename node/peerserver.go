@@ -71,7 +71,7 @@ func (p *peerServer) Register(ctx context.Context, req *peerpb.RegisterRequest) 
 
 // Unregister implements peerpb.PeerServer.
 func (p *peerServer) Unregister(ctx context.Context, req *peerpb.UnregisterRequest) (*peerpb.UnregisterResponse, error) {
-	return p.node.committer.unregister(ctx, req.GetSid(), req.GetEpoch()), nil
+	return p.node.committer.unregister(ctx, req), nil
 }
 
 // Write implements peerpb.PeerServer.

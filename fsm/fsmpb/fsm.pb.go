@@ -869,6 +869,7 @@ type ServerDown struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	ViaEpoch      uint64                 `protobuf:"varint,3,opt,name=via_epoch,json=viaEpoch,proto3" json:"via_epoch,omitempty"` // set: only if the life still hangs on this life of an agent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -913,6 +914,13 @@ func (x *ServerDown) GetSid() string {
 func (x *ServerDown) GetEpoch() uint64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *ServerDown) GetViaEpoch() uint64 {
+	if x != nil {
+		return x.ViaEpoch
 	}
 	return 0
 }
@@ -1511,11 +1519,12 @@ const file_fsm_proto_rawDesc = "" +
 	" \x01(\x04R\x04ends\x124\n" +
 	"\x06resume\x18\v \x01(\v2\x1c.globalchannel.fsm.v1.ResumeR\x06resume\">\n" +
 	"\x06Resume\x124\n" +
-	"\bremovals\x18\x01 \x03(\v2\x18.globalchannel.fsm.v1.OpR\bremovals\"4\n" +
+	"\bremovals\x18\x01 \x03(\v2\x18.globalchannel.fsm.v1.OpR\bremovals\"Q\n" +
 	"\n" +
 	"ServerDown\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"\x99\x02\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\tvia_epoch\x18\x03 \x01(\x04R\bviaEpoch\"\x99\x02\n" +
 	"\x0eSnapshotRecord\x12>\n" +
 	"\x06header\x18\x01 \x01(\v2$.globalchannel.fsm.v1.SnapshotHeaderH\x00R\x06header\x12<\n" +
 	"\x06server\x18\x02 \x01(\v2\".globalchannel.fsm.v1.ServerRecordH\x00R\x06server\x12?\n" +

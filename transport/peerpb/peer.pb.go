@@ -709,6 +709,7 @@ type UnregisterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
 	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	ViaEpoch      uint64                 `protobuf:"varint,3,opt,name=via_epoch,json=viaEpoch,proto3" json:"via_epoch,omitempty"` // set: only if the life still hangs on this life of an agent
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -753,6 +754,13 @@ func (x *UnregisterRequest) GetSid() string {
 func (x *UnregisterRequest) GetEpoch() uint64 {
 	if x != nil {
 		return x.Epoch
+	}
+	return 0
+}
+
+func (x *UnregisterRequest) GetViaEpoch() uint64 {
+	if x != nil {
+		return x.ViaEpoch
 	}
 	return 0
 }
@@ -1177,10 +1185,11 @@ const file_peer_proto_rawDesc = "" +
 	"\vlast_number\x18\x04 \x01(\x04R\n" +
 	"lastNumber\x12\x16\n" +
 	"\x06result\x18\x05 \x01(\rR\x06result\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\";\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\"X\n" +
 	"\x11UnregisterRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"p\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
+	"\tvia_epoch\x18\x03 \x01(\x04R\bviaEpoch\"p\n" +
 	"\x12UnregisterResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"$\n" +
