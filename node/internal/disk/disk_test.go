@@ -1,0 +1,120 @@
+package disk
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+
+	"github.com/pofresh/globalchannel/cluster"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func open(t *testing.T, dir string) *Store {
+	t.Helper()
+	s, err := Open(dir, "c1", hclog.NewNullLogger())
+	must(t, err)
+	return s
+}
+
+// belongs gives the directory a cluster and a log.
+func belongs(t *testing.T, dir string) cluster.Record {
+	t.Helper()
+	s := open(t, dir)
+	r := s.Identity.Load()
+	r.ClusterID = "3b241101-e2bb-4255-8caf-4136c566a962"
+	must(t, s.Identity.Save(r))
+	must(t, s.Log.StoreLog(&raft.Log{Index: 1, Term: 1, Data: []byte("x")}))
+	must(t, s.Close())
+	return r
+}
+
+func refuses(t *testing.T, dir, sid, want string) {
+	t.Helper()
+	s, err := Open(dir, sid, hclog.NewNullLogger())
+	if err == nil {
+		_ = s.Close()
+	}
+	if err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("open: %v; want %q", err, want)
+	}
+}
+
+func TestOpen_KeepsTheIdentityAndTheLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	want := belongs(t, dir)
+	s := open(t, dir)
+	defer func() { must(t, s.Close()) }()
+	if diff := cmp.Diff(want, s.Identity.Load()); diff != "" {
+		t.Error(diff)
+	}
+	var l raft.Log
+	if err := s.Log.GetLog(1, &l); err != nil || string(l.Data) != "x" || !s.Durable {
+		t.Errorf("%v %+v", err, l)
+	}
+}
+
+func TestOpen_RefusesADirectoryThatIsNotThisServers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	belongs(t, dir)
+	refuses(t, dir, "c2", `belongs to server "c1", not "c2"`)
+	s := open(t, dir)
+	refuses(t, dir, "c1", "in use by another process")
+	must(t, s.Close())
+}
+
+func TestOpen_RefusesAMissingParentAndAFile(t *testing.T) {
+	dir := t.TempDir()
+	refuses(t, filepath.Join(dir, "missing", "data"), "c1", "parent does not exist")
+	file := filepath.Join(dir, "file")
+	must(t, os.WriteFile(file, nil, 0o600))
+	refuses(t, file, "c1", "not a directory")
+}
+
+func TestOpen_RefusesHalfADirectory(t *testing.T) {
+	parent := t.TempDir()
+	noLog := filepath.Join(parent, "no-log")
+	belongs(t, noLog)
+	must(t, os.Remove(filepath.Join(noLog, logFile)))
+	refuses(t, noLog, "c1", "has lost its log")
+
+	noIdentity := filepath.Join(parent, "no-identity")
+	belongs(t, noIdentity)
+	must(t, os.Remove(filepath.Join(noIdentity, identityFile)))
+	refuses(t, noIdentity, "c1", "has a log but no "+identityFile)
+}
+
+func TestOpen_RefusesDamagedAndNewerFiles(t *testing.T) {
+	for _, c := range []struct{ what, file, content, want string }{
+		{"garbage identity", identityFile, "{", "is damaged"},
+		{"identity without a node", identityFile, `{"format":1,"sid":"c1"}`, "is not a UUID"},
+		{"newer identity", identityFile, `{"format":2,"sid":"c1"}`, "format 2"},
+		{"garbage log", logFile, strings.Repeat("garbage ", 4096), "is damaged"},
+		{"truncated log", logFile, "short", "damaged"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			belongs(t, dir)
+			must(t, os.WriteFile(filepath.Join(dir, c.file), []byte(c.content), 0o600))
+			refuses(t, dir, "c1", c.want)
+		})
+	}
+}
+
+func TestOpen_StartsAfreshAfterACrashBeforeTheFirstIdentity(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	must(t, open(t, dir).Close())
+	must(t, os.Remove(filepath.Join(dir, identityFile))) // the log was made, and nothing written to it
+	must(t, os.WriteFile(filepath.Join(dir, identityFile+".tmp"), []byte("{"), 0o600))
+	must(t, open(t, dir).Close())
+}
