@@ -26,7 +26,7 @@ func frontendsOfAllKinds() []node.Config {
 			return nil, ctx.Err()
 		},
 		"offline": func(_ context.Context, d *node.Delivery) ([]string, error) {
-			return append(slices.Collect(d.UIDs())[:1], "never-a-receiver"), nil
+			return append(slices.Sorted(d.UIDs())[:1], "never-a-receiver"), nil
 		},
 		"fine": func(context.Context, *node.Delivery) ([]string, error) { return nil, nil },
 		"mute": nil,
