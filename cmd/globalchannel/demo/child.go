@@ -107,7 +107,7 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 	here := newSessions()
 	n, err := node.Start(ctx, node.Config{
 		SID: a.SID, SType: a.SType, Listen: a.Listen, Join: a.Join, Expect: a.Expect, DataDir: a.DataDir,
-		Secret: secret, OnPush: here.onPush, Logger: slog.New(slog.NewTextHandler(log, nil)).With("sid", a.SID),
+		Secret: secret, OnPush: here.onPush, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
@@ -181,7 +181,7 @@ func watch(ctx context.Context, n *node.Node, sums *pushTally, out *outlet) {
 		seen = now
 		if st.Problem != problem {
 			problem = st.Problem
-			_ = out.send(ctx, report{Problem: &problem})
+			_ = out.send(ctx, report{Problem: &st.Problem})
 		}
 		if s := sums.get(); i%pushesEvery == 0 && s != pushed {
 			pushed = s
