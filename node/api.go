@@ -175,7 +175,8 @@ func within(room *int, uids iter.Seq[string]) (list []string) {
 func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
 	ctx, cancel := a.node.bounded(ctx)
 	defer cancel()
-	if err := a.node.reader.wait(ctx, r.GetMinIndex()); err != nil {
+	// Like any read: what this node has acknowledged, such as an Attach, shows.
+	if err := a.node.reader.wait(ctx, max(r.GetMinIndex(), a.node.reader.acked.Load())); err != nil {
 		return nil, toStatus(err)
 	}
 	roles, leader := a.node.roles()
