@@ -86,14 +86,14 @@ func TestCrowd_ReportsWhatTheTruthNeeds(t *testing.T) {
 		c.start(ctx, planCrowds(1, 40)[0], 1)
 
 		for range 3 {
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 			<-c.gate.close()
 			synctest.Wait()
 			if found := tr.check("s", server.members); len(found) > 0 {
 				t.Errorf("findings: %v", words(found))
 			}
 			before := server.calls
-			time.Sleep(20 * time.Second)
+			<-time.After(20 * time.Second)
 			if server.calls != before {
 				t.Errorf("%d calls while the gate was closed", server.calls-before)
 			}
