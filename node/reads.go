@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/pofresh/globalchannel/fsm"
 )
@@ -14,9 +15,10 @@ import (
 type ReadOption func(*readOptions)
 
 type readOptions struct {
-	stale   bool
-	atLeast uint64
-	given   int
+	stale       bool
+	atLeast     uint64
+	unsupported string
+	given       int
 }
 
 // Stale reads what this node has and never waits. It goes on without a quorum.
@@ -28,6 +30,18 @@ func Stale() ReadOption {
 // (Index, PushResult.Index): causality across processes.
 func AtLeast(index uint64) ReadOption {
 	return func(o *readOptions) { o.atLeast = index; o.given++ }
+}
+
+// Linearizable will read every write that was acknowledged anywhere before the
+// call. It is not built yet: such a read gets ErrUnsupported.
+func Linearizable() ReadOption {
+	return func(o *readOptions) { o.unsupported = "Linearizable"; o.given++ }
+}
+
+// MaxStaleness will bound the age of what is read. It is not built yet: such a
+// read gets ErrUnsupported.
+func MaxStaleness(time.Duration) ReadOption {
+	return func(o *readOptions) { o.unsupported = "MaxStaleness"; o.given++ }
 }
 
 // reader answers from this node's replica.
@@ -56,6 +70,9 @@ func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)
 	}
 	if o.given > 1 {
 		return invalid("read options", "contradict each other: give one of Stale and AtLeast")
+	}
+	if o.unsupported != "" {
+		return fmt.Errorf("read option %s: %w", o.unsupported, ErrUnsupported)
 	}
 	if err := r.replica.Halted(); err != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, err)

@@ -89,6 +89,16 @@ func TestReads_RefuseContradictingOptions(t *testing.T) {
 	})
 }
 
+func TestReads_RefuseWhatIsNotBuiltYet(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, server("c1", "connector"))
+		for _, o := range []node.ReadOption{node.Linearizable(), node.MaxStaleness(time.Second)} {
+			_, err := f.Node("c1").MembersBySID(ctx, "world", "c1", o)
+			wantError(t, err, node.ErrUnsupported)
+		}
+	})
+}
+
 func TestReads_BelongToTheCaller(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, server("c1", "connector"))
