@@ -1,6 +1,10 @@
 package node
 
-import "context"
+import (
+	"context"
+
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
 
 // Write is Add, Leave and Destroy with what the state says of it: whether
 // the operation had an effect.
@@ -11,3 +15,9 @@ func (n *Node) Write(ctx context.Context, op Op) (index uint64, changed bool, er
 
 // Hash tells two replicas apart.
 func (n *Node) Hash() (index uint64, sum string) { return n.replica.Hash() }
+
+// EndLife declares a life over as the leader does; n must lead.
+func (n *Node) EndLife(ctx context.Context, sid string, epoch uint64) error {
+	_, err := (&peerServer{node: n}).Unregister(ctx, &peerpb.UnregisterRequest{Sid: sid, Epoch: epoch})
+	return err
+}

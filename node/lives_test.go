@@ -128,7 +128,11 @@ func TestNode_SecondServerUnderALiveSIDIsRefused(t *testing.T) {
 		if !errors.Is(err, node.ErrRefused) || !strings.Contains(err.Error(), "c4") {
 			t.Errorf("ready: %v", err)
 		}
-		<-n.Done()
+		select {
+		case <-n.Done():
+		case <-ctx.Done():
+			t.Fatal("not done")
+		}
 		if !errors.Is(n.Err(), node.ErrRefused) || n.Status().Ready {
 			t.Errorf("err: %v, status %+v", n.Err(), n.Status())
 		}
