@@ -56,7 +56,7 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 	}
 	at := newAttachment(ctx, stream)
 	fe := &frontend{incarnation: hello.GetIncarnation(), inbox: newInbox(at.handle, a.node.log), epoch: at.wait}
-	if err := a.local.put(hello.GetSid(), fe); err != nil {
+	if err := a.local.claim(ctx, hello.GetSid(), fe); err != nil {
 		return err
 	}
 	up := &fsmpb.ServerUp{
@@ -69,6 +69,7 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 		a.reader.saw(resp.GetIndex())
 		err = a.attend(ctx, cancel, at, up, resp)
 	}
+	a.local.leave(hello.GetSid())
 	_ = fe.inbox.close(ctx) // its handlers end with the stream's context, which has ended
 	a.goodbye(up, resp.GetEpoch(), err)
 	if errors.Is(err, io.EOF) {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/uuid"
@@ -264,5 +265,36 @@ func TestAttach_RefusesABadHello(t *testing.T) {
 		must(t, err)
 		_, err = silent.Recv() // never says hello
 		wantError(t, node.FromStatus(err), node.ErrInvalidArgument)
+	})
+}
+
+func TestAttach_WhoComesBackAtOnceIsNotRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		a := mustAttach(t, ctx, f, "c4", "remote-1")
+		f.Isolate("c4") // the end of the life can't be committed yet
+		a.end()
+		synctest.Wait()              // the agent has noticed; before, it would be a second live stream
+		c := client(t, ctx, f, "c4") // a machine that c4 is not cut off from
+		stream, err := c.Attach(ctx)
+		must(t, err)
+		must(t, stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Hello{Hello: &pb.Hello{Sid: "remote-1", Stype: "connector"}}}))
+		go func() {
+			synctest.Wait() // it waits
+			f.Heal()
+		}()
+		resp, err := stream.Recv()
+		if err != nil {
+			t.Fatal(node.FromStatus(err))
+		}
+		if got := resp.GetAttached().GetEpoch(); got <= a.life.GetEpoch() {
+			t.Errorf("epoch %d after %d", got, a.life.GetEpoch())
+		}
+		for _, agent := range []string{"c1", "c4", "c2"} { // elsewhere, and back
+			b := mustAttach(t, ctx, f, agent, "remote-2")
+			must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-2"))
+			b.end()
+			synctest.Wait()
+		}
 	})
 }

@@ -22,6 +22,7 @@ type frontend struct {
 	incarnation string
 	epoch       func(ctx context.Context) (uint64, error) // waits for the registration
 	inbox       *inbox                                    // nil: no handler
+	left        chan struct{}                             // non-nil while its end is being committed, closed then; guarded by frontends.mu
 }
 
 func newFrontends(n *Node) *frontends {
@@ -39,9 +40,39 @@ func (f *frontends) put(sid string, fe *frontend) error {
 	return nil
 }
 
+// claim is put for a sid whose last life here may still be leaving: it waits for
+// the end of that. Whoever comes back at once is not refused for good.
+func (f *frontends) claim(ctx context.Context, sid string, fe *frontend) error {
+	for {
+		var left chan struct{}
+		f.mu.Lock()
+		if held := f.live[sid]; held != nil {
+			left = held.left
+		}
+		f.mu.Unlock()
+		if left == nil {
+			return f.put(sid, fe)
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return ended(ctx)
+		}
+	}
+}
+
+// leave keeps the sid taken for a life that nobody answers for any more.
+func (f *frontends) leave(sid string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.live[sid].left = make(chan struct{})
+}
+
+// remove gives up the sid of a life that is leaving.
 func (f *frontends) remove(sid string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	close(f.live[sid].left)
 	delete(f.live, sid)
 }
 
@@ -71,7 +102,9 @@ func (f *frontends) deliver(ctx context.Context, sid string, epoch uint64, d *De
 
 // lifeHere returns the incarnation of sid's life in this process, "" if there is none.
 func (f *frontends) lifeHere(sid string) string {
-	if fe := f.get(sid); fe != nil {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if fe := f.live[sid]; fe != nil && fe.left == nil {
 		return fe.incarnation
 	}
 	return ""
