@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -25,7 +24,6 @@ type joining struct {
 	members   func() []Member
 	seeds     func(ctx context.Context) []string
 	local     func(ctx context.Context, r JoinRequest) JoinReply // if this node leads
-	logger    *slog.Logger
 }
 
 // errRefused is final.

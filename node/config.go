@@ -223,5 +223,5 @@ func configField(field string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("Config.%s: %w", field, err)
+	return fmt.Errorf("in Config.%s: %w", field, err)
 }
