@@ -154,16 +154,18 @@ func (n *Node) foundState(ctx context.Context) {
 // kept, and so is the vote if there is a data directory. It takes at most 10 s
 // and may be called again. What could not be done in time is in the error.
 func (n *Node) Close() error {
-	n.closeOnce.Do(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-		defer cancel()
-		n.closing.Store(true)
-		if !n.killed() {
-			n.sayGoodbye(ctx)
-		}
-		n.closeErr = n.release(ctx)
-		n.end()
-	})
+	if n.closing.Swap(true) {
+		<-n.closed
+		return n.closeErr
+	}
+	defer close(n.closed)
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if !n.killed() {
+		bounded(ctx, closeTimeout/2, n.sayGoodbye)
+	}
+	n.closeErr = n.release(ctx)
+	n.end()
 	return n.closeErr
 }
 
@@ -218,7 +220,7 @@ func (n *Node) release(ctx context.Context) error {
 	}
 	// Handlers first: a stream that is being served waits for its handler.
 	if n.frontends != nil {
-		bounded(ctx, 3*time.Second, func(ctx context.Context) { errs = append(errs, n.frontends.close(ctx)) })
+		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.frontends.close(ctx)) })
 	}
 	if n.port != nil {
 		bounded(ctx, time.Second, n.port.EndStreams) // else Raft's and the agent's calls would go on below
@@ -230,13 +232,16 @@ func (n *Node) release(ctx context.Context) error {
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close())
 	}
+	stuck := false
 	if n.consensus != nil {
-		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.consensus.close(ctx)) })
+		err := n.consensus.close(ctx)
+		stuck = errors.Is(err, errStuck)
+		errs = append(errs, err)
 	}
 	if n.port != nil {
 		errs = append(errs, n.port.Close()) // after Raft, which still answers votes until it is down
 	}
-	if n.store != nil {
+	if n.store != nil && !stuck {
 		errs = append(errs, n.store.Close()) // last: Raft writes until it is down
 	}
 	return errors.Join(errs...)

@@ -179,3 +179,23 @@ func TestNode_OldLifesAddIsRefusedAfterItsEnd(t *testing.T) {
 		everywhere(t, ctx, f, "world", "alice@c4")
 	})
 }
+
+func TestClose_TwiceAtOnceWaitsForTheOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := nodetest.Cluster(t, server("c1", "connector"))
+		f.WaitReady(ctx)
+		n := f.Node("c1")
+		ends := make(chan error, 2)
+		for range 2 {
+			go func() { ends <- n.Close() }()
+		}
+		for range 2 {
+			must(t, <-ends)
+			select {
+			case <-n.Done():
+			default:
+				t.Error("Close returned before the node had ended")
+			}
+		}
+	})
+}

@@ -47,9 +47,9 @@ type Node struct {
 	cancel context.CancelCauseFunc
 	group  sync.WaitGroup
 
-	closing   atomic.Bool
-	closeOnce sync.Once
-	closeErr  error
+	closing  atomic.Bool
+	closed   chan struct{} // closed when Close is through; not a sync.Once, whose wait would stop the clock of a synctest bubble
+	closeErr error         // written before closed is
 
 	mu   sync.Mutex    // guards err
 	err  error         // why done is closed
@@ -70,12 +70,14 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("sid", cfg.SID), incarnation: uuid.NewString(),
-		replica: fsm.NewReplica(), done: make(chan struct{}),
+		replica: fsm.NewReplica(), done: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	if err := n.open(); err != nil {
 		n.closing.Store(true)
-		return nil, errors.Join(err, n.release(context.Background()))
+		down, cancel := context.WithTimeout(context.Background(), closeTimeout)
+		defer cancel()
+		return nil, errors.Join(err, n.release(down))
 	}
 	n.group.Go(n.lead)
 	n.group.Go(n.live)

@@ -36,6 +36,7 @@ const (
 	raftPool          = 3
 	enqueueTimeout    = time.Second
 	configTimeout     = 5 * time.Second
+	answerLast        = time.Second // what Raft may take at the end to answer proposals
 )
 
 // consensus is the one place that talks to Raft: every future is waited for here,
@@ -316,14 +317,26 @@ func (c *consensus) close(ctx context.Context) error {
 	}()
 	select {
 	case <-idle:
-	case <-ctx.Done(): // no quorum: what is pending fails with the shutdown
+	case <-time.After(answerLast): // no quorum: what is pending fails with the shutdown
+	case <-ctx.Done():
 	}
 	c.raft.DeregisterObserver(c.observer)
-	err := c.raft.Shutdown().Error()
-	close(c.stop)
-	c.watchers.Wait()
+	down := make(chan error, 1)
+	go func() { down <- c.raft.Shutdown().Error() }()
+	var err error
+	select {
+	case err = <-down:
+		close(c.stop) // only now: until it is down Raft waits for who reads its notifications
+		c.watchers.Wait()
+	case <-ctx.Done():
+		return errStuck
+	}
 	return errors.Join(err, c.transport.Close())
 }
+
+// errStuck: Raft's main loop is inside a disk call that does not return. Nothing
+// can end it, and its file must not be closed under it.
+var errStuck = errors.New("raft does not stop: a disk call hangs; its thread stays until the call returns")
 
 // addresses finds a server at its newest address, so that a cluster whose
 // machines all came back elsewhere can still elect a leader. What gossip does
