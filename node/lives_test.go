@@ -182,9 +182,7 @@ func TestNode_OldLifesAddIsRefusedAfterItsEnd(t *testing.T) {
 
 func TestClose_TwiceAtOnceWaitsForTheOne(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
-		f := nodetest.Cluster(t, server("c1", "connector"))
-		f.WaitReady(ctx)
-		n := f.Node("c1")
+		n := readyCluster(t, ctx, server("c1", "connector")).Node("c1")
 		ends := make(chan error, 2)
 		for range 2 {
 			go func() { ends <- n.Close() }()
