@@ -6,21 +6,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 const (
-	logFile = "raft.db"
-	// lockTimeout bounds the wait for another process to let go of the directory;
-	// bbolt would wait for ever. A process that was just killed needs a moment.
-	lockTimeout = time.Second
 	// Two, so that an unreadable newest snapshot leaves an older one.
 	retainSnapshots = 2
 	// The leader feeds followers from this cache instead of reading back from the
@@ -43,37 +35,41 @@ type Store struct {
 func (s *Store) Close() error { return s.close() }
 
 // Open opens, or makes, the directory of the server sid. Each reason to refuse
-// has a message of its own that says what to do.
+// has a message of its own that says what to do, and leaves no file behind.
 func Open(dir, sid string, log hclog.Logger) (*Store, error) {
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
-	_, statErr := os.Stat(filepath.Join(dir, logFile))
-	hadLog := statErr == nil
-
-	// The lock comes with the log, so everything else is read after it.
-	db, err := openLog(filepath.Join(dir, logFile))
+	// The lock comes with the log, and to open a log may be to make one. A refused
+	// start must not: the next one would take the empty log for the server's own.
+	// It could not be removed again either, for somebody may wait for its lock.
+	id, _, err := ownIdentity(dir, sid)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openLocked(dir, sid, hadLog, db, log)
+	openFile := os.OpenFile
+	if id.ClusterID != "" || id.Promise != nil { // it may have voted
+		openFile = openWritten
+	}
+	db, err := openLog(filepath.Join(dir, logFile), openFile)
+	if err != nil {
+		return nil, err
+	}
+	s, err := openLocked(dir, sid, db, log)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
 
-func openLocked(dir, sid string, hadLog bool, db *raftboltdb.BoltStore, log hclog.Logger) (*Store, error) {
-	id, ok, err := readIdentity(dir)
+// openLocked reads the identity again: only now nobody else writes it.
+func openLocked(dir, sid string, db *raftboltdb.BoltStore, log hclog.Logger) (*Store, error) {
+	id, ok, err := ownIdentity(dir, sid)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkOwner(dir, sid, id, ok, hadLog, db); err != nil {
-		return nil, err
-	}
 	if !ok {
-		id = newIdentity(sid)
-		if err := writeIdentity(dir, id); err != nil {
+		if id, err = firstIdentity(dir, sid, db); err != nil {
 			return nil, err
 		}
 	}
@@ -92,24 +88,27 @@ func openLocked(dir, sid string, hadLog bool, db *raftboltdb.BoltStore, log hclo
 	}, nil
 }
 
-// checkOwner refuses a directory that is not, or not wholly, this server's. A
-// voter that lost its log has forgotten its votes and must come back as a new node.
-func checkOwner(dir, sid string, id identity, hasIdentity, hadLog bool, db *raftboltdb.BoltStore) error {
-	switch {
-	case hasIdentity && id.SID != sid:
-		return fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", dir, id.SID, sid)
-	case hasIdentity && id.ClusterID != "" && !hadLog:
-		return fmt.Errorf("data directory %s has lost its log (%s): restore the directory, or delete all of it to start as a new node", dir, logFile)
-	case !hasIdentity && hadLog:
-		last, err := db.LastIndex()
-		if err != nil {
-			return fmt.Errorf("read log in %s: %w", dir, err)
-		}
-		if last > 0 {
-			return fmt.Errorf("data directory %s has a log but no %s: restore the directory, or delete all of it to start as a new node", dir, identityFile)
-		}
+// ownIdentity refuses a directory of another server. ok is false if it is nobody's yet.
+func ownIdentity(dir, sid string) (id identity, ok bool, err error) {
+	id, ok, err = readIdentity(dir)
+	if err == nil && ok && id.SID != sid {
+		err = fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", dir, id.SID, sid)
 	}
-	return nil
+	return id, ok, err
+}
+
+// firstIdentity makes the directory this server's, unless a log says that it
+// already was somebody's.
+func firstIdentity(dir, sid string, db *raftboltdb.BoltStore) (identity, error) {
+	last, err := db.LastIndex()
+	if err != nil {
+		return identity{}, fmt.Errorf("read log in %s: %w", dir, err)
+	}
+	if last > 0 {
+		return identity{}, fmt.Errorf("data directory %s has a log but no %s: restore the directory, or delete all of it to start as a new node", dir, identityFile)
+	}
+	id := newIdentity(sid)
+	return id, writeIdentity(dir, id)
 }
 
 // makeDir makes the last level only: a missing parent is rather an unmounted
@@ -132,29 +131,5 @@ func makeDir(dir string) error {
 		return fmt.Errorf("data directory %s: its parent does not exist: make it, or mount the disk", dir)
 	default:
 		return fmt.Errorf("data directory is not writable: %w", err)
-	}
-}
-
-func openLog(path string) (*raftboltdb.BoltStore, error) {
-	db, err := raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		BoltOptions: &bolt.Options{
-			Timeout:        lockTimeout,
-			NoFreelistSync: true, // otherwise rewritten with every commit
-			FreelistType:   bolt.FreelistMapType,
-		},
-		MsgpackUseNewTimeFormat: true,
-	})
-	switch {
-	case err == nil:
-		return db, nil
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return nil, fmt.Errorf("data directory %s is in use by another process", filepath.Dir(path))
-	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), "read-only file system"):
-		return nil, fmt.Errorf("data directory is not writable: %w", err)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s is damaged (%w): restore the directory, or delete all of it to start as a new node", path, err)
-	default:
-		return nil, fmt.Errorf("open log %s: %w", path, err)
 	}
 }

@@ -94,6 +94,78 @@ func TestOpen_RefusesHalfADirectory(t *testing.T) {
 	refuses(t, noIdentity, "c1", "has a log but no "+identityFile)
 }
 
+func TestOpen_RefusesEveryStartOfAVoterThatLostItsLog(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		lose func(log string) error
+	}{
+		{"deleted", os.Remove},
+		{"emptied", func(log string) error { return os.Truncate(log, 0) }},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			want := belongs(t, dir)
+			log := filepath.Join(dir, logFile)
+			backup, err := os.ReadFile(log)
+			must(t, err)
+			must(t, c.lose(log))
+			before := files(t, dir)
+			for range 3 {
+				refuses(t, dir, "c1", "has lost its log")
+			}
+			if diff := cmp.Diff(before, files(t, dir)); diff != "" {
+				t.Error(diff)
+			}
+			must(t, os.WriteFile(log, backup, 0o600)) // the way out that the message names
+			s := open(t, dir)
+			defer func() { must(t, s.Close()) }()
+			if diff := cmp.Diff(want, s.Identity.Load()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestOpen_RefusesAFounderThatLostItsLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, dir)
+	r := s.Identity.Load()
+	r.Promise = &cluster.Proposal{ClusterID: "3b241101-e2bb-4255-8caf-4136c566a962"}
+	must(t, s.Identity.Save(r))
+	must(t, s.Close())
+	must(t, os.Remove(filepath.Join(dir, logFile)))
+	for range 2 { // it may have voted before it knew that the founding was decided
+		refuses(t, dir, "c1", "has lost its log")
+	}
+}
+
+func TestOpen_MakesNoLogWhereItRefusesTheIdentity(t *testing.T) {
+	for _, content := range []string{"{", `{"format":1,"sid":"c1"}`, `{"format":2,"sid":"c1"}`,
+		`{"format":1,"sid":"c2","node_id":"3b241101-e2bb-4255-8caf-4136c566a962"}`} {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, identityFile), []byte(content), 0o600))
+		before := files(t, dir)
+		refuses(t, dir, "c1", "")
+		if diff := cmp.Diff(before, files(t, dir)); diff != "" {
+			t.Errorf("%s: %s", content, diff)
+		}
+	}
+}
+
+// files is what is in dir, by name and size.
+func files(t *testing.T, dir string) map[string]int64 {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	must(t, err)
+	all := make(map[string]int64)
+	for _, e := range entries {
+		info, err := e.Info()
+		must(t, err)
+		all[e.Name()] = info.Size()
+	}
+	return all
+}
+
 func TestOpen_RefusesDamagedAndNewerFiles(t *testing.T) {
 	for _, c := range []struct{ what, file, content, want string }{
 		{"garbage identity", identityFile, "{", "is damaged"},
