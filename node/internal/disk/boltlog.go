@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,9 +17,10 @@ import (
 
 const (
 	logFile = "raft.db"
-	// lockTimeout bounds the wait for another process to let go of the directory;
-	// bbolt would wait for ever. A process that was just killed needs a moment.
+	// lockTimeout bounds the wait for another process to let go of the directory.
+	// One that was just killed needs a moment.
 	lockTimeout = time.Second
+	lockRetry   = 20 * time.Millisecond
 )
 
 // opener is os.OpenFile, or refuses what that would allow.
@@ -47,23 +49,17 @@ func openWritten(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-func openLog(path string, openFile opener) (*raftboltdb.BoltStore, error) {
-	db, err := raftboltdb.New(raftboltdb.Options{
-		Path: path,
-		BoltOptions: &bolt.Options{
-			Timeout:        lockTimeout,
-			OpenFile:       openFile,
-			NoFreelistSync: true, // otherwise rewritten with every commit
-			FreelistType:   bolt.FreelistMapType,
-		},
-		MsgpackUseNewTimeFormat: true,
-	})
+func openLog(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
+	db, err := waitForLock(ctx, path, openFile)
 	switch {
 	case err == nil:
 		return db, nil
 	case errors.Is(err, errLogLost):
 		return nil, fmt.Errorf("data directory %s has lost its log (%s): restore the directory, or delete all of it to start as a new node", filepath.Dir(path), logFile)
 	case errors.Is(err, bolterrors.ErrTimeout):
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("data directory %s is in use by another process: %w", filepath.Dir(path), context.Cause(ctx))
+		}
 		return nil, fmt.Errorf("data directory %s is in use by another process", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), "read-only file system"):
 		return nil, fmt.Errorf("data directory is not writable: %w", err)
@@ -72,4 +68,36 @@ func openLog(path string, openFile opener) (*raftboltdb.BoltStore, error) {
 	default:
 		return nil, fmt.Errorf("open log %s: %w", path, err)
 	}
+}
+
+// waitForLock tries until ctx ends, which bbolt's own wait does not know of.
+func waitForLock(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
+	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	defer cancel()
+	again := time.NewTicker(lockRetry)
+	defer again.Stop()
+	for {
+		db, err := tryLog(path, openFile)
+		if !errors.Is(err, bolterrors.ErrTimeout) {
+			return db, err
+		}
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
+
+func tryLog(path string, openFile opener) (*raftboltdb.BoltStore, error) {
+	return raftboltdb.New(raftboltdb.Options{
+		Path: path,
+		BoltOptions: &bolt.Options{
+			Timeout:        1, // one attempt at the lock; 0 would wait for ever
+			OpenFile:       openFile,
+			NoFreelistSync: true, // otherwise rewritten with every commit
+			FreelistType:   bolt.FreelistMapType,
+		},
+		MsgpackUseNewTimeFormat: true,
+	})
 }

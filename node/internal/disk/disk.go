@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -37,6 +38,15 @@ func (s *Store) Close() error { return s.close() }
 // Open opens, or makes, the directory of the server sid. Each reason to refuse
 // has a message of its own that says what to do, and leaves no file behind.
 func Open(dir, sid string, log hclog.Logger) (*Store, error) {
+	return OpenWithin(context.Background(), dir, sid, log)
+}
+
+// OpenWithin is Open for a caller who waits no longer than ctx for another process
+// to let go of the directory. The error then wraps the context's cause.
+func OpenWithin(ctx context.Context, dir, sid string, log hclog.Logger) (*Store, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("open data directory %s: %w", dir, context.Cause(ctx))
+	}
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
@@ -51,7 +61,7 @@ func Open(dir, sid string, log hclog.Logger) (*Store, error) {
 	if id.ClusterID != "" || id.Promise != nil { // it may have voted
 		openFile = openWritten
 	}
-	db, err := openLog(filepath.Join(dir, logFile), openFile)
+	db, err := openLog(ctx, filepath.Join(dir, logFile), openFile)
 	if err != nil {
 		return nil, err
 	}

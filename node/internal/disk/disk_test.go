@@ -1,10 +1,13 @@
 package disk
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
@@ -71,6 +74,51 @@ func TestOpen_RefusesADirectoryThatIsNotThisServers(t *testing.T) {
 	s := open(t, dir)
 	refuses(t, dir, "c1", "in use by another process")
 	must(t, s.Close())
+}
+
+func TestOpenWithin_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	s := open(t, dir)
+	gaveUp := errors.New("gave up")
+	for _, c := range []struct {
+		what string
+		wait func() (context.Context, context.CancelFunc)
+		want error
+	}{
+		{"deadline", func() (context.Context, context.CancelFunc) {
+			return context.WithTimeout(t.Context(), 50*time.Millisecond)
+		}, context.DeadlineExceeded},
+		{"cancelled while it waits", func() (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			timer := time.AfterFunc(50*time.Millisecond, func() { cancel(gaveUp) })
+			return ctx, func() { timer.Stop(); cancel(nil) }
+		}, gaveUp},
+	} {
+		ctx, cancel := c.wait()
+		start := time.Now()
+		_, err := OpenWithin(ctx, dir, "c1", hclog.NewNullLogger())
+		cancel()
+		if took := time.Since(start); !errors.Is(err, c.want) || !strings.Contains(err.Error(), "in use by another process") || took >= lockTimeout {
+			t.Errorf("%s: %v after %v", c.what, err, took)
+		}
+	}
+	freed := time.AfterFunc(100*time.Millisecond, func() { _ = s.Close() })
+	defer freed.Stop()
+	next, err := OpenWithin(t.Context(), dir, "c1", hclog.NewNullLogger())
+	must(t, err)
+	must(t, next.Close())
+}
+
+func TestOpenWithin_AnEndedContextMakesNothing(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dir := filepath.Join(t.TempDir(), "data")
+	if _, err := OpenWithin(ctx, dir, "c1", hclog.NewNullLogger()); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the directory: %v", err)
+	}
 }
 
 func TestOpen_RefusesAMissingParentAndAFile(t *testing.T) {
