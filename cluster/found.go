@@ -53,6 +53,13 @@ func newFounding(o Options, l *ledger, members func() []Member, contacted func()
 func (f *founding) step(ctx context.Context) string {
 	f.sendReleases(ctx)
 	r := f.ledger.current()
+	if r.ClusterID == "" && r.Promise != nil && f.founded() {
+		// The proposer may be lost for good, and nobody else in sight yet.
+		if err := f.ledger.learn(r.Promise.ClusterID); err != nil {
+			return err.Error()
+		}
+		r = f.ledger.current()
+	}
 	if r.ClusterID != "" {
 		return f.establish(r)
 	}
@@ -248,6 +255,14 @@ func (f *founding) settled(founders []Member) bool {
 		f.view, f.since = view, now
 	}
 	return f.contacted() && (len(view) == 1 || time.Since(f.since) >= settleTime)
+}
+
+// founded: another founder's Raft has told this one who the voters are, so the
+// proposal that both promised to was decided. Nobody else could: this node has
+// asked no cluster to let it in.
+func (f *founding) founded() bool {
+	servers, err := f.consensus.Configuration()
+	return err == nil && slices.ContainsFunc(servers, func(s Server) bool { return s.NodeID == f.self.NodeID })
 }
 
 // empty: only a server without any Raft history may be a founder.

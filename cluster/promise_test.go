@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -331,5 +332,29 @@ func TestCluster_HandlePromiseAfterItsContextBindsNobody(t *testing.T) {
 	s.stop()
 	if err := s.HandlePromise(t.Context(), proposal, false); !errors.Is(err, ErrClosed) {
 		t.Errorf("after Close: %v", err)
+	}
+}
+
+// The proposer decided, wrote the founders into the Raft log, and was lost for
+// good before gossip could tell its cluster id. The others have its entries.
+func TestFounding_ConfigurationProvesThatThePromisedOneWasDecided(t *testing.T) {
+	w := newWorld(nil)
+	p := Proposal{ClusterID: "p", Founders: []Founder{{nodeID(0), simAddr(0)}, {nodeID(1), simAddr(1)}}}
+	self := Member{NodeID: nodeID(1), SID: "s1", Addr: simAddr(1), Expect: 2}
+	l, _ := openLedger(self.NodeID, &disk{})
+	if err := l.promise(p, func() error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	alone := func() []Member { return []Member{self} }
+	f := newFounding(Options{Self: self, Expect: 2, Consensus: &fakeRaft{w, self.NodeID}, Peers: &fakePeers{w, self.Addr}},
+		l, alone, func() bool { return true }, slog.New(slog.DiscardHandler))
+	if problem := f.step(t.Context()); problem == "" || l.current().ClusterID != "" {
+		t.Fatalf("before Raft said anything: problem %q, record %+v", problem, l.current())
+	}
+	if err := (&fakeRaft{w, nodeID(0)}).Bootstrap(votersOf(p)); err != nil {
+		t.Fatal(err)
+	}
+	if problem := f.step(t.Context()); problem != "" || l.current().ClusterID != "p" || !l.current().Bootstrapped {
+		t.Errorf("problem %q, record %+v", problem, l.current())
 	}
 }
