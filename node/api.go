@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/pofresh/globalchannel/fsm"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
@@ -86,8 +87,19 @@ func (a *apiServer) Members(r *pb.MembersRequest, stream grpc.ServerStreamingSer
 }
 
 func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*pb.Member, index uint64, err error) {
-	if r.GetSid() != "" && r.GetStype() != "" {
+	sid, stype, name := r.GetSid(), r.GetStype(), r.GetName()
+	if sid != "" && stype != "" {
 		return nil, 0, invalid("sid", "and stype exclude each other")
+	}
+	checks := []error{checkName(name)}
+	if sid != "" {
+		checks = append(checks, checkSID(sid))
+	}
+	if stype != "" {
+		checks = append(checks, checkSType(stype))
+	}
+	if err := firstError(checks...); err != nil {
+		return nil, 0, err
 	}
 	var opts []ReadOption
 	if r.GetStale() {
@@ -96,29 +108,25 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 	if r.GetMinIndex() > 0 {
 		opts = append(opts, AtLeast(r.GetMinIndex()))
 	}
-	uids := func(list []string, sid string) {
+	uids := func(list []string) {
 		for _, uid := range list {
 			out = append(out, &pb.Member{Uid: uid, Sid: sid})
 		}
 	}
-	switch {
-	case r.GetSid() != "":
-		list, err := a.node.MembersBySID(ctx, r.GetName(), r.GetSid(), opts...)
-		uids(list, r.GetSid())
-		return out, a.node.replica.Index(), err
-	case r.GetStype() != "":
-		list, err := a.node.MembersByChannelName(ctx, r.GetStype(), r.GetName(), opts...)
-		uids(list, "")
-		return out, a.node.replica.Index(), err
-	}
-	all, err := a.node.Members(ctx, r.GetName(), opts...)
-	if err != nil {
-		return nil, 0, err
-	}
-	for m := range all {
-		out = append(out, &pb.Member{Uid: m.UID, Sid: m.SID})
-	}
-	return out, a.node.replica.Index(), nil
+	err = a.node.read(ctx, opts, func(s *fsm.State) {
+		index = s.Index() // of this very list
+		switch {
+		case sid != "":
+			uids(s.MembersBySID(name, sid))
+		case stype != "":
+			uids(s.MembersByType(name, stype))
+		default:
+			for _, m := range s.Members(name) {
+				out = append(out, &pb.Member{Uid: m.UID, Sid: m.SID})
+			}
+		}
+	})
+	return out, index, err
 }
 
 // Push implements pb.GlobalChannelServer.
@@ -175,7 +183,8 @@ func within(room *int, uids iter.Seq[string]) (list []string) {
 func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
 	ctx, cancel := a.node.bounded(ctx)
 	defer cancel()
-	// Like any read: what this node has acknowledged, such as an Attach, shows.
+	// Like any read: what this node has acknowledged, such as an Attach, shows. But
+	// who asks why a node is not ready gets an answer.
 	if err := a.node.reader.wait(ctx, max(r.GetMinIndex(), a.node.reader.acked.Load())); err != nil {
 		return nil, toStatus(err)
 	}

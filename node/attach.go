@@ -82,7 +82,6 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 // orderly end.
 func (a *agent) attend(ctx context.Context, cancel context.CancelCauseFunc, at *attachment, up *fsmpb.ServerUp, resp *peerpb.RegisterResponse) error {
 	var wg sync.WaitGroup
-	wg.Go(func() { cancel(at.send()) })
 	wg.Go(func() {
 		// Over, or gone on to another agent with the same life.
 		over := watchServer(ctx, a.reader.replica, up.GetSid(), func(now fsm.Server) bool {
@@ -93,8 +92,9 @@ func (a *agent) attend(ctx context.Context, cancel context.CancelCauseFunc, at *
 		}
 	})
 	at.open(resp.GetEpoch(), &pb.Attached{Epoch: resp.GetEpoch(), Index: resp.GetIndex(), Incarnation: up.GetIncarnation()})
-	// Recv ends with the stream only, so it gets a goroutine that nobody waits
-	// for: returning from serve ends the stream.
+	// Send (to somebody who does not read) and Recv end with the stream only, so
+	// nobody waits for these two: returning from serve ends the stream.
+	go func() { cancel(at.send()) }()
 	go func() { cancel(at.receive()) }()
 	<-ctx.Done()
 	wg.Wait()
@@ -115,26 +115,10 @@ func (a *agent) goodbye(up *fsmpb.ServerUp, epoch uint64, err error) {
 		if !sent {
 			return
 		}
-		if err := a.end(up, epoch); err != nil {
+		if err := a.enroll.end(a.ctx, up, epoch); err != nil {
 			a.node.log.Warn("attached frontend's life not ended", "sid", up.GetSid(), "err", err)
 		}
 	}()
-}
-
-func (a *agent) end(up *fsmpb.ServerUp, epoch uint64) error {
-	if epoch == 0 {
-		// The answer never came, but the registration may have been committed.
-		// Repeating it tells which life that was.
-		resp, err := a.enroll.register(a.ctx, up, func(string) {})
-		if errors.Is(err, ErrRefused) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		epoch = resp.GetEpoch()
-	}
-	return a.enroll.unregister(a.ctx, &peerpb.UnregisterRequest{Sid: up.GetSid(), Epoch: epoch, ViaEpoch: up.GetViaEpoch()})
 }
 
 // begin counts a goodbye in, unless close has stopped waiting for new ones.

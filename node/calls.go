@@ -148,8 +148,6 @@ func (n *Node) read(ctx context.Context, o []ReadOption, f func(*fsm.State)) err
 	if err := n.usable(ctx); err != nil {
 		return err
 	}
-	ctx, cancel := n.bounded(ctx)
-	defer cancel()
 	return n.reader.view(ctx, o, f)
 }
 

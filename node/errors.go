@@ -93,11 +93,15 @@ func invalid(field, format string, args ...any) error {
 	return fmt.Errorf("%w: %s %s", ErrInvalidArgument, field, fmt.Sprintf(format, args...))
 }
 
-// ended is a context's error and, where it differs, its cause.
+// ended is a context's error and, where it differs, its cause. The cause may be
+// another call's error (errgroup does that), whose class says nothing of this one.
 func ended(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
-	if cause == nil || errors.Is(cause, err) || cause == err {
+	switch {
+	case cause == nil || errors.Is(cause, err):
 		return err
+	case errors.Is(cause, ErrRejected) || errors.Is(cause, ErrNotSent) || errors.Is(cause, ErrOutcomeUnknown):
+		return fmt.Errorf("%w (%v)", err, cause)
 	}
 	return fmt.Errorf("%w (%w)", err, cause)
 }

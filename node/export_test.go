@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 
+	"github.com/hashicorp/raft"
+
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -20,4 +22,9 @@ func (n *Node) Hash() (index uint64, sum string) { return n.replica.Hash() }
 func (n *Node) EndLife(ctx context.Context, sid string, epoch uint64) error {
 	_, err := (&peerServer{node: n}).Unregister(ctx, &peerpb.UnregisterRequest{Sid: sid, Epoch: epoch})
 	return err
+}
+
+// Halt gives this node's replica an entry of an unknown format.
+func (n *Node) Halt() {
+	n.replica.Apply(&raft.Log{Type: raft.LogCommand, Index: n.replica.Index() + 1, Data: []byte{0xff}})
 }

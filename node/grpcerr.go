@@ -52,7 +52,9 @@ func toStatus(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := status.FromError(err); ok {
+	// Only if it is a status itself: one that is wrapped inside, a peer's, says
+	// nothing of our class.
+	if _, ok := err.(interface{ GRPCStatus() *status.Status }); ok {
 		return err
 	}
 	info := &errdetails.ErrorInfo{Domain: errorDomain, Metadata: map[string]string{}}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -81,6 +82,25 @@ func (e *enrollment) attempt(ctx context.Context, up *fsmpb.ServerUp) (*peerpb.R
 	return leader.Register(ctx, &peerpb.RegisterRequest{ServerUp: data})
 }
 
+// end ends a life. epoch is 0 where the registration was never answered: it may
+// have been committed all the same, and repeating it tells which life that was.
+func (e *enrollment) end(ctx context.Context, up *fsmpb.ServerUp, epoch uint64) error {
+	if epoch == 0 {
+		if up.GetSeen() == 0 {
+			return nil // never sent
+		}
+		resp, err := e.register(ctx, up, func(string) {})
+		if errors.Is(err, ErrRefused) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		epoch = resp.GetEpoch()
+	}
+	return e.unregister(ctx, &peerpb.UnregisterRequest{Sid: up.GetSid(), Epoch: epoch, ViaEpoch: up.GetViaEpoch()})
+}
+
 // unregister ends a life, repeating until the leader has answered or ctx ends.
 func (e *enrollment) unregister(ctx context.Context, req *peerpb.UnregisterRequest) error {
 	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
@@ -119,6 +139,10 @@ type life struct {
 	enroll *enrollment
 
 	mu      sync.Mutex // guards all below
+	cancel  context.CancelFunc
+	stopped bool
+	tried   chan struct{} // non-nil once registration began; closed when it is through
+	up      *fsmpb.ServerUp
 	epoch   uint64
 	index   uint64 // of the registration
 	problem string
@@ -133,10 +157,21 @@ func newLife(s Server, e *enrollment) *life {
 // begin registers the life. It returns the number of the last batch that the
 // state has of it, 0 for a new one.
 func (l *life) begin(ctx context.Context) (last uint64, err error) {
-	resp, err := l.enroll.register(ctx, &fsmpb.ServerUp{
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	up := &fsmpb.ServerUp{
 		Sid: l.server.SID, Stype: l.server.SType, Zone: l.server.Zone,
 		NodeId: l.server.NodeID, Incarnation: l.server.Incarnation, Addr: l.server.Addr,
-	}, l.say)
+	}
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return 0, ErrClosed
+	}
+	l.cancel, l.up, l.tried = cancel, up, make(chan struct{})
+	l.mu.Unlock()
+	defer close(l.tried)
+	resp, err := l.enroll.register(ctx, up, l.say)
 	if err != nil {
 		return 0, err
 	}
@@ -144,6 +179,30 @@ func (l *life) begin(ctx context.Context) (last uint64, err error) {
 	defer l.mu.Unlock()
 	l.epoch, l.index = resp.GetEpoch(), resp.GetIndex()
 	return resp.GetLastNumber(), nil
+}
+
+// stop ends the registration if it is still under way. A life that was closed
+// while it came into being must not be left behind.
+func (l *life) stop() {
+	l.mu.Lock()
+	l.stopped = true
+	cancel, tried := l.cancel, l.tried
+	l.mu.Unlock()
+	if tried != nil {
+		cancel()
+		<-tried
+	}
+}
+
+// end ends the life, after stop, if there is or may be one.
+func (l *life) end(ctx context.Context) error {
+	l.mu.Lock()
+	up, epoch := l.up, l.epoch
+	l.mu.Unlock()
+	if up == nil {
+		return nil
+	}
+	return l.enroll.end(ctx, up, epoch)
 }
 
 // open lets callers in: the life is registered, or err says why it never will be.

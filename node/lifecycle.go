@@ -9,7 +9,6 @@ import (
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/node/internal/sim"
-	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // live is this server's way from admission to its end: join, register, open.
@@ -143,6 +142,10 @@ func (n *Node) foundState(ctx context.Context) {
 		if record.Promise != nil {
 			settings = record.Promise.Settings
 		}
+		if record.ClusterID == "" {
+			wait(ctx, time.Second/10) // package cluster learns it from the configuration that made this node lead
+			continue
+		}
 		if err := n.committer.found(ctx, record.ClusterID, settings); err != nil && ctx.Err() == nil {
 			n.log.Warn("founding entry not committed", "err", err)
 			wait(ctx, time.Second)
@@ -162,7 +165,7 @@ func (n *Node) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if !n.killed() {
-		bounded(ctx, closeTimeout/2, n.sayGoodbye)
+		bounded(ctx, goodbyeTimeout, n.sayGoodbye)
 	}
 	n.closeErr = n.release(ctx)
 	n.end()
@@ -177,18 +180,19 @@ func (n *Node) killed() bool {
 // sayGoodbye tells the cluster, in the order that loses nothing. Each step is
 // bounded: without a quorum none of them can succeed.
 func (n *Node) sayGoodbye(ctx context.Context) {
-	epoch, _ := n.life.now()
+	// From here on there is a life, or there is none to come.
+	n.life.stop()
 	// Callers get their answers while this life may still write. Without a life
 	// nothing of the outbox was ever sent.
-	if epoch != 0 {
+	if epoch, _ := n.life.now(); epoch != 0 {
 		bounded(ctx, 2*time.Second, func(ctx context.Context) { n.outbox.drain(ctx, notSent(ErrClosed)) })
 	}
 	n.outbox.refuse(notSent(ErrClosed))
 	// The members go at one index. If it can't be committed, they stay until the
 	// next registration of this sid.
-	if epoch != 0 && n.Err() == nil {
+	if n.failure() == nil {
 		bounded(ctx, 2*time.Second, func(ctx context.Context) {
-			if err := n.enroll.unregister(ctx, &peerpb.UnregisterRequest{Sid: n.cfg.SID, Epoch: epoch}); err != nil {
+			if err := n.life.end(ctx); err != nil {
 				n.log.Warn("life not ended", "err", err)
 			}
 		})
@@ -226,15 +230,18 @@ func (n *Node) release(ctx context.Context) error {
 		bounded(ctx, time.Second, n.port.EndStreams) // else Raft's and the agent's calls would go on below
 	}
 	if n.agent != nil {
-		bounded(ctx, time.Second, n.agent.close) // own life's end has ended the attached ones
+		bounded(ctx, time.Second/2, n.agent.close) // own life's end has ended the attached ones
 	}
 	n.group.Wait() // all of them end with n.ctx
+	if n.outbox != nil {
+		n.outbox.refuse(notSent(ErrClosed)) // what its loop put back at the very end
+	}
 	if n.cluster != nil {
 		errs = append(errs, n.cluster.Close())
 	}
 	stuck := false
 	if n.consensus != nil {
-		err := n.consensus.close(ctx)
+		err := n.consensus.close(ctx, n.closeStore)
 		stuck = errors.Is(err, errStuck)
 		errs = append(errs, err)
 	}
@@ -242,10 +249,12 @@ func (n *Node) release(ctx context.Context) error {
 		errs = append(errs, n.port.Close()) // after Raft, which still answers votes until it is down
 	}
 	if n.store != nil && !stuck {
-		errs = append(errs, n.store.Close()) // last: Raft writes until it is down
+		errs = append(errs, n.closeStore()) // last: Raft writes until it is down
 	}
 	return errors.Join(errs...)
 }
+
+func (n *Node) closeStore() error { return n.store.Close() }
 
 // bounded gives one step of Close its share of the time.
 func bounded(ctx context.Context, d time.Duration, step func(context.Context)) {

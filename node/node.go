@@ -143,7 +143,10 @@ func (n *Node) assemble() {
 		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
 	}, n.enroll)
 	n.outbox = newOutbox(n.cfg.SID, route)
-	n.reader = &reader{replica: n.replica}
+	n.reader = &reader{replica: n.replica, bound: n.bounded, ready: func(ctx context.Context) error {
+		_, err := n.life.wait(ctx)
+		return err
+	}}
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
 	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
@@ -198,6 +201,12 @@ func (n *Node) Ready(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := n.failure(); err != nil {
+		return err
+	}
+	if n.closing.Load() {
+		return ErrClosed
+	}
 	return nil
 }
 
@@ -206,11 +215,20 @@ func (n *Node) Done() <-chan struct{} { return n.done }
 
 // Err tells why Done is closed, or what failed; nil while healthy and after Close.
 func (n *Node) Err() error {
+	if err := n.failure(); err != nil {
+		return err
+	}
+	if halted := n.replica.Halted(); halted != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, halted)
+	}
+	return nil
+}
+
+// failure is what ended this node's work: it was refused, or fenced. A halted
+// replica has not; the node goes on for those that it serves.
+func (n *Node) failure() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.err == nil && n.replica.Halted() != nil {
-		return fmt.Errorf("%w: %w", ErrHalted, n.replica.Halted())
-	}
 	return n.err
 }
 
@@ -262,12 +280,19 @@ func (n *Node) Self() Server {
 // process and use AtLeast there.
 func (n *Node) Index() uint64 { return n.reader.index() }
 
-// bounded gives a call without a deadline Config.Timeout.
+// bounded gives a call without a deadline Config.Timeout, and ends it with the node.
 func (n *Node) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	if _, ok := ctx.Deadline(); ok {
-		return context.WithCancel(ctx)
+	cancelTimeout := context.CancelFunc(func() {})
+	if _, ok := ctx.Deadline(); !ok {
+		ctx, cancelTimeout = context.WithTimeout(ctx, n.cfg.Timeout)
 	}
-	return context.WithTimeout(ctx, n.cfg.Timeout)
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(n.ctx, func() { cancel(ErrClosed) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+		cancelTimeout()
+	}
 }
 
 // settings are the cluster's, or this server's own before it knows the cluster's.
@@ -283,5 +308,9 @@ func (n *Node) settings() Settings {
 	return s.withDefaults()
 }
 
-// closeTimeout is the longest that Close takes.
-const closeTimeout = 10 * time.Second
+// closeTimeout is the longest that Close takes, goodbyeTimeout its share for what
+// needs other servers.
+const (
+	closeTimeout   = 10 * time.Second
+	goodbyeTimeout = 4 * time.Second
+)

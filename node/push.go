@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,9 @@ func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
 	if err != nil {
 		return result, err
 	}
+	if slices.ContainsFunc(targets, p.here) {
+		job.msg = bytes.Clone(job.msg) // a handler in this process may keep it, and the caller use it again
+	}
 	result.Servers = make([]ServerReport, len(targets))
 	var wg sync.WaitGroup
 	for i, t := range targets {
@@ -80,8 +84,11 @@ func conclude(r *PushResult, targets []fsm.Target) error {
 	return nil
 }
 
+// here: this process answers for the server.
+func (p *pusher) here(t fsm.Target) bool { return t.Server.SID == p.sid || t.Server.Via == p.sid }
+
 func (p *pusher) deliver(ctx context.Context, job pushJob, t fsm.Target) delivered {
-	if t.Server.SID == p.sid || t.Server.Via == p.sid {
+	if p.here(t) {
 		d := &Delivery{Route: job.route, Channel: job.channel, From: p.sid, Msg: job.msg, uids: t.UIDs}
 		return p.local.deliver(ctx, t.Server.SID, t.Server.Epoch, d)
 	}
@@ -131,18 +138,18 @@ func converse(stream peerpb.Peer_DeliverClient, head *peerpb.DeliverHead, uids [
 	}
 }
 
-// chunks cuts uids into runs of at most size bytes; at least one, maybe empty.
-func chunks(uids []string, size int) func(yield func([]string) bool) {
+// chunks cuts uids into runs of at most limit bytes; at least one, maybe empty.
+func chunks(uids []string, limit int) func(yield func([]string) bool) {
 	return func(yield func([]string) bool) {
-		start, bytes := 0, 0
+		start, size := 0, 0
 		for i, uid := range uids {
-			if bytes+len(uid)+4 > size && i > start {
+			if size+len(uid)+4 > limit && i > start {
 				if !yield(uids[start:i]) {
 					return
 				}
-				start, bytes = i, 0
+				start, size = i, 0
 			}
-			bytes += len(uid) + 4
+			size += len(uid) + 4
 		}
 		yield(uids[start:])
 	}

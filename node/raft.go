@@ -36,7 +36,7 @@ const (
 	raftPool          = 3
 	enqueueTimeout    = time.Second
 	configTimeout     = 5 * time.Second
-	answerLast        = time.Second // what Raft may take at the end to answer proposals
+	answerLast        = 300 * time.Millisecond // what Raft may take at the end for one step
 )
 
 // consensus is the one place that talks to Raft: every future is waited for here,
@@ -305,8 +305,9 @@ func (c *consensus) handOver(ctx context.Context) error {
 
 // close stops Raft. It first lets Raft answer what it was given, because a
 // command that waits for the state machine at shutdown is never answered, and
-// its goroutine would stay behind.
-func (c *consensus) close(ctx context.Context) error {
+// its goroutine would stay behind. If ctx ends before Raft does, the error is
+// errStuck, and the rest is done, with after, when Raft does end.
+func (c *consensus) close(ctx context.Context, after func() error) error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
@@ -315,23 +316,45 @@ func (c *consensus) close(ctx context.Context) error {
 		c.pending.Wait()
 		close(idle)
 	}()
-	select {
-	case <-idle:
-	case <-time.After(answerLast): // no quorum: what is pending fails with the shutdown
-	case <-ctx.Done():
-	}
+	// Without a quorum the time passes, and what is pending fails with the shutdown.
+	bounded(ctx, answerLast, func(ctx context.Context) { await(ctx, idle) })
 	c.raft.DeregisterObserver(c.observer)
-	down := make(chan error, 1)
-	go func() { down <- c.raft.Shutdown().Error() }()
+	down := make(chan struct{})
 	var err error
-	select {
-	case err = <-down:
-		close(c.stop) // only now: until it is down Raft waits for who reads its notifications
-		c.watchers.Wait()
-	case <-ctx.Done():
+	go func() {
+		defer close(down)
+		err = c.raft.Shutdown().Error()
+	}()
+	// A call to a peer that does not answer would hold it up for its I/O timeout.
+	bounded(ctx, answerLast, func(ctx context.Context) { await(ctx, down) })
+	_ = c.transport.Close() // never fails
+	if !await(ctx, down) {
+		go func() {
+			<-down
+			c.unwatch()
+			_ = after() // nobody is there to hear
+		}()
 		return errStuck
 	}
-	return errors.Join(err, c.transport.Close())
+	c.unwatch()
+	return err
+}
+
+// unwatch ends the watcher, once Raft is down: until then Raft waits for somebody
+// to read its notifications.
+func (c *consensus) unwatch() {
+	close(c.stop)
+	c.watchers.Wait()
+}
+
+// await returns false if ctx ended first.
+func await(ctx context.Context, done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // errStuck: Raft's main loop is inside a disk call that does not return. Nothing

@@ -47,7 +47,9 @@ func MaxStaleness(time.Duration) ReadOption {
 // reader answers from this node's replica.
 type reader struct {
 	replica *fsm.Replica
-	acked   atomic.Uint64 // highest index that this process has seen acknowledged
+	ready   func(context.Context) error                                 // waits for the registration: before, the replica may be empty
+	bound   func(context.Context) (context.Context, context.CancelFunc) // gives a wait its deadline
+	acked   atomic.Uint64                                               // highest index that this process has seen acknowledged
 }
 
 // saw notes an acknowledged index.
@@ -77,15 +79,24 @@ func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)
 	if err := r.replica.Halted(); err != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
-	want := max(o.atLeast, r.acked.Load())
-	if o.stale {
-		want = 0
-	}
-	if err := r.wait(ctx, want); err != nil {
-		return err
+	if !o.stale {
+		if err := r.fresh(ctx, o.atLeast); err != nil {
+			return err
+		}
 	}
 	r.replica.View(f)
 	return nil
+}
+
+// fresh waits until the replica has index and all that this process has seen
+// acknowledged.
+func (r *reader) fresh(ctx context.Context, index uint64) error {
+	ctx, cancel := r.bound(ctx)
+	defer cancel()
+	if err := r.ready(ctx); err != nil {
+		return fmt.Errorf("%w: not ready: %w", ErrReplicaBehind, err)
+	}
+	return r.wait(ctx, max(index, r.acked.Load()))
 }
 
 // wait returns ErrReplicaBehind if ctx ends first.
