@@ -134,13 +134,17 @@ func (a *apiServer) Push(ctx context.Context, r *pb.PushRequest) (*pb.PushRespon
 	if r.GetTimeoutMs() < 0 {
 		return nil, toStatus(invalid("timeout_ms", "is negative"))
 	}
+	if r.GetTimeoutMs() > 0 { // of all of it, the wait for min_index included
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(r.GetTimeoutMs())*time.Millisecond)
+		defer cancel()
+	}
 	ctx, cancel := a.node.bounded(ctx)
 	defer cancel()
 	if err := a.node.reader.wait(ctx, r.GetMinIndex()); err != nil {
 		return nil, toStatus(err)
 	}
-	result, err := a.node.PushMessage(ctx, r.GetStype(), r.GetRoute(), r.GetMsg(), r.GetName(),
-		PushOptions{Timeout: time.Duration(r.GetTimeoutMs()) * time.Millisecond})
+	result, err := a.node.PushMessage(ctx, r.GetStype(), r.GetRoute(), r.GetMsg(), r.GetName(), PushOptions{})
 	if err != nil && result.Members == 0 {
 		return nil, toStatus(err)
 	}
