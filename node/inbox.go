@@ -10,10 +10,12 @@ import (
 	"sync"
 )
 
-// Bounds of what may wait for a frontend's handler.
+// Bounds of what a frontend holds for its handler. Who gave up waiting leaves the
+// queue; what the handler has counts until it returns, for so long it is in memory.
 const (
-	maxLaneQueue  = 256  // pushes of one channel
-	maxInboxQueue = 8192 // pushes of all channels
+	maxLaneQueue  = 256      // pushes of one channel that wait
+	maxInbox      = 8192     // pushes of all channels, waiting or with the handler
+	maxInboxBytes = 64 << 20 // of those, but a single one may be larger
 )
 
 // inbox hands pushes to one frontend's handler: those of one channel one at a
@@ -27,7 +29,8 @@ type inbox struct {
 
 	mu      sync.Mutex // guards all below
 	lanes   map[string]*lane
-	waiting int
+	held    int // waiting or with the handler
+	bytes   int // of those
 	closed  bool
 	running sync.WaitGroup
 }
@@ -39,6 +42,7 @@ type lane struct{ queue []*handing }
 type handing struct {
 	ctx  context.Context
 	d    *Delivery
+	size int
 	done chan delivered // buffered
 }
 
@@ -59,7 +63,7 @@ func (b *inbox) deliver(ctx context.Context, d *Delivery) delivered {
 	if b == nil || b.handle == nil {
 		return delivered{outcome: NotDelivered, reason: "no push handler"}
 	}
-	h := &handing{ctx: ctx, d: d, done: make(chan delivered, 1)}
+	h := &handing{ctx: ctx, d: d, size: sizeOf(d), done: make(chan delivered, 1)}
 	if reason := b.enqueue(h); reason != "" {
 		return delivered{outcome: NotDelivered, reason: reason}
 	}
@@ -67,10 +71,20 @@ func (b *inbox) deliver(ctx context.Context, d *Delivery) delivered {
 	case a := <-h.done:
 		return a
 	case <-ctx.Done():
-		return delivered{outcome: Unknown, reason: "the handler has not answered in time"}
 	case <-b.ctx.Done():
+	}
+	if b.withdraw(h) {
+		return delivered{outcome: NotDelivered, reason: b.tooLate(h)}
+	}
+	select {
+	case a := <-h.done: // at the same moment
+		return a
+	default:
+	}
+	if ctx.Err() == nil {
 		return delivered{outcome: Unknown, reason: "the frontend closed"}
 	}
+	return delivered{outcome: Unknown, reason: "the handler has not answered in time"}
 }
 
 func (b *inbox) enqueue(h *handing) (refused string) {
@@ -80,10 +94,12 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 		return "the frontend is closing"
 	}
 	l := b.lanes[h.d.Channel]
-	if b.waiting >= maxInboxQueue || (l != nil && len(l.queue) >= maxLaneQueue) {
+	full := b.held >= maxInbox || (b.held > 0 && b.bytes+h.size > maxInboxBytes)
+	if full || (l != nil && len(l.queue) >= maxLaneQueue) {
 		return "queue full: the handler is too slow"
 	}
-	b.waiting++
+	b.held++
+	b.bytes += h.size
 	if l != nil {
 		l.queue = append(l.queue, h)
 		return ""
@@ -103,7 +119,9 @@ func (b *inbox) work(channel string, l *lane) {
 		if h == nil {
 			return
 		}
-		h.done <- b.hand(h)
+		a := b.hand(h)
+		b.release(h)
+		h.done <- a
 	}
 }
 
@@ -115,18 +133,62 @@ func (b *inbox) next(channel string, l *lane) *handing {
 		return nil
 	}
 	h := l.queue[0]
-	l.queue = l.queue[1:]
-	b.waiting--
+	l.queue = slices.Delete(l.queue, 0, 1)
 	return h
+}
+
+// withdraw takes h back, unless the handler has it.
+func (b *inbox) withdraw(h *handing) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lanes[h.d.Channel]
+	if l == nil {
+		return false
+	}
+	i := slices.Index(l.queue, h)
+	if i < 0 {
+		return false
+	}
+	l.queue = slices.Delete(l.queue, i, i+1)
+	b.releaseLocked(h)
+	return true
+}
+
+func (b *inbox) release(h *handing) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.releaseLocked(h)
+}
+
+func (b *inbox) releaseLocked(h *handing) {
+	b.held--
+	b.bytes -= h.size
+}
+
+// tooLate says why h must not go to the handler any more, "" if it may.
+func (b *inbox) tooLate(h *handing) string {
+	switch {
+	case b.ctx.Err() != nil:
+		return "the frontend closed"
+	case h.ctx.Err() != nil:
+		return "the deadline passed in the queue"
+	}
+	return ""
+}
+
+// sizeOf is about what d takes in memory.
+func sizeOf(d *Delivery) int {
+	size := len(d.Msg)
+	for _, uid := range d.uids {
+		size += len(uid) + 16 // the string's header
+	}
+	return size
 }
 
 // hand calls the handler and turns whatever it does into an answer.
 func (b *inbox) hand(h *handing) (a delivered) {
-	if b.ctx.Err() != nil {
-		return delivered{outcome: NotDelivered, reason: "the frontend closed"}
-	}
-	if h.ctx.Err() != nil {
-		return delivered{outcome: NotDelivered, reason: "the deadline passed in the queue"}
+	if reason := b.tooLate(h); reason != "" {
+		return delivered{outcome: NotDelivered, reason: reason}
 	}
 	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
 	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })

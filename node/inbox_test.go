@@ -1,0 +1,119 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func silentInbox(handle PushHandler) *inbox { return newInbox(handle, slog.New(slog.DiscardHandler)) }
+
+// deliverFor is a push whose pusher waits for a second.
+func deliverFor(t *testing.T, b *inbox, d *Delivery) delivered {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	return b.deliver(ctx, d)
+}
+
+func TestInbox_PushesThatTimedOutGiveTheirPlaceFree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const stuck = maxInbox/maxLaneQueue + 1 // channels; enough to fill the inbox
+		release := make(chan struct{})
+		b := silentInbox(func(_ context.Context, d *Delivery) ([]string, error) {
+			if d.Channel != "healthy" {
+				<-release // whatever its context says
+			}
+			return nil, nil
+		})
+		for round := range 2 {
+			var pushes sync.WaitGroup
+			for c := range stuck * maxLaneQueue {
+				pushes.Go(func() { deliverFor(t, b, &Delivery{Channel: fmt.Sprint(c % stuck), Msg: make([]byte, 10)}) })
+			}
+			pushes.Wait()
+			if b.held != stuck || b.bytes != stuck*10 {
+				t.Errorf("round %d: %d pushes with %d bytes are held; want the %d that handlers have", round, b.held, b.bytes, stuck)
+			}
+			if got := deliverFor(t, b, &Delivery{Channel: "healthy"}); got.outcome != Delivered {
+				t.Errorf("round %d: a healthy channel: %+v", round, got)
+			}
+		}
+		got := deliverFor(t, b, &Delivery{Channel: "0"})
+		if got.outcome != NotDelivered || !strings.Contains(got.reason, "in the queue") {
+			t.Errorf("a push that never got to the handler: %+v", got)
+		}
+		close(release)
+		synctest.Wait()
+		if b.held != 0 || b.bytes != 0 || len(b.lanes) != 0 {
+			t.Errorf("at rest %d pushes, %d bytes, %d lanes are held", b.held, b.bytes, len(b.lanes))
+		}
+	})
+}
+
+func TestInbox_KeepsTheOrderAroundAPushThatTimedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var order []string
+		b := silentInbox(func(_ context.Context, d *Delivery) ([]string, error) {
+			<-release
+			order = append(order, d.Route)
+			return nil, nil
+		})
+		for _, route := range []string{"1", "2", "late", "3", "4"} {
+			go func() {
+				d := &Delivery{Channel: "world", Route: route}
+				if route == "late" {
+					deliverFor(t, b, d)
+				} else {
+					b.deliver(t.Context(), d)
+				}
+			}()
+			synctest.Wait()
+		}
+		time.Sleep(2 * time.Second) // the bubble's time
+		close(release)
+		synctest.Wait()
+		if diff := cmp.Diff([]string{"1", "2", "3", "4"}, order); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+func TestInbox_RefusesMoreBytesThanItHolds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		b := silentInbox(func(context.Context, *Delivery) ([]string, error) {
+			<-release
+			return nil, nil
+		})
+		var pushes sync.WaitGroup
+		push := func(d *Delivery) {
+			pushes.Go(func() {
+				if got := b.deliver(t.Context(), d); got.outcome != Delivered {
+					t.Errorf("%s: %+v", d.Channel, got)
+				}
+			})
+			synctest.Wait()
+		}
+		msg := make([]byte, maxInboxBytes/4)
+		for c := range 3 {
+			push(&Delivery{Channel: fmt.Sprint(c % 2), Msg: msg}) // also one that waits
+		}
+		push(&Delivery{Channel: "3", uids: []string{strings.Repeat("u", maxInboxBytes/4-16)}})
+		got := deliverFor(t, b, &Delivery{Channel: "4", Msg: []byte("x")})
+		if got.outcome != NotDelivered || !strings.Contains(got.reason, "queue full") {
+			t.Errorf("one byte too many: %+v", got)
+		}
+		close(release)
+		pushes.Wait()
+		push(&Delivery{Channel: "5", Msg: make([]byte, maxInboxBytes+1)}) // or it could never be delivered
+		pushes.Wait()
+	})
+}
