@@ -73,7 +73,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		replica: fsm.NewReplica(), done: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
-	if err := n.open(); err != nil {
+	if err := n.open(ctx); err != nil {
 		n.closing.Store(true)
 		down, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
@@ -86,8 +86,8 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 }
 
 // open builds the parts from the ground up. On failure release takes down what is there.
-func (n *Node) open() (err error) {
-	if n.store, err = n.openDisk(); err != nil {
+func (n *Node) open(ctx context.Context) (err error) {
+	if n.store, err = n.openDisk(ctx); err != nil {
 		return err
 	}
 	n.nodeID = n.store.Identity.Load().NodeID
@@ -122,14 +122,14 @@ func (n *Node) open() (err error) {
 	return nil
 }
 
-func (n *Node) openDisk() (*disk.Store, error) {
+func (n *Node) openDisk(ctx context.Context) (*disk.Store, error) {
 	if n.cfg.DataDir == "" {
 		return new(disk.Memory).Open(n.cfg.SID)
 	}
 	if m, ok := n.cfg.Network.(sim.Machine); ok {
 		return m.OpenDisk(n.cfg.DataDir, n.cfg.SID)
 	}
-	return disk.Open(n.cfg.DataDir, n.cfg.SID, raftLogger(n.log))
+	return disk.Open(ctx, n.cfg.DataDir, n.cfg.SID, raftLogger(n.log))
 }
 
 // assemble makes the parts that need no opening.

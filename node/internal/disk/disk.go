@@ -36,14 +36,10 @@ type Store struct {
 func (s *Store) Close() error { return s.close() }
 
 // Open opens, or makes, the directory of the server sid. Each reason to refuse
-// has a message of its own that says what to do, and leaves no file behind.
-func Open(dir, sid string, log hclog.Logger) (*Store, error) {
-	return OpenWithin(context.Background(), dir, sid, log)
-}
-
-// OpenWithin is Open for a caller who waits no longer than ctx for another process
-// to let go of the directory. The error then wraps the context's cause.
-func OpenWithin(ctx context.Context, dir, sid string, log hclog.Logger) (*Store, error) {
+// has a message of its own that says what to do, and leaves no file behind. It
+// waits no longer than ctx for another process to let go of the directory; the
+// error then wraps the context's cause.
+func Open(ctx context.Context, dir, sid string, log hclog.Logger) (*Store, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, context.Cause(ctx))
 	}

@@ -25,7 +25,7 @@ func must(t *testing.T, err error) {
 
 func open(t *testing.T, dir string) *Store {
 	t.Helper()
-	s, err := Open(dir, "c1", hclog.NewNullLogger())
+	s, err := Open(context.Background(), dir, "c1", hclog.NewNullLogger())
 	must(t, err)
 	return s
 }
@@ -44,7 +44,7 @@ func belongs(t *testing.T, dir string) cluster.Record {
 
 func refuses(t *testing.T, dir, sid, want string) {
 	t.Helper()
-	s, err := Open(dir, sid, hclog.NewNullLogger())
+	s, err := Open(context.Background(), dir, sid, hclog.NewNullLogger())
 	if err == nil {
 		_ = s.Close()
 	}
@@ -96,7 +96,7 @@ func TestOpenWithin_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
 	} {
 		ctx, cancel := c.wait()
 		start := time.Now()
-		_, err := OpenWithin(ctx, dir, "c1", hclog.NewNullLogger())
+		_, err := Open(ctx, dir, "c1", hclog.NewNullLogger())
 		cancel()
 		if took := time.Since(start); !errors.Is(err, c.want) || !strings.Contains(err.Error(), "in use by another process") || took >= lockTimeout {
 			t.Errorf("%s: %v after %v", c.what, err, took)
@@ -104,7 +104,7 @@ func TestOpenWithin_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
 	}
 	freed := time.AfterFunc(100*time.Millisecond, func() { _ = s.Close() })
 	defer freed.Stop()
-	next, err := OpenWithin(t.Context(), dir, "c1", hclog.NewNullLogger())
+	next, err := Open(t.Context(), dir, "c1", hclog.NewNullLogger())
 	must(t, err)
 	must(t, next.Close())
 }
@@ -113,7 +113,7 @@ func TestOpenWithin_AnEndedContextMakesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := filepath.Join(t.TempDir(), "data")
-	if _, err := OpenWithin(ctx, dir, "c1", hclog.NewNullLogger()); !errors.Is(err, context.Canceled) {
+	if _, err := Open(ctx, dir, "c1", hclog.NewNullLogger()); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
