@@ -152,7 +152,7 @@ func TestPush_HandlerKeepsAMessageThatTheCallerUsesAgain(t *testing.T) {
 		msg := []byte("hello")
 		_, err := n.PushMessage(ctx, "connector", "r", msg, "w", node.PushOptions{})
 		must(t, err)
-		copy(msg, "XXXXX")
+		copy(msg, "later")
 		if string(kept) != "hello" {
 			t.Errorf("the handler's message became %q", kept)
 		}
