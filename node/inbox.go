@@ -106,23 +106,23 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	}
 	l = &lane{queue: []*handing{h}}
 	b.lanes[h.d.Channel] = l
-	b.running.Add(1)
-	go b.work(h.d.Channel, l)
+	b.running.Go(func() { b.work(h.d.Channel, l) })
 	return ""
 }
 
-// work empties one lane and ends.
+// work empties one lane and ends. A handler may end this goroutine, as t.FailNow
+// does; the rest of the lane then goes on in another one.
 func (b *inbox) work(channel string, l *lane) {
-	defer b.running.Done()
-	for {
-		h := b.next(channel, l)
-		if h == nil {
-			return
+	emptied := false
+	defer func() {
+		if !emptied {
+			b.running.Go(func() { b.work(channel, l) })
 		}
-		a := b.hand(h)
-		b.release(h)
-		h.done <- a
+	}()
+	for h := b.next(channel, l); h != nil; h = b.next(channel, l) {
+		b.hand(h)
 	}
+	emptied = true
 }
 
 func (b *inbox) next(channel string, l *lane) *handing {
@@ -185,21 +185,34 @@ func sizeOf(d *Delivery) int {
 	return size
 }
 
-// hand calls the handler and turns whatever it does into an answer.
-func (b *inbox) hand(h *handing) (a delivered) {
-	if reason := b.tooLate(h); reason != "" {
-		return delivered{outcome: NotDelivered, reason: reason}
-	}
-	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
-	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
+// hand answers h with whatever the handler does, even if it does not return.
+func (b *inbox) hand(h *handing) {
+	a, returned := delivered{outcome: NotDelivered}, false
 	defer func() {
-		stop()
-		cancel(nil)
 		if p := recover(); p != nil {
-			b.log.Error("push handler panicked", "channel", h.d.Channel, "route", h.d.Route, "panic", p, "stack", string(debug.Stack()))
-			a = delivered{outcome: NotDelivered, reason: fmt.Sprintf("handler panicked: %v", p)}
+			a.reason = fmt.Sprintf("handler panicked: %v", p)
+		} else if !returned {
+			a.reason = "handler ended its goroutine"
 		}
+		if !returned {
+			b.log.Error("push handler did not return", "channel", h.d.Channel, "route", h.d.Route, "reason", a.reason, "stack", string(debug.Stack()))
+		}
+		b.release(h)
+		h.done <- a
 	}()
+	if reason := b.tooLate(h); reason != "" {
+		a.reason = reason
+	} else {
+		a = b.call(h)
+	}
+	returned = true
+}
+
+func (b *inbox) call(h *handing) delivered {
+	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
+	defer cancel(nil)
+	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
+	defer stop()
 	offline, err := b.handle(ctx, h.d)
 	var known *handlerOutcome
 	switch {

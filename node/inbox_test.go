@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -116,4 +117,41 @@ func TestInbox_RefusesMoreBytesThanItHolds(t *testing.T) {
 		push(&Delivery{Channel: "5", Msg: make([]byte, maxInboxBytes+1)}) // or it could never be delivered
 		pushes.Wait()
 	})
+}
+
+func TestInbox_AHandlerThatDoesNotReturnHarmsOnlyItsPush(t *testing.T) {
+	for _, c := range []struct {
+		reason string
+		fail   func()
+	}{
+		{"handler ended its goroutine", runtime.Goexit},
+		{"handler panicked: boom", func() { panic("boom") }},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			all := make(chan struct{})
+			b := silentInbox(func(_ context.Context, d *Delivery) ([]string, error) {
+				<-all
+				if d.Route == "bad" {
+					c.fail()
+				}
+				return nil, nil
+			})
+			var pushes sync.WaitGroup
+			got := make([]delivered, 4)
+			for i, route := range []string{"good", "bad", "bad", "good"} {
+				pushes.Go(func() { got[i] = deliverFor(t, b, &Delivery{Channel: "world", Route: route}) })
+				synctest.Wait()
+			}
+			close(all)
+			pushes.Wait()
+			for i, want := range []delivered{{outcome: Delivered}, {NotDelivered, c.reason, nil}, {NotDelivered, c.reason, nil}, {outcome: Delivered}} {
+				if got[i].outcome != want.outcome || got[i].reason != want.reason {
+					t.Errorf("%s: push %d: %+v; want %+v", c.reason, i, got[i], want)
+				}
+			}
+			if err := b.close(t.Context()); err != nil || b.held != 0 {
+				t.Errorf("%s: close: %v; %d are held", c.reason, err, b.held)
+			}
+		})
+	}
 }
