@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
 // Bounds of what a frontend holds for its handler. Who gave up waiting leaves the
@@ -17,6 +19,9 @@ const (
 	maxInbox      = 8192     // pushes of all channels, waiting or with the handler
 	maxInboxBytes = 64 << 20 // of those, but a single one may be larger
 )
+
+// maxReason is how many bytes of a handler's error a report carries.
+const maxReason = 1024
 
 // inbox hands pushes to one frontend's handler: those of one channel one at a
 // time and in order, those of different channels side by side. A handler that
@@ -194,6 +199,7 @@ func (b *inbox) hand(h *handing) {
 		} else if !returned {
 			a.reason = "handler ended its goroutine"
 		}
+		a.reason = sendable(a.reason)
 		if !returned {
 			b.log.Error("push handler did not return", "channel", h.d.Channel, "route", h.d.Route, "reason", a.reason, "stack", string(debug.Stack()))
 		}
@@ -222,6 +228,25 @@ func (b *inbox) call(h *handing) delivered {
 		return delivered{outcome: NotDelivered, reason: "handler error: " + err.Error()}
 	}
 	return delivered{outcome: Delivered, offline: onlyReceivers(h.d, offline)}
+}
+
+// sendable makes a reason of any text: other processes get it in a protobuf string,
+// which must be UTF-8 and should not be megabytes.
+func sendable(text string) string {
+	// Cut twice: before, to spare the work; after, because repair makes it longer.
+	return cut(strings.ToValidUTF8(cut(text), "\uFFFD"))
+}
+
+// cut shortens text to maxReason at a rune boundary.
+func cut(text string) string {
+	if len(text) <= maxReason {
+		return text
+	}
+	end := maxReason
+	for end > maxReason-utf8.UTFMax && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 // close ends all handlers' contexts and waits for them until ctx ends.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -153,5 +155,34 @@ func TestInbox_AHandlerThatDoesNotReturnHarmsOnlyItsPush(t *testing.T) {
 				t.Errorf("%s: close: %v; %d are held", c.reason, err, b.held)
 			}
 		})
+	}
+}
+
+func TestInbox_ReasonsAreShortAndFitIntoAMessage(t *testing.T) {
+	ways := map[string]func(text string) error{
+		"error":             errors.New,
+		"panic":             func(text string) error { panic(text) },
+		"attached frontend": func(text string) error { return &handlerOutcome{Unknown, text} },
+	}
+	for way, fail := range ways {
+		for what, c := range map[string]struct{ text, part string }{
+			"plain":          {"session 7 is broken", "session 7 is broken"},
+			"long":           {strings.Repeat("x", 4<<20), strings.Repeat("x", maxReason-50)},
+			"not UTF-8":      {"session \xff\xfe is broken", "session \uFFFD is broken"},
+			"grows":          {strings.Repeat("\xffa", maxReason), "\uFFFDa\uFFFDa"},
+			"no rune at all": {strings.Repeat("\x80", 4*maxReason), "\uFFFD"},
+			"cut in a rune":  {strings.Repeat("€", maxReason), strings.Repeat("€", maxReason/3-20)},
+			"cut in another": {"x" + strings.Repeat("€", maxReason), strings.Repeat("€", maxReason/3-20)},
+		} {
+			b := silentInbox(func(context.Context, *Delivery) ([]string, error) { return nil, fail(c.text) })
+			got := b.deliver(t.Context(), &Delivery{Channel: "world"}).reason
+			if !utf8.ValidString(got) || len(got) > maxReason || !strings.Contains(got, c.part) ||
+				strings.Contains(got, "\uFFFD") && utf8.ValidString(c.text) {
+				t.Errorf("%s, %s: %d bytes: %.100q", way, what, len(got), got)
+			}
+			if err := b.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
