@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport"
@@ -78,6 +80,8 @@ const (
 	defaultMaxVoters = 5
 	maxMaxVoters     = 9
 	minSecret        = 16
+	maxHost          = 253 // bytes, of any name in DNS
+	maxAnnounced     = 150 // bytes of the SID and an advertised name together: what gossip has room for
 )
 
 // withDefaults validates c and fills in what was left out.
@@ -121,27 +125,77 @@ func (c Config) validate() error {
 }
 
 func (c Config) validateAddresses() error {
-	host, _, err := net.SplitHostPort(c.Listen)
+	host, err := splitAddress("Listen", c.Listen, 0)
 	if err != nil {
-		return configError("Listen", "%q is not host:port", c.Listen)
+		return err
 	}
-	if c.Advertise != "" {
-		h, p, err := net.SplitHostPort(c.Advertise)
-		if ip := net.ParseIP(h); err != nil || h == "" || p == "0" || p == "" || (ip != nil && ip.IsUnspecified()) {
-			return configError("Advertise", "%q is not an address others can dial; give host:port with a real host and port", c.Advertise)
-		}
-	} else if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-		return configError("Advertise", "must be set when Listen (%q) is a wildcard: others need one address to dial", c.Listen)
+	if err := c.validateAdvertise(host); err != nil {
+		return err
 	}
 	if !loopback(host) && len(c.Secret) == 0 && !c.Insecure {
 		return configError("Listen", "%q is not loopback: set Secret (the same bytes on every server), or Insecure to run without encryption", c.Listen)
 	}
 	for _, seed := range c.Join {
-		if _, port, err := net.SplitHostPort(seed); err != nil || port == "" || port == "0" {
-			return configError("Join", "%q is not host:port", seed)
+		host, err := splitAddress("Join", seed, 1)
+		if err != nil {
+			return err
+		}
+		if unreachable(host) {
+			return configError("Join", "%q is not an address that can be dialled; give host:port with a real host", seed)
 		}
 	}
 	return nil
+}
+
+func (c Config) validateAdvertise(listen string) error {
+	if c.Advertise == "" {
+		if wildcard(listen) {
+			return configError("Advertise", "must be set when Listen (%q) is a wildcard: others need one address to dial", c.Listen)
+		}
+		return nil
+	}
+	host, err := splitAddress("Advertise", c.Advertise, 1)
+	if err != nil {
+		return err
+	}
+	if unreachable(host) {
+		return configError("Advertise", "%q is not an address others can dial; give host:port with a real host", c.Advertise)
+	}
+	// Gossip repeats both in every message. An IP address travels on its own.
+	if room := maxAnnounced - min(len(c.SID), maxSID); net.ParseIP(host) == nil && len(c.Advertise) > room {
+		return configError("Advertise", "has %d bytes; beside a SID of %d at most %d are allowed: give a shorter name or an IP address", len(c.Advertise), len(c.SID), room)
+	}
+	return nil
+}
+
+// splitAddress returns the host of an address whose port is a number from minPort
+// on: the name of a service would mean different ports on different machines.
+func splitAddress(field, address string, minPort uint64) (host string, err error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", configError(field, "%q is not host:port (an IPv6 host in brackets)", address)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n < minPort {
+		return "", configError(field, "%q has no usable port; a number from %d to 65535 is allowed", address, minPort)
+	}
+	if len(host) > maxHost {
+		return "", configError(field, "has a host of %d bytes; at most %d are allowed", len(host), maxHost)
+	}
+	if !utf8.ValidString(host) || strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || r == 0x7f || strings.ContainsRune("/@", r) }) {
+		return "", configError(field, "%q has no usable host; give a name or an IP address", address)
+	}
+	return host, nil
+}
+
+func wildcard(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || (ip != nil && ip.IsUnspecified())
+}
+
+// unreachable reports hosts that are nobody's own address.
+func unreachable(host string) bool {
+	ip := net.ParseIP(host)
+	return wildcard(host) || (ip != nil && (ip.IsMulticast() || ip.Equal(net.IPv4bcast)))
 }
 
 func (c Config) validateFounding() error {

@@ -36,6 +36,29 @@ func TestStart_RefusesAConfigThatCannotWork(t *testing.T) {
 		{"plain off loopback", "Secret", ok(func(c *node.Config) { c.Listen = "192.0.2.1:7400" })},
 		{"join without port", "Join", ok(func(c *node.Config) { c.Join = []string{"10.0.0.1"} })},
 		{"join port 0", "Join", ok(func(c *node.Config) { c.Join = []string{"10.0.0.1:0"} })},
+		{"listen port above all", "Listen", ok(func(c *node.Config) { c.Listen = "127.0.0.1:99999" })},
+		{"listen on any host at such a port", "Listen", ok(func(c *node.Config) { c.Listen = ":99999" })},
+		{"listen at a service", "Listen", ok(func(c *node.Config) { c.Listen = "127.0.0.1:http" })},
+		{"listen at a negative port", "Listen", ok(func(c *node.Config) { c.Listen = "127.0.0.1:-1" })},
+		{"listen at no port", "Listen", ok(func(c *node.Config) { c.Listen = "127.0.0.1:" })},
+		{"listen host with a space", "Listen", ok(func(c *node.Config) { c.Listen = "local host:1" })},
+		{"long listen host", "Listen", ok(func(c *node.Config) { c.Listen, c.Insecure = strings.Repeat("h", 254)+":1", true })},
+		{"advertised service", "Advertise", ok(func(c *node.Config) { c.Advertise = "host:abc" })},
+		{"advertised port above all", "Advertise", ok(func(c *node.Config) { c.Advertise = "host:65536" })},
+		{"advertised multicast", "Advertise", ok(func(c *node.Config) { c.Advertise = "224.0.0.1:7400" })},
+		{"advertised broadcast", "Advertise", ok(func(c *node.Config) { c.Advertise = "255.255.255.255:7400" })},
+		{"advertised host with NUL", "Advertise", ok(func(c *node.Config) { c.Advertise = "h\x00st:7400" })},
+		{"advertised host with a space", "Advertise", ok(func(c *node.Config) { c.Advertise = "a b:7400" })},
+		{"advertised host not UTF-8", "Advertise", ok(func(c *node.Config) { c.Advertise = "h\xffst:7400" })},
+		{"long advertised host", "Advertise", ok(func(c *node.Config) { c.Advertise = strings.Repeat("h", 254) + ":7400" })},
+		{"advertised name too long for gossip", "Advertise", ok(func(c *node.Config) { c.Advertise = advertisable("c1") + "0" })},
+		{"the same beside a long sid", "Advertise", ok(func(c *node.Config) { c.Advertise, c.SID = advertisable("c1"), strings.Repeat("s", 64) })},
+		{"empty join", "Join", ok(func(c *node.Config) { c.Join = []string{""} })},
+		{"join without host", "Join", ok(func(c *node.Config) { c.Join = []string{":7400"} })},
+		{"join a wildcard", "Join", ok(func(c *node.Config) { c.Join = []string{"0.0.0.0:7400"} })},
+		{"join port above all", "Join", ok(func(c *node.Config) { c.Join = []string{"h:99999"} })},
+		{"join bare IPv6", "Join", ok(func(c *node.Config) { c.Join = []string{"::1:7400"} })},
+		{"long join host", "Join", ok(func(c *node.Config) { c.Join = []string{strings.Repeat("h", 254) + ":1"} })},
 		{"negative expect", "Expect", ok(func(c *node.Config) { c.Expect = -1 })},
 		{"expect above voters", "Expect", ok(func(c *node.Config) { c.Expect, c.Join = 6, []string{"10.0.0.1:1"} })},
 		{"founders who cannot meet", "Join", ok(func(c *node.Config) { c.Expect = 3 })},
@@ -102,4 +125,23 @@ func TestStart_OnlyJoinsWithoutExpect(t *testing.T) {
 			t.Errorf("cluster %q, want %q", got, id)
 		}
 	})
+}
+
+// advertisable is the longest name that a server called sid may advertise.
+func advertisable(sid string) string { return strings.Repeat("h", 150-len(sid)-len(":7")) + ":7" }
+
+// Too long a name fails only once the cluster's id is there to go with it: at the
+// second start.
+func TestStart_TheLongestAdvertisedNameFitsBesideAClusterID(t *testing.T) {
+	for _, sid := range []string{"c1", strings.Repeat("s", 64)} {
+		ctx := within(t)
+		cfg := server(sid, "connector")
+		cfg.Advertise, cfg.DataDir = advertisable(sid), t.TempDir()
+		for range 2 {
+			n, err := node.Start(ctx, cfg)
+			must(t, err)
+			must(t, n.Ready(ctx))
+			must(t, n.Close())
+		}
+	}
 }
