@@ -76,7 +76,7 @@ func TestOpen_RefusesADirectoryThatIsNotThisServers(t *testing.T) {
 	must(t, s.Close())
 }
 
-func TestOpenWithin_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
+func TestOpen_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	s := open(t, dir)
 	gaveUp := errors.New("gave up")
@@ -109,7 +109,7 @@ func TestOpenWithin_WaitsForTheLockNoLongerThanItsContext(t *testing.T) {
 	must(t, next.Close())
 }
 
-func TestOpenWithin_AnEndedContextMakesNothing(t *testing.T) {
+func TestOpen_AnEndedContextMakesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	dir := filepath.Join(t.TempDir(), "data")
