@@ -19,8 +19,8 @@
 //
 // push.go asks the replica who is in the channel and where, and calls every
 // frontend on its own. There frontends.go finds the life that is meant (this
-// server, or one attached through attach.go), and inbox.go hands the push to its
-// handler, those of one channel in order.
+// server, or one attached through attach.go), inbox.go queues the push behind those
+// of its channel, and handling.go calls the handler.
 //
 // # One life
 //

@@ -94,7 +94,7 @@ func (p *pusher) deliver(ctx context.Context, job pushJob, t fsm.Target) deliver
 	}
 	client, err := p.peers.client(t.Server.Addr)
 	if err != nil {
-		return delivered{outcome: NotDelivered, reason: "unreachable: " + err.Error()}
+		return delivered{outcome: NotDelivered, reason: "unreachable: " + brief(err)}
 	}
 	// The stream must end with this call, whatever state it is in.
 	ctx, cancel := context.WithCancel(ctx)
@@ -183,6 +183,6 @@ func brief(err error) string {
 	case codes.Canceled:
 		return "cancelled"
 	default:
-		return s.Message()
+		return sendable(s.Message())
 	}
 }
