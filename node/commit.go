@@ -37,7 +37,8 @@ func (c *committer) write(ctx context.Context, data []byte) *peerpb.WriteRespons
 		return &peerpb.WriteResponse{Disposition: disp, Reason: err.Error()}
 	}
 	b := result.Batches[0] // the entry has one
-	return &peerpb.WriteResponse{Disposition: disp, Index: result.Index, Results: b.Results, Batch: uint32(b.Outcome)}
+	// Of a repeated batch that is where it took effect, not where it was repeated.
+	return &peerpb.WriteResponse{Disposition: disp, Index: b.Index, Results: b.Results, Batch: uint32(b.Outcome)}
 }
 
 // register commits a life, having looked whether the sid's old life is over.
