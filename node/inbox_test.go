@@ -80,7 +80,7 @@ func TestInbox_KeepsTheOrderAroundAPushThatTimedOut(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		time.Sleep(2 * time.Second) // the bubble's time
+		<-time.After(2 * time.Second) // the bubble's time
 		close(release)
 		synctest.Wait()
 		if diff := cmp.Diff([]string{"1", "2", "3", "4"}, order); diff != "" {
