@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
@@ -41,5 +42,34 @@ func TestCommitter_RepeatedBatchAnswersWithTheIndexOfItsEffect(t *testing.T) {
 	again := n.committer.write(ctx, batch)
 	if again.GetIndex() != first.GetIndex() || fsm.BatchOutcome(again.GetBatch()) != fsm.BatchRepeated {
 		t.Errorf("sent again: %v, want the index of %v", again, first)
+	}
+}
+
+// A leader whose state has no cluster id yet would give lives epochs of no
+// generation, and 0 as the index that it has applied.
+func TestPing_LeadsOnlyOnceTheClusterIsFounded(t *testing.T) {
+	n, err := Start(t.Context(), Config{SID: "c1", SType: "connector", Join: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = n.Close() }()
+	if err := n.consensus.Bootstrap([]cluster.Server{{NodeID: n.nodeID, Addr: n.port.Addr(), Voter: true}}); err != nil {
+		t.Fatal(err)
+	}
+	leads, changed := n.consensus.leadership()
+	for !leads {
+		<-changed
+		leads, changed = n.consensus.leadership()
+	}
+	pong, err := (&peerServer{node: n}).Ping(t.Context(), &peerpb.PingRequest{})
+	if err != nil || pong.GetLeader() {
+		t.Errorf("before the founding: %v, %v", pong, err)
+	}
+	if err := n.committer.found(t.Context(), "7d4ac5d2-bb50-4ee4-9a4a-3f6a43f4c0ff", nil); err != nil {
+		t.Fatal(err)
+	}
+	pong, err = (&peerServer{node: n}).Ping(t.Context(), &peerpb.PingRequest{})
+	if err != nil || !pong.GetLeader() || pong.GetApplied() == 0 {
+		t.Errorf("after the founding: %v, %v", pong, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/cluster"
+	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
@@ -53,7 +54,10 @@ func (p *peerServer) Ping(_ context.Context, req *peerpb.PingRequest) (*peerpb.P
 		ClusterId: n.store.Identity.Load().ClusterID,
 		Applied:   n.replica.Index(), LastIndex: n.consensus.LastIndex(), NonVoter: n.cfg.NonVoter,
 	}
-	resp.Leader, _ = n.consensus.leadership()
+	// A leader counts once the cluster is founded: before, lives would get epochs
+	// of no generation.
+	leads, _ := n.consensus.leadership()
+	n.replica.View(func(s *fsm.State) { resp.Leader = leads && s.ClusterID() != "" })
 	if sid := req.GetSid(); sid != "" && sid != n.cfg.SID {
 		resp.Sid, resp.Incarnation = sid, n.frontends.lifeHere(sid)
 	}
