@@ -197,10 +197,8 @@ func (b *inbox) close(ctx context.Context) error {
 		b.running.Wait()
 		close(done)
 	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
+	if !await(ctx, done) {
 		return errors.New("a push handler does not return")
 	}
+	return nil
 }

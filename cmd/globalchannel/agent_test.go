@@ -109,17 +109,7 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 		t.Errorf("listen printed %+v", line)
 	}
 
-	r := invoke(t, "push", "room", "--type", "agent", "--route", "chat", "--msg", "hi", "--addr", addr)
-	wantCode(t, r, exitFailure)
-	if want := "1 member, 0 delivered: agent-1 has no push handler (try: globalchannel listen --id agent-2 --type agent --addr " + addr + ")\n"; r.stderr != want {
-		t.Errorf("push: %q, want %q", r.stderr, want)
-	}
-	r = invoke(t, "add", "room", "connector-2", "alice", "--addr", addr)
-	wantCode(t, r, exitFailure)
-	wantParts(t, r.stderr, "registered are agent-1, connector-2", "NAME UID SID")
-	r = invoke(t, "add", strings.Repeat("x", 256), "alice", "connector-2", "--addr", addr)
-	wantCode(t, r, exitUsage)
-	wantParts(t, r.stderr, "name", "255")
+	refusals(t, addr)
 
 	ask[indexJSON](t, addr, "leave", "room", "alice", "connector-2")
 	if got := ask[[]string](t, addr, "members", "room"); !slices.Equal(got, []string{"bob", "carol"}) {
@@ -147,6 +137,22 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 	if code := agent.stop(t); code != exitOK {
 		t.Errorf("agent: exit code %d, want 0; stderr:\n%s", code, agent.stderr)
 	}
+}
+
+// refusals are what goes wrong on that server, and what the user is told to do.
+func refusals(t *testing.T, addr string) {
+	t.Helper()
+	r := invoke(t, "push", "room", "--type", "agent", "--route", "chat", "--msg", "hi", "--addr", addr)
+	wantCode(t, r, exitFailure)
+	if want := "1 member, 0 delivered: agent-1 has no push handler (try: globalchannel listen --id agent-2 --type agent --addr " + addr + ")\n"; r.stderr != want {
+		t.Errorf("push: %q, want %q", r.stderr, want)
+	}
+	r = invoke(t, "add", "room", "connector-2", "alice", "--addr", addr)
+	wantCode(t, r, exitFailure)
+	wantParts(t, r.stderr, "registered are agent-1, connector-2", "NAME UID SID")
+	r = invoke(t, "add", strings.Repeat("x", 256), "alice", "connector-2", "--addr", addr)
+	wantCode(t, r, exitUsage)
+	wantParts(t, r.stderr, "name", "255")
 }
 
 func TestAgent_ThreeFormACluster(t *testing.T) {
