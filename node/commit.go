@@ -41,6 +41,15 @@ func (c *committer) write(ctx context.Context, data []byte) *peerpb.WriteRespons
 	return &peerpb.WriteResponse{Disposition: disp, Index: b.Index, Results: b.Results, Batch: uint32(b.Outcome)}
 }
 
+// readIndex commits an empty command and answers with its index.
+func (c *committer) readIndex(ctx context.Context) *peerpb.ReadIndexResponse {
+	result, disp, err := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{}}})
+	if disp != peerpb.Disposition_DISPOSITION_APPLIED {
+		return &peerpb.ReadIndexResponse{Disposition: disp, Reason: err.Error()}
+	}
+	return &peerpb.ReadIndexResponse{Disposition: disp, Index: result.Index}
+}
+
 // register commits a life, having looked whether the sid's old life is over.
 func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.RegisterResponse {
 	var old fsm.Server

@@ -83,6 +83,7 @@ type leaderCalls interface {
 	Register(context.Context, *peerpb.RegisterRequest) (*peerpb.RegisterResponse, error)
 	Unregister(context.Context, *peerpb.UnregisterRequest) (*peerpb.UnregisterResponse, error)
 	Write(context.Context, *peerpb.WriteRequest) (*peerpb.WriteResponse, error)
+	ReadIndex(context.Context, *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error)
 }
 
 // remoteLeader is a leader in another process.
@@ -98,7 +99,19 @@ func (r remoteLeader) Unregister(ctx context.Context, in *peerpb.UnregisterReque
 	return r.PeerClient.Unregister(ctx, in)
 }
 func (r remoteLeader) Write(ctx context.Context, in *peerpb.WriteRequest) (*peerpb.WriteResponse, error) {
-	return r.PeerClient.Write(ctx, in)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := r.Forward(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := stream.Send(in); err != nil {
+		return nil, err
+	}
+	return stream.Recv()
+}
+func (r remoteLeader) ReadIndex(ctx context.Context, in *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error) {
+	return r.PeerClient.ReadIndex(ctx, in)
 }
 
 // leaderRoute finds the leader: this very node, or a remote one.

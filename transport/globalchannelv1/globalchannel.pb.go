@@ -28,6 +28,61 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type OpKind int32
+
+const (
+	OpKind_OP_KIND_UNSPECIFIED OpKind = 0
+	OpKind_OP_KIND_ADD         OpKind = 1
+	OpKind_OP_KIND_LEAVE       OpKind = 2
+	OpKind_OP_KIND_LEAVE_ALL   OpKind = 3
+	OpKind_OP_KIND_DESTROY     OpKind = 5
+)
+
+// Enum value maps for OpKind.
+var (
+	OpKind_name = map[int32]string{
+		0: "OP_KIND_UNSPECIFIED",
+		1: "OP_KIND_ADD",
+		2: "OP_KIND_LEAVE",
+		3: "OP_KIND_LEAVE_ALL",
+		5: "OP_KIND_DESTROY",
+	}
+	OpKind_value = map[string]int32{
+		"OP_KIND_UNSPECIFIED": 0,
+		"OP_KIND_ADD":         1,
+		"OP_KIND_LEAVE":       2,
+		"OP_KIND_LEAVE_ALL":   3,
+		"OP_KIND_DESTROY":     5,
+	}
+)
+
+func (x OpKind) Enum() *OpKind {
+	p := new(OpKind)
+	*p = x
+	return p
+}
+
+func (x OpKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OpKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_globalchannel_proto_enumTypes[0].Descriptor()
+}
+
+func (OpKind) Type() protoreflect.EnumType {
+	return &file_globalchannel_proto_enumTypes[0]
+}
+
+func (x OpKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OpKind.Descriptor instead.
+func (OpKind) EnumDescriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{0}
+}
+
 type Outcome int32
 
 const (
@@ -64,11 +119,11 @@ func (x Outcome) String() string {
 }
 
 func (Outcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_globalchannel_proto_enumTypes[0].Descriptor()
+	return file_globalchannel_proto_enumTypes[1].Descriptor()
 }
 
 func (Outcome) Type() protoreflect.EnumType {
-	return &file_globalchannel_proto_enumTypes[0]
+	return &file_globalchannel_proto_enumTypes[1]
 }
 
 func (x Outcome) Number() protoreflect.EnumNumber {
@@ -77,7 +132,7 @@ func (x Outcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Outcome.Descriptor instead.
 func (Outcome) EnumDescriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{0}
+	return file_globalchannel_proto_rawDescGZIP(), []int{1}
 }
 
 type AddRequest struct {
@@ -216,6 +271,254 @@ func (x *LeaveRequest) GetEpoch() uint64 {
 	return 0
 }
 
+type LeaveAllRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Sid           string                 `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`     // the life of sid that is meant; 0: the one known here
+	Session       uint64                 `protobuf:"varint,4,opt,name=session,proto3" json:"session,omitempty"` // only what a connection up to this one holds; 0: everything
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveAllRequest) Reset() {
+	*x = LeaveAllRequest{}
+	mi := &file_globalchannel_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveAllRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveAllRequest) ProtoMessage() {}
+
+func (x *LeaveAllRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveAllRequest.ProtoReflect.Descriptor instead.
+func (*LeaveAllRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LeaveAllRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *LeaveAllRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *LeaveAllRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *LeaveAllRequest) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+type Op struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          OpKind                 `protobuf:"varint,1,opt,name=kind,proto3,enum=globalchannel.v1.OpKind" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`        // not for LEAVE_ALL
+	Uid           string                 `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`          // not for DESTROY
+	Sid           string                 `protobuf:"bytes,4,opt,name=sid,proto3" json:"sid,omitempty"`          // not for DESTROY
+	Session       uint64                 `protobuf:"varint,5,opt,name=session,proto3" json:"session,omitempty"` // add: raises the held value, never lowers it; leave: removes if held <= it, and 0 removes always
+	Epoch         uint64                 `protobuf:"varint,6,opt,name=epoch,proto3" json:"epoch,omitempty"`     // the life of sid that is meant; 0: the one known here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Op) Reset() {
+	*x = Op{}
+	mi := &file_globalchannel_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Op) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Op) ProtoMessage() {}
+
+func (x *Op) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Op.ProtoReflect.Descriptor instead.
+func (*Op) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Op) GetKind() OpKind {
+	if x != nil {
+		return x.Kind
+	}
+	return OpKind_OP_KIND_UNSPECIFIED
+}
+
+func (x *Op) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Op) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *Op) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *Op) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *Op) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+type ApplyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ops           []*Op                  `protobuf:"bytes,1,rep,name=ops,proto3" json:"ops,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyRequest) Reset() {
+	*x = ApplyRequest{}
+	mi := &file_globalchannel_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyRequest) ProtoMessage() {}
+
+func (x *ApplyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyRequest.ProtoReflect.Descriptor instead.
+func (*ApplyRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ApplyRequest) GetOps() []*Op {
+	if x != nil {
+		return x.Ops
+	}
+	return nil
+}
+
+type ApplyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Changed       []bool                 `protobuf:"varint,2,rep,packed,name=changed,proto3" json:"changed,omitempty"` // one per operation: it had an effect
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ApplyResponse) Reset() {
+	*x = ApplyResponse{}
+	mi := &file_globalchannel_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ApplyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ApplyResponse) ProtoMessage() {}
+
+func (x *ApplyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ApplyResponse.ProtoReflect.Descriptor instead.
+func (*ApplyResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ApplyResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ApplyResponse) GetChanged() []bool {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
 type DestroyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -225,7 +528,7 @@ type DestroyRequest struct {
 
 func (x *DestroyRequest) Reset() {
 	*x = DestroyRequest{}
-	mi := &file_globalchannel_proto_msgTypes[2]
+	mi := &file_globalchannel_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -237,7 +540,7 @@ func (x *DestroyRequest) String() string {
 func (*DestroyRequest) ProtoMessage() {}
 
 func (x *DestroyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[2]
+	mi := &file_globalchannel_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -250,7 +553,7 @@ func (x *DestroyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyRequest.ProtoReflect.Descriptor instead.
 func (*DestroyRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{2}
+	return file_globalchannel_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DestroyRequest) GetName() string {
@@ -268,7 +571,7 @@ type DestroyAllRequest struct {
 
 func (x *DestroyAllRequest) Reset() {
 	*x = DestroyAllRequest{}
-	mi := &file_globalchannel_proto_msgTypes[3]
+	mi := &file_globalchannel_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +583,7 @@ func (x *DestroyAllRequest) String() string {
 func (*DestroyAllRequest) ProtoMessage() {}
 
 func (x *DestroyAllRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[3]
+	mi := &file_globalchannel_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +596,7 @@ func (x *DestroyAllRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DestroyAllRequest.ProtoReflect.Descriptor instead.
 func (*DestroyAllRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{3}
+	return file_globalchannel_proto_rawDescGZIP(), []int{7}
 }
 
 type WriteResponse struct {
@@ -305,7 +608,7 @@ type WriteResponse struct {
 
 func (x *WriteResponse) Reset() {
 	*x = WriteResponse{}
-	mi := &file_globalchannel_proto_msgTypes[4]
+	mi := &file_globalchannel_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -317,7 +620,7 @@ func (x *WriteResponse) String() string {
 func (*WriteResponse) ProtoMessage() {}
 
 func (x *WriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[4]
+	mi := &file_globalchannel_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -330,7 +633,7 @@ func (x *WriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteResponse.ProtoReflect.Descriptor instead.
 func (*WriteResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{4}
+	return file_globalchannel_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WriteResponse) GetIndex() uint64 {
@@ -346,15 +649,17 @@ type MembersRequest struct {
 	Sid   string                 `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`     // only members of this server; excludes stype
 	Stype string                 `protobuf:"bytes,3,opt,name=stype,proto3" json:"stype,omitempty"` // members on servers of this type, each uid once
 	// neither: every (uid, sid)
-	MinIndex      uint64 `protobuf:"varint,4,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"` // wait until the answering node has applied this index
-	Stale         bool   `protobuf:"varint,5,opt,name=stale,proto3" json:"stale,omitempty"`                       // what the node has, without any wait
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MinIndex       uint64 `protobuf:"varint,4,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`                     // wait until the answering node has applied this index
+	Stale          bool   `protobuf:"varint,5,opt,name=stale,proto3" json:"stale,omitempty"`                                           // what the node has, without any wait
+	Linearizable   bool   `protobuf:"varint,6,opt,name=linearizable,proto3" json:"linearizable,omitempty"`                             // everything that was acknowledged anywhere before the call
+	MaxStalenessMs int64  `protobuf:"varint,7,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"` // over 0: what the node has, if it is no older than this
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *MembersRequest) Reset() {
 	*x = MembersRequest{}
-	mi := &file_globalchannel_proto_msgTypes[5]
+	mi := &file_globalchannel_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -366,7 +671,7 @@ func (x *MembersRequest) String() string {
 func (*MembersRequest) ProtoMessage() {}
 
 func (x *MembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[5]
+	mi := &file_globalchannel_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -379,7 +684,7 @@ func (x *MembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersRequest.ProtoReflect.Descriptor instead.
 func (*MembersRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{5}
+	return file_globalchannel_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MembersRequest) GetName() string {
@@ -417,6 +722,20 @@ func (x *MembersRequest) GetStale() bool {
 	return false
 }
 
+func (x *MembersRequest) GetLinearizable() bool {
+	if x != nil {
+		return x.Linearizable
+	}
+	return false
+}
+
+func (x *MembersRequest) GetMaxStalenessMs() int64 {
+	if x != nil {
+		return x.MaxStalenessMs
+	}
+	return 0
+}
+
 type Member struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
@@ -427,7 +746,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_globalchannel_proto_msgTypes[6]
+	mi := &file_globalchannel_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +758,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[6]
+	mi := &file_globalchannel_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +771,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{6}
+	return file_globalchannel_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Member) GetUid() string {
@@ -479,7 +798,7 @@ type MembersResponse struct {
 
 func (x *MembersResponse) Reset() {
 	*x = MembersResponse{}
-	mi := &file_globalchannel_proto_msgTypes[7]
+	mi := &file_globalchannel_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +810,7 @@ func (x *MembersResponse) String() string {
 func (*MembersResponse) ProtoMessage() {}
 
 func (x *MembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[7]
+	mi := &file_globalchannel_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +823,7 @@ func (x *MembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersResponse.ProtoReflect.Descriptor instead.
 func (*MembersResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{7}
+	return file_globalchannel_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MembersResponse) GetIndex() uint64 {
@@ -535,7 +854,7 @@ type PushRequest struct {
 
 func (x *PushRequest) Reset() {
 	*x = PushRequest{}
-	mi := &file_globalchannel_proto_msgTypes[8]
+	mi := &file_globalchannel_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +866,7 @@ func (x *PushRequest) String() string {
 func (*PushRequest) ProtoMessage() {}
 
 func (x *PushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[8]
+	mi := &file_globalchannel_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +879,7 @@ func (x *PushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRequest.ProtoReflect.Descriptor instead.
 func (*PushRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{8}
+	return file_globalchannel_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PushRequest) GetName() string {
@@ -619,7 +938,7 @@ type ServerReport struct {
 
 func (x *ServerReport) Reset() {
 	*x = ServerReport{}
-	mi := &file_globalchannel_proto_msgTypes[9]
+	mi := &file_globalchannel_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +950,7 @@ func (x *ServerReport) String() string {
 func (*ServerReport) ProtoMessage() {}
 
 func (x *ServerReport) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[9]
+	mi := &file_globalchannel_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +963,7 @@ func (x *ServerReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerReport.ProtoReflect.Descriptor instead.
 func (*ServerReport) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{9}
+	return file_globalchannel_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ServerReport) GetSid() string {
@@ -705,7 +1024,7 @@ type PushResponse struct {
 
 func (x *PushResponse) Reset() {
 	*x = PushResponse{}
-	mi := &file_globalchannel_proto_msgTypes[10]
+	mi := &file_globalchannel_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +1036,7 @@ func (x *PushResponse) String() string {
 func (*PushResponse) ProtoMessage() {}
 
 func (x *PushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[10]
+	mi := &file_globalchannel_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +1049,7 @@ func (x *PushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResponse.ProtoReflect.Descriptor instead.
 func (*PushResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{10}
+	return file_globalchannel_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PushResponse) GetIndex() uint64 {
@@ -798,7 +1117,7 @@ type ServersRequest struct {
 
 func (x *ServersRequest) Reset() {
 	*x = ServersRequest{}
-	mi := &file_globalchannel_proto_msgTypes[11]
+	mi := &file_globalchannel_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -810,7 +1129,7 @@ func (x *ServersRequest) String() string {
 func (*ServersRequest) ProtoMessage() {}
 
 func (x *ServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[11]
+	mi := &file_globalchannel_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -823,7 +1142,7 @@ func (x *ServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServersRequest.ProtoReflect.Descriptor instead.
 func (*ServersRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{11}
+	return file_globalchannel_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ServersRequest) GetMinIndex() uint64 {
@@ -850,7 +1169,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_globalchannel_proto_msgTypes[12]
+	mi := &file_globalchannel_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -862,7 +1181,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[12]
+	mi := &file_globalchannel_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -875,7 +1194,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{12}
+	return file_globalchannel_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Server) GetSid() string {
@@ -951,7 +1270,7 @@ type ServersResponse struct {
 
 func (x *ServersResponse) Reset() {
 	*x = ServersResponse{}
-	mi := &file_globalchannel_proto_msgTypes[13]
+	mi := &file_globalchannel_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -963,7 +1282,7 @@ func (x *ServersResponse) String() string {
 func (*ServersResponse) ProtoMessage() {}
 
 func (x *ServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[13]
+	mi := &file_globalchannel_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -976,7 +1295,7 @@ func (x *ServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServersResponse.ProtoReflect.Descriptor instead.
 func (*ServersResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{13}
+	return file_globalchannel_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ServersResponse) GetIndex() uint64 {
@@ -1002,7 +1321,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_globalchannel_proto_msgTypes[14]
+	mi := &file_globalchannel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1333,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[14]
+	mi := &file_globalchannel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1346,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{14}
+	return file_globalchannel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StatusRequest) GetHash() bool {
@@ -1059,7 +1378,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_globalchannel_proto_msgTypes[15]
+	mi := &file_globalchannel_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1390,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[15]
+	mi := &file_globalchannel_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1403,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{15}
+	return file_globalchannel_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StatusResponse) GetSid() string {
@@ -1199,7 +1518,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_globalchannel_proto_msgTypes[16]
+	mi := &file_globalchannel_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1211,7 +1530,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[16]
+	mi := &file_globalchannel_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1224,7 +1543,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{16}
+	return file_globalchannel_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AttachRequest) GetMessage() isAttachRequest_Message {
@@ -1295,7 +1614,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1307,7 +1626,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1320,7 +1639,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{17}
+	return file_globalchannel_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Hello) GetSid() string {
@@ -1359,7 +1678,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1690,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1703,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{18}
+	return file_globalchannel_proto_rawDescGZIP(), []int{22}
 }
 
 type PushReply struct {
@@ -1398,7 +1717,7 @@ type PushReply struct {
 
 func (x *PushReply) Reset() {
 	*x = PushReply{}
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1410,7 +1729,7 @@ func (x *PushReply) String() string {
 func (*PushReply) ProtoMessage() {}
 
 func (x *PushReply) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1423,7 +1742,7 @@ func (x *PushReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushReply.ProtoReflect.Descriptor instead.
 func (*PushReply) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{19}
+	return file_globalchannel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *PushReply) GetId() uint64 {
@@ -1460,7 +1779,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1791,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1804,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{20}
+	return file_globalchannel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *AttachResponse) GetMessage() isAttachResponse_Message {
@@ -1540,7 +1859,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1871,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1884,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{21}
+	return file_globalchannel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Attached) GetEpoch() uint64 {
@@ -1605,7 +1924,7 @@ type PushDelivery struct {
 
 func (x *PushDelivery) Reset() {
 	*x = PushDelivery{}
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1936,7 @@ func (x *PushDelivery) String() string {
 func (*PushDelivery) ProtoMessage() {}
 
 func (x *PushDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1949,7 @@ func (x *PushDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushDelivery.ProtoReflect.Descriptor instead.
 func (*PushDelivery) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{22}
+	return file_globalchannel_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PushDelivery) GetId() uint64 {
@@ -1704,18 +2023,37 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03sid\x18\x03 \x01(\tR\x03sid\x12\x14\n" +
-	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"$\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"e\n" +
+	"\x0fLeaveAllRequest\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x18\n" +
+	"\asession\x18\x04 \x01(\x04R\asession\"\x9a\x01\n" +
+	"\x02Op\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.globalchannel.v1.OpKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12\x10\n" +
+	"\x03sid\x18\x04 \x01(\tR\x03sid\x12\x18\n" +
+	"\asession\x18\x05 \x01(\x04R\asession\x12\x14\n" +
+	"\x05epoch\x18\x06 \x01(\x04R\x05epoch\"6\n" +
+	"\fApplyRequest\x12&\n" +
+	"\x03ops\x18\x01 \x03(\v2\x14.globalchannel.v1.OpR\x03ops\"?\n" +
+	"\rApplyResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x18\n" +
+	"\achanged\x18\x02 \x03(\bR\achanged\"$\n" +
 	"\x0eDestroyRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"\x13\n" +
 	"\x11DestroyAllRequest\"%\n" +
 	"\rWriteResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"\x7f\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xcd\x01\n" +
 	"\x0eMembersRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x03 \x01(\tR\x05stype\x12\x1b\n" +
 	"\tmin_index\x18\x04 \x01(\x04R\bminIndex\x12\x14\n" +
-	"\x05stale\x18\x05 \x01(\bR\x05stale\",\n" +
+	"\x05stale\x18\x05 \x01(\bR\x05stale\x12\"\n" +
+	"\flinearizable\x18\x06 \x01(\bR\flinearizable\x12(\n" +
+	"\x10max_staleness_ms\x18\a \x01(\x03R\x0emaxStalenessMs\",\n" +
 	"\x06Member\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\"[\n" +
@@ -1815,15 +2153,23 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x04uids\x18\x06 \x03(\tR\x04uids\x12\x12\n" +
 	"\x04more\x18\a \x01(\bR\x04more\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\b \x01(\x03R\ttimeoutMs*i\n" +
+	"timeout_ms\x18\b \x01(\x03R\ttimeoutMs*q\n" +
+	"\x06OpKind\x12\x17\n" +
+	"\x13OP_KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vOP_KIND_ADD\x10\x01\x12\x11\n" +
+	"\rOP_KIND_LEAVE\x10\x02\x12\x15\n" +
+	"\x11OP_KIND_LEAVE_ALL\x10\x03\x12\x13\n" +
+	"\x0fOP_KIND_DESTROY\x10\x05*i\n" +
 	"\aOutcome\x12\x17\n" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_DELIVERED\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_NOT_DELIVERED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x032\xc8\x05\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x032\xe2\x06\n" +
 	"\rGlobalChannel\x12D\n" +
 	"\x03Add\x12\x1c.globalchannel.v1.AddRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
-	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12P\n" +
+	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
+	"\bLeaveAll\x12!.globalchannel.v1.LeaveAllRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
+	"\x05Apply\x12\x1e.globalchannel.v1.ApplyRequest\x1a\x1f.globalchannel.v1.ApplyResponse\x12P\n" +
 	"\aMembers\x12 .globalchannel.v1.MembersRequest\x1a!.globalchannel.v1.MembersResponse0\x01\x12E\n" +
 	"\x04Push\x12\x1d.globalchannel.v1.PushRequest\x1a\x1e.globalchannel.v1.PushResponse\x12L\n" +
 	"\aDestroy\x12 .globalchannel.v1.DestroyRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12R\n" +
@@ -1845,67 +2191,78 @@ func file_globalchannel_proto_rawDescGZIP() []byte {
 	return file_globalchannel_proto_rawDescData
 }
 
-var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_globalchannel_proto_goTypes = []any{
-	(Outcome)(0),              // 0: globalchannel.v1.Outcome
-	(*AddRequest)(nil),        // 1: globalchannel.v1.AddRequest
-	(*LeaveRequest)(nil),      // 2: globalchannel.v1.LeaveRequest
-	(*DestroyRequest)(nil),    // 3: globalchannel.v1.DestroyRequest
-	(*DestroyAllRequest)(nil), // 4: globalchannel.v1.DestroyAllRequest
-	(*WriteResponse)(nil),     // 5: globalchannel.v1.WriteResponse
-	(*MembersRequest)(nil),    // 6: globalchannel.v1.MembersRequest
-	(*Member)(nil),            // 7: globalchannel.v1.Member
-	(*MembersResponse)(nil),   // 8: globalchannel.v1.MembersResponse
-	(*PushRequest)(nil),       // 9: globalchannel.v1.PushRequest
-	(*ServerReport)(nil),      // 10: globalchannel.v1.ServerReport
-	(*PushResponse)(nil),      // 11: globalchannel.v1.PushResponse
-	(*ServersRequest)(nil),    // 12: globalchannel.v1.ServersRequest
-	(*Server)(nil),            // 13: globalchannel.v1.Server
-	(*ServersResponse)(nil),   // 14: globalchannel.v1.ServersResponse
-	(*StatusRequest)(nil),     // 15: globalchannel.v1.StatusRequest
-	(*StatusResponse)(nil),    // 16: globalchannel.v1.StatusResponse
-	(*AttachRequest)(nil),     // 17: globalchannel.v1.AttachRequest
-	(*Hello)(nil),             // 18: globalchannel.v1.Hello
-	(*Goodbye)(nil),           // 19: globalchannel.v1.Goodbye
-	(*PushReply)(nil),         // 20: globalchannel.v1.PushReply
-	(*AttachResponse)(nil),    // 21: globalchannel.v1.AttachResponse
-	(*Attached)(nil),          // 22: globalchannel.v1.Attached
-	(*PushDelivery)(nil),      // 23: globalchannel.v1.PushDelivery
+	(OpKind)(0),               // 0: globalchannel.v1.OpKind
+	(Outcome)(0),              // 1: globalchannel.v1.Outcome
+	(*AddRequest)(nil),        // 2: globalchannel.v1.AddRequest
+	(*LeaveRequest)(nil),      // 3: globalchannel.v1.LeaveRequest
+	(*LeaveAllRequest)(nil),   // 4: globalchannel.v1.LeaveAllRequest
+	(*Op)(nil),                // 5: globalchannel.v1.Op
+	(*ApplyRequest)(nil),      // 6: globalchannel.v1.ApplyRequest
+	(*ApplyResponse)(nil),     // 7: globalchannel.v1.ApplyResponse
+	(*DestroyRequest)(nil),    // 8: globalchannel.v1.DestroyRequest
+	(*DestroyAllRequest)(nil), // 9: globalchannel.v1.DestroyAllRequest
+	(*WriteResponse)(nil),     // 10: globalchannel.v1.WriteResponse
+	(*MembersRequest)(nil),    // 11: globalchannel.v1.MembersRequest
+	(*Member)(nil),            // 12: globalchannel.v1.Member
+	(*MembersResponse)(nil),   // 13: globalchannel.v1.MembersResponse
+	(*PushRequest)(nil),       // 14: globalchannel.v1.PushRequest
+	(*ServerReport)(nil),      // 15: globalchannel.v1.ServerReport
+	(*PushResponse)(nil),      // 16: globalchannel.v1.PushResponse
+	(*ServersRequest)(nil),    // 17: globalchannel.v1.ServersRequest
+	(*Server)(nil),            // 18: globalchannel.v1.Server
+	(*ServersResponse)(nil),   // 19: globalchannel.v1.ServersResponse
+	(*StatusRequest)(nil),     // 20: globalchannel.v1.StatusRequest
+	(*StatusResponse)(nil),    // 21: globalchannel.v1.StatusResponse
+	(*AttachRequest)(nil),     // 22: globalchannel.v1.AttachRequest
+	(*Hello)(nil),             // 23: globalchannel.v1.Hello
+	(*Goodbye)(nil),           // 24: globalchannel.v1.Goodbye
+	(*PushReply)(nil),         // 25: globalchannel.v1.PushReply
+	(*AttachResponse)(nil),    // 26: globalchannel.v1.AttachResponse
+	(*Attached)(nil),          // 27: globalchannel.v1.Attached
+	(*PushDelivery)(nil),      // 28: globalchannel.v1.PushDelivery
 }
 var file_globalchannel_proto_depIdxs = []int32{
-	7,  // 0: globalchannel.v1.MembersResponse.members:type_name -> globalchannel.v1.Member
-	0,  // 1: globalchannel.v1.ServerReport.outcome:type_name -> globalchannel.v1.Outcome
-	10, // 2: globalchannel.v1.PushResponse.servers:type_name -> globalchannel.v1.ServerReport
-	13, // 3: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
-	18, // 4: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
-	20, // 5: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
-	19, // 6: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
-	22, // 7: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
-	23, // 8: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
-	1,  // 9: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
-	2,  // 10: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
-	6,  // 11: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
-	9,  // 12: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
-	3,  // 13: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
-	4,  // 14: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
-	12, // 15: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
-	15, // 16: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
-	17, // 17: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
-	5,  // 18: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
-	5,  // 19: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
-	8,  // 20: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
-	11, // 21: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
-	5,  // 22: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
-	5,  // 23: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
-	14, // 24: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
-	16, // 25: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
-	21, // 26: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	0,  // 0: globalchannel.v1.Op.kind:type_name -> globalchannel.v1.OpKind
+	5,  // 1: globalchannel.v1.ApplyRequest.ops:type_name -> globalchannel.v1.Op
+	12, // 2: globalchannel.v1.MembersResponse.members:type_name -> globalchannel.v1.Member
+	1,  // 3: globalchannel.v1.ServerReport.outcome:type_name -> globalchannel.v1.Outcome
+	15, // 4: globalchannel.v1.PushResponse.servers:type_name -> globalchannel.v1.ServerReport
+	18, // 5: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
+	23, // 6: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
+	25, // 7: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
+	24, // 8: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
+	27, // 9: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
+	28, // 10: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
+	2,  // 11: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
+	3,  // 12: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
+	4,  // 13: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
+	6,  // 14: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
+	11, // 15: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
+	14, // 16: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
+	8,  // 17: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
+	9,  // 18: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
+	17, // 19: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
+	20, // 20: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
+	22, // 21: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
+	10, // 22: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
+	10, // 23: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
+	10, // 24: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
+	7,  // 25: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
+	13, // 26: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
+	16, // 27: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
+	10, // 28: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
+	10, // 29: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
+	19, // 30: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
+	21, // 31: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
+	26, // 32: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
+	22, // [22:33] is the sub-list for method output_type
+	11, // [11:22] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_globalchannel_proto_init() }
@@ -1913,13 +2270,13 @@ func file_globalchannel_proto_init() {
 	if File_globalchannel_proto != nil {
 		return
 	}
-	file_globalchannel_proto_msgTypes[15].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[16].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[19].OneofWrappers = []any{}
+	file_globalchannel_proto_msgTypes[20].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Reply)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_globalchannel_proto_msgTypes[20].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{
 		(*AttachResponse_Attached)(nil),
 		(*AttachResponse_Push)(nil),
 	}
@@ -1928,8 +2285,8 @@ func file_globalchannel_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_globalchannel_proto_rawDesc), len(file_globalchannel_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   23,
+			NumEnums:      2,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -28,6 +28,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	GlobalChannel_Add_FullMethodName        = "/globalchannel.v1.GlobalChannel/Add"
 	GlobalChannel_Leave_FullMethodName      = "/globalchannel.v1.GlobalChannel/Leave"
+	GlobalChannel_LeaveAll_FullMethodName   = "/globalchannel.v1.GlobalChannel/LeaveAll"
+	GlobalChannel_Apply_FullMethodName      = "/globalchannel.v1.GlobalChannel/Apply"
 	GlobalChannel_Members_FullMethodName    = "/globalchannel.v1.GlobalChannel/Members"
 	GlobalChannel_Push_FullMethodName       = "/globalchannel.v1.GlobalChannel/Push"
 	GlobalChannel_Destroy_FullMethodName    = "/globalchannel.v1.GlobalChannel/Destroy"
@@ -45,6 +47,12 @@ type GlobalChannelClient interface {
 	Add(ctx context.Context, in *AddRequest, opts ...grpc.CallOption) (*WriteResponse, error)
 	// Leave takes (uid, sid) out of a channel. Idempotent.
 	Leave(ctx context.Context, in *LeaveRequest, opts ...grpc.CallOption) (*WriteResponse, error)
+	// LeaveAll takes (uid, sid) out of every channel. Idempotent.
+	LeaveAll(ctx context.Context, in *LeaveAllRequest, opts ...grpc.CallOption) (*WriteResponse, error)
+	// Apply commits a group of operations as one: all take effect, or none. The
+	// error of a refused group names the first refused operation in the metadata
+	// key "op", counted from 0.
+	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
 	// Members lists who is in a channel, in chunks; the first carries the index.
 	Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MembersResponse], error)
 	// Push sends a message to every member on servers of one type.
@@ -84,6 +92,26 @@ func (c *globalChannelClient) Leave(ctx context.Context, in *LeaveRequest, opts 
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(WriteResponse)
 	err := c.cc.Invoke(ctx, GlobalChannel_Leave_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) LeaveAll(ctx context.Context, in *LeaveAllRequest, opts ...grpc.CallOption) (*WriteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WriteResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_LeaveAll_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ApplyResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_Apply_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +208,12 @@ type GlobalChannelServer interface {
 	Add(context.Context, *AddRequest) (*WriteResponse, error)
 	// Leave takes (uid, sid) out of a channel. Idempotent.
 	Leave(context.Context, *LeaveRequest) (*WriteResponse, error)
+	// LeaveAll takes (uid, sid) out of every channel. Idempotent.
+	LeaveAll(context.Context, *LeaveAllRequest) (*WriteResponse, error)
+	// Apply commits a group of operations as one: all take effect, or none. The
+	// error of a refused group names the first refused operation in the metadata
+	// key "op", counted from 0.
+	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	// Members lists who is in a channel, in chunks; the first carries the index.
 	Members(*MembersRequest, grpc.ServerStreamingServer[MembersResponse]) error
 	// Push sends a message to every member on servers of one type.
@@ -210,6 +244,12 @@ func (UnimplementedGlobalChannelServer) Add(context.Context, *AddRequest) (*Writ
 }
 func (UnimplementedGlobalChannelServer) Leave(context.Context, *LeaveRequest) (*WriteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Leave not implemented")
+}
+func (UnimplementedGlobalChannelServer) LeaveAll(context.Context, *LeaveAllRequest) (*WriteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method LeaveAll not implemented")
+}
+func (UnimplementedGlobalChannelServer) Apply(context.Context, *ApplyRequest) (*ApplyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Apply not implemented")
 }
 func (UnimplementedGlobalChannelServer) Members(*MembersRequest, grpc.ServerStreamingServer[MembersResponse]) error {
 	return status.Error(codes.Unimplemented, "method Members not implemented")
@@ -285,6 +325,42 @@ func _GlobalChannel_Leave_Handler(srv interface{}, ctx context.Context, dec func
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(GlobalChannelServer).Leave(ctx, req.(*LeaveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_LeaveAll_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LeaveAllRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).LeaveAll(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_LeaveAll_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).LeaveAll(ctx, req.(*LeaveAllRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_Apply_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ApplyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).Apply(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_Apply_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).Apply(ctx, req.(*ApplyRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -411,6 +487,14 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Leave",
 			Handler:    _GlobalChannel_Leave_Handler,
+		},
+		{
+			MethodName: "LeaveAll",
+			Handler:    _GlobalChannel_LeaveAll_Handler,
+		},
+		{
+			MethodName: "Apply",
+			Handler:    _GlobalChannel_Apply_Handler,
 		},
 		{
 			MethodName: "Push",

@@ -868,6 +868,7 @@ type WriteResponse struct {
 	Results       []byte                 `protobuf:"bytes,3,opt,name=results,proto3" json:"results,omitempty"` // one byte per operation, fsm.OpResult
 	Batch         uint32                 `protobuf:"varint,4,opt,name=batch,proto3" json:"batch,omitempty"`    // fsm.BatchOutcome
 	Reason        string                 `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Number        uint64                 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"` // of the batch that this answers
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -937,6 +938,109 @@ func (x *WriteResponse) GetReason() string {
 	return ""
 }
 
+func (x *WriteResponse) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+type ReadIndexRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadIndexRequest) Reset() {
+	*x = ReadIndexRequest{}
+	mi := &file_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadIndexRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadIndexRequest) ProtoMessage() {}
+
+func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
+func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{13}
+}
+
+type ReadIndexResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disposition   Disposition            `protobuf:"varint,1,opt,name=disposition,proto3,enum=globalchannel.peer.v1.Disposition" json:"disposition,omitempty"` // anything but APPLIED: ask again
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadIndexResponse) Reset() {
+	*x = ReadIndexResponse{}
+	mi := &file_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadIndexResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadIndexResponse) ProtoMessage() {}
+
+func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
+func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ReadIndexResponse) GetDisposition() Disposition {
+	if x != nil {
+		return x.Disposition
+	}
+	return Disposition_DISPOSITION_UNKNOWN
+}
+
+func (x *ReadIndexResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ReadIndexResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type DeliverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Head          *DeliverHead           `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"` // in the first chunk only
@@ -947,7 +1051,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -959,7 +1063,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -972,7 +1076,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1003,7 +1107,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1015,7 +1119,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1028,7 +1132,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1084,7 +1188,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1200,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1213,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -1194,13 +1298,19 @@ const file_peer_proto_rawDesc = "" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"$\n" +
 	"\fWriteRequest\x12\x14\n" +
-	"\x05batch\x18\x01 \x01(\fR\x05batch\"\xb3\x01\n" +
+	"\x05batch\x18\x01 \x01(\fR\x05batch\"\xcb\x01\n" +
 	"\rWriteResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x18\n" +
 	"\aresults\x18\x03 \x01(\fR\aresults\x12\x14\n" +
 	"\x05batch\x18\x04 \x01(\rR\x05batch\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\\\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\x04R\x06number\"\x12\n" +
+	"\x10ReadIndexRequest\"\x87\x01\n" +
+	"\x11ReadIndexResponse\x12D\n" +
+	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\\\n" +
 	"\x0eDeliverRequest\x126\n" +
 	"\x04head\x18\x01 \x01(\v2\".globalchannel.peer.v1.DeliverHeadR\x04head\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\"\x8b\x01\n" +
@@ -1223,15 +1333,16 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\xf4\x04\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\xda\x05\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
 	"\x04Ping\x12\".globalchannel.peer.v1.PingRequest\x1a#.globalchannel.peer.v1.PingResponse\x12[\n" +
 	"\bRegister\x12&.globalchannel.peer.v1.RegisterRequest\x1a'.globalchannel.peer.v1.RegisterResponse\x12a\n" +
 	"\n" +
-	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12R\n" +
-	"\x05Write\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse\x12\\\n" +
+	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12X\n" +
+	"\aForward\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse(\x010\x01\x12^\n" +
+	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
 
 var (
@@ -1247,7 +1358,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_peer_proto_goTypes = []any{
 	(Disposition)(0),           // 0: globalchannel.peer.v1.Disposition
 	(DeliverOutcome)(0),        // 1: globalchannel.peer.v1.DeliverOutcome
@@ -1264,36 +1375,41 @@ var file_peer_proto_goTypes = []any{
 	(*UnregisterResponse)(nil), // 12: globalchannel.peer.v1.UnregisterResponse
 	(*WriteRequest)(nil),       // 13: globalchannel.peer.v1.WriteRequest
 	(*WriteResponse)(nil),      // 14: globalchannel.peer.v1.WriteResponse
-	(*DeliverRequest)(nil),     // 15: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),        // 16: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),    // 17: globalchannel.peer.v1.DeliverResponse
+	(*ReadIndexRequest)(nil),   // 15: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),  // 16: globalchannel.peer.v1.ReadIndexResponse
+	(*DeliverRequest)(nil),     // 17: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),        // 18: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),    // 19: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
 	0,  // 1: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 2: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 3: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	16, // 4: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	1,  // 5: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	3,  // 6: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	5,  // 7: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	7,  // 8: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	9,  // 9: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	11, // 10: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	13, // 11: globalchannel.peer.v1.Peer.Write:input_type -> globalchannel.peer.v1.WriteRequest
-	15, // 12: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	4,  // 13: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	6,  // 14: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	8,  // 15: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	10, // 16: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	12, // 17: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	14, // 18: globalchannel.peer.v1.Peer.Write:output_type -> globalchannel.peer.v1.WriteResponse
-	17, // 19: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	0,  // 4: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	18, // 5: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	1,  // 6: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	3,  // 7: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	5,  // 8: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	7,  // 9: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	9,  // 10: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	11, // 11: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	13, // 12: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	15, // 13: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	17, // 14: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	4,  // 15: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	6,  // 16: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	8,  // 17: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	10, // 18: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	12, // 19: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	14, // 20: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	16, // 21: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	19, // 22: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1307,7 +1423,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

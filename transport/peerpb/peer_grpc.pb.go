@@ -27,7 +27,8 @@ const (
 	Peer_Ping_FullMethodName       = "/globalchannel.peer.v1.Peer/Ping"
 	Peer_Register_FullMethodName   = "/globalchannel.peer.v1.Peer/Register"
 	Peer_Unregister_FullMethodName = "/globalchannel.peer.v1.Peer/Unregister"
-	Peer_Write_FullMethodName      = "/globalchannel.peer.v1.Peer/Write"
+	Peer_Forward_FullMethodName    = "/globalchannel.peer.v1.Peer/Forward"
+	Peer_ReadIndex_FullMethodName  = "/globalchannel.peer.v1.Peer/ReadIndex"
 	Peer_Deliver_FullMethodName    = "/globalchannel.peer.v1.Peer/Deliver"
 )
 
@@ -45,8 +46,12 @@ type PeerClient interface {
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Unregister asks the leader to end a life.
 	Unregister(ctx context.Context, in *UnregisterRequest, opts ...grpc.CallOption) (*UnregisterResponse, error)
-	// Write asks the leader to commit a batch.
-	Write(ctx context.Context, in *WriteRequest, opts ...grpc.CallOption) (*WriteResponse, error)
+	// Forward carries the batches of one origin to the leader, in order, and their
+	// answers back. An answer names the batch's number.
+	Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteRequest, WriteResponse], error)
+	// ReadIndex asks the leader for an index at which everything is visible that
+	// was acknowledged anywhere before the request.
+	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
@@ -110,10 +115,23 @@ func (c *peerClient) Unregister(ctx context.Context, in *UnregisterRequest, opts
 	return out, nil
 }
 
-func (c *peerClient) Write(ctx context.Context, in *WriteRequest, opts ...grpc.CallOption) (*WriteResponse, error) {
+func (c *peerClient) Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteRequest, WriteResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(WriteResponse)
-	err := c.cc.Invoke(ctx, Peer_Write_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Forward_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WriteRequest, WriteResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_ForwardClient = grpc.BidiStreamingClient[WriteRequest, WriteResponse]
+
+func (c *peerClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReadIndexResponse)
+	err := c.cc.Invoke(ctx, Peer_ReadIndex_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +140,7 @@ func (c *peerClient) Write(ctx context.Context, in *WriteRequest, opts ...grpc.C
 
 func (c *peerClient) Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Deliver_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Deliver_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -147,8 +165,12 @@ type PeerServer interface {
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Unregister asks the leader to end a life.
 	Unregister(context.Context, *UnregisterRequest) (*UnregisterResponse, error)
-	// Write asks the leader to commit a batch.
-	Write(context.Context, *WriteRequest) (*WriteResponse, error)
+	// Forward carries the batches of one origin to the leader, in order, and their
+	// answers back. An answer names the batch's number.
+	Forward(grpc.BidiStreamingServer[WriteRequest, WriteResponse]) error
+	// ReadIndex asks the leader for an index at which everything is visible that
+	// was acknowledged anywhere before the request.
+	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
@@ -177,8 +199,11 @@ func (UnimplementedPeerServer) Register(context.Context, *RegisterRequest) (*Reg
 func (UnimplementedPeerServer) Unregister(context.Context, *UnregisterRequest) (*UnregisterResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Unregister not implemented")
 }
-func (UnimplementedPeerServer) Write(context.Context, *WriteRequest) (*WriteResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Write not implemented")
+func (UnimplementedPeerServer) Forward(grpc.BidiStreamingServer[WriteRequest, WriteResponse]) error {
+	return status.Error(codes.Unimplemented, "method Forward not implemented")
+}
+func (UnimplementedPeerServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
 }
 func (UnimplementedPeerServer) Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
@@ -294,20 +319,27 @@ func _Peer_Unregister_Handler(srv interface{}, ctx context.Context, dec func(int
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Peer_Write_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(WriteRequest)
+func _Peer_Forward_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeerServer).Forward(&grpc.GenericServerStream[WriteRequest, WriteResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_ForwardServer = grpc.BidiStreamingServer[WriteRequest, WriteResponse]
+
+func _Peer_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReadIndexRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(PeerServer).Write(ctx, in)
+		return srv.(PeerServer).ReadIndex(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Peer_Write_FullMethodName,
+		FullMethod: Peer_ReadIndex_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).Write(ctx, req.(*WriteRequest))
+		return srv.(PeerServer).ReadIndex(ctx, req.(*ReadIndexRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -347,11 +379,17 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Peer_Unregister_Handler,
 		},
 		{
-			MethodName: "Write",
-			Handler:    _Peer_Write_Handler,
+			MethodName: "ReadIndex",
+			Handler:    _Peer_ReadIndex_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Forward",
+			Handler:       _Peer_Forward_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
 		{
 			StreamName:    "Deliver",
 			Handler:       _Peer_Deliver_Handler,
