@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"fmt"
-	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,11 +18,22 @@ func (s *State) Apply(index uint64, e *fsmpb.Entry) Result {
 	if err := checkEntry(e); err != nil {
 		return s.halt(index, err)
 	}
-	return s.apply(index, e)
+	c := command{version: e.GetVersion(), other: e}
+	if b, ok := e.GetCommand().(*fsmpb.Entry_Batches); ok {
+		c.other, c.batches = nil, batchesOf(b.Batches)
+	}
+	return s.apply(index, c)
 }
 
-// apply is Apply for an entry that checkEntry has passed.
-func (s *State) apply(index uint64, e *fsmpb.Entry) Result {
+// command is an entry that was found good. Batches need no messages: they are
+// most of what a log holds.
+type command struct {
+	version uint32
+	other   *fsmpb.Entry // nil: batches
+	batches []batch
+}
+
+func (s *State) apply(index uint64, c command) Result {
 	if s.halted != nil {
 		return Result{Index: index, Err: s.halted}
 	}
@@ -34,18 +44,15 @@ func (s *State) apply(index uint64, e *fsmpb.Entry) Result {
 	}
 	s.index = index
 	r := Result{Index: index}
-	switch c := e.GetCommand().(type) {
+	switch o := c.other.GetCommand().(type) {
 	case *fsmpb.Entry_Found:
-		r.Changed = s.found(c.Found)
-	case *fsmpb.Entry_Batches:
-		r.Batches = make([]BatchResult, 0, len(c.Batches.GetBatches()))
-		for _, b := range c.Batches.GetBatches() {
-			r.Batches = append(r.Batches, s.batch(index, b))
-		}
+		r.Changed = s.found(o.Found)
 	case *fsmpb.Entry_ServerUp:
-		r.Up = s.serverUp(index, c.ServerUp)
+		r.Up = s.serverUp(index, o.ServerUp)
 	case *fsmpb.Entry_ServerDown:
-		r.Changed = s.serverDown(index, c.ServerDown)
+		r.Changed = s.serverDown(index, o.ServerDown)
+	default:
+		r.Batches = s.batches(index, c)
 	}
 	return r
 }
@@ -69,32 +76,4 @@ func (s *State) found(f *fsmpb.Found) bool {
 		s.settings = proto.CloneOf(f.GetSettings())
 	}
 	return true
-}
-
-// batch applies a numbered batch of an origin at most once.
-func (s *State) batch(index uint64, b *fsmpb.Batch) BatchResult {
-	origin := s.servers[b.GetOriginSid()]
-	if origin == nil || origin.Epoch != b.GetOriginEpoch() {
-		return BatchResult{Outcome: BatchFenced}
-	}
-	// What an ended life had done is still answered, so that its process can
-	// settle its callers; only what it had not done yet is fenced off.
-	switch n := b.GetNumber(); {
-	case n == 0 || n < origin.lastNumber:
-		return BatchResult{Outcome: BatchOld}
-	case n == origin.lastNumber:
-		return BatchResult{Outcome: BatchRepeated, Results: slices.Clone(origin.lastResults), Index: origin.lastIndex}
-	case !origin.Up:
-		return BatchResult{Outcome: BatchFenced}
-	case n > origin.lastNumber+1:
-		return BatchResult{Outcome: BatchGap}
-	}
-	var results []byte
-	for _, g := range b.GetGroups() {
-		results = s.group(index, origin, g, results)
-	}
-	origin.lastNumber = b.GetNumber()
-	origin.lastResults = results
-	origin.lastIndex = index
-	return BatchResult{Outcome: BatchApplied, Results: slices.Clone(results), Index: index}
 }

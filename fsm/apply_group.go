@@ -22,21 +22,21 @@ func (l ledger) put(k key, m member) { l.State.put(k, m, l.at) }
 func (l ledger) remove(k key)        { l.State.remove(k, l.at) }
 
 // group applies a caller's operations, all or none, and appends their results.
-func (s *State) group(index uint64, origin *server, g *fsmpb.Group, results []byte) []byte {
-	r := run{state: s, origin: origin, seen: g.GetSeen()}
-	ops := g.GetOps()
+func (s *State) group(index uint64, origin *server, g *group, results []byte) []byte {
+	r := run{state: s, origin: origin, seen: g.seen}
+	ops := g.ops
 	// A single operation that is refused has changed nothing. A larger group
 	// is tried on a draft first, since the last one may be the one refused.
 	if len(ops) > 1 {
 		draft := newDraft(s)
-		for i, op := range ops {
-			if code := r.op(draft, op); refused(code) {
+		for i := range ops {
+			if code := r.op(draft, &ops[i]); refused(code) {
 				return append(results, aborted(len(ops), i, code)...)
 			}
 		}
 	}
-	for _, op := range ops {
-		results = append(results, r.op(ledger{s, index}, op))
+	for i := range ops {
+		results = append(results, r.op(ledger{s, index}, &ops[i]))
 	}
 	return results
 }
@@ -59,17 +59,17 @@ type run struct {
 	seen   uint64 // index that the caller's replica had applied
 }
 
-func (r run) op(b book, op *fsmpb.Op) OpResult {
-	switch op.GetKind() {
+func (r run) op(b book, o *op) OpResult {
+	switch o.kind {
 	case fsmpb.OpKind_OP_ADD:
-		return r.add(b, op)
+		return r.add(b, o)
 	case fsmpb.OpKind_OP_LEAVE:
-		return r.leave(b, op)
+		return r.leave(b, o)
 	case fsmpb.OpKind_OP_DESTROY:
-		if !validName(op.GetName()) {
+		if !validName(o.name) {
 			return OpInvalid
 		}
-		return changed(b.destroy(op.GetName()))
+		return changed(b.destroy(string(o.name)))
 	case fsmpb.OpKind_OP_DESTROY_ALL:
 		return changed(b.destroyAll())
 	case fsmpb.OpKind_OP_CLEAN_ON_START_UP:
@@ -88,39 +88,39 @@ func changed(did bool) OpResult {
 	return OpUnchanged
 }
 
-func (r run) add(b book, op *fsmpb.Op) OpResult {
-	if !validMember(op) {
+func (r run) add(b book, o *op) OpResult {
+	if !validMember(o) {
 		return OpInvalid
 	}
-	if len(op.GetMeta()) > 0 || op.GetOptions() != nil {
+	if o.extras {
 		return OpUnsupported
 	}
-	if code := r.life(op); code != 0 {
+	if code := r.life(o); code != 0 {
 		return code
 	}
-	k := key{name: op.GetName(), sid: op.GetSid(), uid: op.GetUid()}
+	k := key{name: string(o.name), sid: string(o.sid), uid: string(o.uid)}
 	m, was := b.member(k)
-	if was && op.GetSession() <= m.session {
+	if was && o.session <= m.session {
 		return OpUnchanged // an older connection's Add must not lower what a newer one holds
 	}
-	m.session = op.GetSession()
+	m.session = o.session
 	b.put(k, m)
 	return OpChanged
 }
 
-func (r run) leave(b book, op *fsmpb.Op) OpResult {
-	if !validMember(op) {
+func (r run) leave(b book, o *op) OpResult {
+	if !validMember(o) {
 		return OpInvalid
 	}
-	k := key{name: op.GetName(), sid: op.GetSid(), uid: op.GetUid()}
+	k := key{name: string(o.name), sid: string(o.sid), uid: string(o.uid)}
 	m, was := b.member(k)
 	if !was {
 		return OpUnchanged // whatever life was meant: the wish is fulfilled
 	}
-	if code := r.life(op); code != 0 {
+	if code := r.life(o); code != 0 {
 		return code
 	}
-	if op.GetSession() != 0 && op.GetSession() < m.session {
+	if o.session != 0 && o.session < m.session {
 		return OpUnchanged // a newer connection of that player holds the membership
 	}
 	b.remove(k)
@@ -130,12 +130,12 @@ func (r run) leave(b book, op *fsmpb.Op) OpResult {
 // life refuses an operation that means another life of the sid than the one
 // that is up; 0 lets it pass. Earlier lives of the same process count as this
 // one: it is the same connector with the same players.
-func (r run) life(op *fsmpb.Op) OpResult {
-	srv := r.state.servers[op.GetSid()]
+func (r run) life(o *op) OpResult {
+	srv := r.state.servers[string(o.sid)]
 	if srv == nil {
-		return r.external(op)
+		return r.external(o)
 	}
-	if !srv.Up || op.GetEpoch() < srv.firstEpoch || op.GetEpoch() > srv.Epoch {
+	if !srv.Up || o.epoch < srv.firstEpoch || o.epoch > srv.Epoch {
 		return OpServerGone
 	}
 	return 0
@@ -143,8 +143,8 @@ func (r run) life(op *fsmpb.Op) OpResult {
 
 // external is life for a sid without a record. A server may have been up under
 // it and been forgotten since; who has not seen that must look again.
-func (r run) external(op *fsmpb.Op) OpResult {
-	if op.GetKind() == fsmpb.OpKind_OP_ADD && !r.state.settings.GetExternalSids() {
+func (r run) external(o *op) OpResult {
+	if o.kind == fsmpb.OpKind_OP_ADD && !r.state.settings.GetExternalSids() {
 		return OpUnknownServer
 	}
 	if r.seen < r.state.forgotten {
@@ -153,6 +153,6 @@ func (r run) external(op *fsmpb.Op) OpResult {
 	return 0
 }
 
-func validMember(op *fsmpb.Op) bool {
-	return validName(op.GetName()) && validName(op.GetUid()) && validSID(op.GetSid())
+func validMember(o *op) bool {
+	return validName(o.name) && validName(o.uid) && validSID(o.sid)
 }

@@ -2,6 +2,7 @@ package fsm_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,12 +46,68 @@ func TestState_OldAndGappedBatchesTakeNoEffect(t *testing.T) {
 	e := w.epoch("a")
 	w.wantBatch(batch("a", e, 2, opAdd("x", "u", "a", e)), fsm.BatchResult{Outcome: fsm.BatchGap})
 	w.wantMembers("x")
-	w.do("a")
-	w.do("a")
+	for range fsm.Window + 1 {
+		w.do("a")
+	}
 	w.wantBatch(batch("a", e, 1, opAdd("x", "u", "a", e)), fsm.BatchResult{Outcome: fsm.BatchOld})
 	w.wantBatch(batch("a", e, 0, opAdd("x", "u", "a", e)), fsm.BatchResult{Outcome: fsm.BatchOld})
-	w.wantBatch(batch("a", e, 4, opAdd("x", "u", "a", e)), fsm.BatchResult{Outcome: fsm.BatchGap})
+	w.wantBatch(batch("a", e, fsm.Window+3, opAdd("x", "u", "a", e)), fsm.BatchResult{Outcome: fsm.BatchGap})
 	w.wantMembers("x")
+}
+
+// The outbox may have a whole window unanswered when its leader dies; each of
+// its batches may have been applied, and gets its own results.
+func TestState_EveryBatchOfTheWindowKeepsItsResults(t *testing.T) {
+	w := newWorld(t, "a")
+	e := w.epoch("a")
+	sent := make(map[uint64]*fsmpb.Batch)
+	want := make(map[uint64]fsm.BatchResult)
+	for n := uint64(1); n <= 2*fsm.Window; n++ {
+		sent[n] = batch("a", e, n)
+		for i := range n {
+			op := opAdd("x", fmt.Sprint("u", i), "a", e)
+			sent[n].Groups = append(sent[n].Groups, &fsmpb.Group{Ops: []*fsmpb.Op{op}})
+		}
+		got := w.apply(entryBatches(sent[n])).Batches[0]
+		got.Outcome = fsm.BatchRepeated
+		want[n] = got
+	}
+	answers := func() {
+		t.Helper()
+		for n, b := range sent {
+			if n > fsm.Window {
+				w.wantBatch(b, want[n])
+			} else {
+				w.wantBatch(b, fsm.BatchResult{Outcome: fsm.BatchOld})
+			}
+		}
+	}
+	answers()
+	w.s = restored(t, snapshotOf(t, w.s))
+	answers()
+	w.apply(entryDown("a", e))
+	answers()
+	w.wantBatch(batch("a", e, 2*fsm.Window+1), fsm.BatchResult{Outcome: fsm.BatchFenced})
+	w.s = restored(t, snapshotOf(t, w.s))
+	answers()
+}
+
+// What an older binary wrote keeps one batch, as it did there: its snapshot may
+// be what another replica starts from.
+func TestState_BatchOfVersion1EndsTheWindow(t *testing.T) {
+	w := newWorld(t, "a")
+	e := w.epoch("a")
+	w.do("a")
+	w.do("a")
+	old := entryBatches(batch("a", e, 3))
+	old.Version = 1
+	if got := w.apply(old).Batches[0].Outcome; got != fsm.BatchApplied {
+		t.Fatalf("outcome %d, want applied", got)
+	}
+	w.wantBatch(batch("a", e, 2), fsm.BatchResult{Outcome: fsm.BatchOld})
+	w.wantBatch(batch("a", e, 3), fsm.BatchResult{Outcome: fsm.BatchRepeated, Index: 5})
+	w.wantBatch(batch("a", e, 4), fsm.BatchResult{Outcome: fsm.BatchApplied, Index: 8})
+	w.wantBatch(batch("a", e, 3), fsm.BatchResult{Outcome: fsm.BatchRepeated, Index: 5})
 }
 
 func TestState_NumberZeroIsNeverABatch(t *testing.T) {
@@ -71,16 +128,16 @@ func TestState_LateBatchOfEndedLifeIsFenced(t *testing.T) {
 	w.wantBatch(done, fsm.BatchResult{Outcome: fsm.BatchRepeated, Results: []byte{fsm.OpChanged}, Index: 4})
 	// Once the sid has a new life, nothing of the old one is.
 	w.up(upOf("a", "inc-2"))
-	w.wantBatch(done, fsm.BatchResult{Outcome: fsm.BatchFenced})
-	w.wantBatch(batch("a", e, 2, opAdd("x", "v", "b", eb)), fsm.BatchResult{Outcome: fsm.BatchFenced})
+	w.wantBatch(done, fsm.BatchResult{Outcome: fsm.BatchForgotten})
+	w.wantBatch(batch("a", e, 2, opAdd("x", "v", "b", eb)), fsm.BatchResult{Outcome: fsm.BatchForgotten})
 	w.wantMembers("x", "u@b")
 }
 
-func TestState_BatchOfUnregisteredOriginIsFenced(t *testing.T) {
+func TestState_BatchOfUnregisteredOriginIsForgotten(t *testing.T) {
 	w := newWorld(t, "a")
-	w.wantBatch(batch("nobody", gen(1), 1), fsm.BatchResult{Outcome: fsm.BatchFenced})
-	w.wantBatch(batch("a", 0, 1), fsm.BatchResult{Outcome: fsm.BatchFenced})
-	w.wantBatch(batch("a", w.epoch("a")+1, 1), fsm.BatchResult{Outcome: fsm.BatchFenced})
+	w.wantBatch(batch("nobody", gen(1), 1), fsm.BatchResult{Outcome: fsm.BatchForgotten})
+	w.wantBatch(batch("a", 0, 1), fsm.BatchResult{Outcome: fsm.BatchForgotten})
+	w.wantBatch(batch("a", w.epoch("a")+1, 1), fsm.BatchResult{Outcome: fsm.BatchForgotten})
 }
 
 func TestState_NumberingRestartsWithEachLife(t *testing.T) {

@@ -28,8 +28,13 @@ func EncodeEntry(e *fsmpb.Entry) ([]byte, error) {
 }
 
 // DecodeEntry is the reverse. The error is ErrUnknownFormat where a newer
-// binary may have written the entry, else ErrMalformed.
+// binary may have written the entry, else ErrMalformed. Replica.Apply takes
+// the same bytes, but reads batches without building messages of them.
 func DecodeEntry(data []byte) (*fsmpb.Entry, error) {
+	_, batches, err := new(decoder).entry(data)
+	if err != nil {
+		return nil, fmt.Errorf("decode entry: %w", err)
+	}
 	e := new(fsmpb.Entry)
 	if err := proto.Unmarshal(data, e); err != nil {
 		return nil, fmt.Errorf("decode entry: %w: %w", ErrMalformed, err)
@@ -37,14 +42,24 @@ func DecodeEntry(data []byte) (*fsmpb.Entry, error) {
 	if err := checkEntry(e); err != nil {
 		return nil, fmt.Errorf("decode entry: %w", err)
 	}
+	if !batches && e.GetBatches() != nil {
+		return nil, fmt.Errorf("decode entry: %w: batches in another order of fields", ErrMalformed)
+	}
 	return e, nil
 }
 
-func checkEntry(e *fsmpb.Entry) error {
-	if v := e.GetVersion(); v > Version {
+func checkVersion(v uint32) error {
+	if v > Version {
 		return fmt.Errorf("%w: entry of version %d, this binary knows up to %d", ErrUnknownFormat, v, Version)
-	} else if v < Version {
+	} else if v < 1 {
 		return fmt.Errorf("%w: entry of version %d", ErrMalformed, v)
+	}
+	return nil
+}
+
+func checkEntry(e *fsmpb.Entry) error {
+	if err := checkVersion(e.GetVersion()); err != nil {
+		return err
 	}
 	if err := checkKnown(e.ProtoReflect()); err != nil {
 		return err

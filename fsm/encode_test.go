@@ -112,7 +112,7 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 	}
 	good := encoded(everyEntry()["batches"])
 	newer := everyEntry()["down"]
-	newer.Version = 2
+	newer.Version = fsm.Version + 1
 	notText := bytes.Replace(encoded(entryDown("sid", 1)), []byte("sid"), []byte("\xff\xff\xff"), 1)
 	for name, tc := range map[string]struct {
 		data []byte
@@ -124,6 +124,14 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		"length lies":     {[]byte{8, 1, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f}, fsm.ErrMalformed},
 		"not UTF-8":       {notText, fsm.ErrMalformed},
 		"no command":      {[]byte{8, 1}, fsm.ErrMalformed},
+		"version 0":       {[]byte{0x1a, 0}, fsm.ErrMalformed},
+		"two commands":    {[]byte{8, 1, 0x1a, 0, 0x2a, 0}, fsm.ErrMalformed},
+		"batches twice":   {[]byte{8, 1, 0x1a, 0, 0x1a, 0}, fsm.ErrMalformed},
+		"batches second":  {[]byte{8, 1, 0x2a, 0, 0x1a, 0}, fsm.ErrMalformed},
+		"version last":    {[]byte{0x1a, 0, 8, 1}, fsm.ErrMalformed},
+		"long version":    {[]byte{8, 0x81, 0, 0x1a, 0}, fsm.ErrMalformed},
+		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x30, 1}, fsm.ErrUnknownFormat},
+		"newer batches":   {[]byte{8, 3, 0x1a, 0}, fsm.ErrUnknownFormat},
 		"newer version":   {encoded(newer), fsm.ErrUnknownFormat},
 		"unknown command": {[]byte{8, 1, 0xfa, 0x07, 0}, fsm.ErrUnknownFormat},
 		"unknown kind":    {encoded(entryBatches(batch("a", 1, 1, opKind(9)))), fsm.ErrUnknownFormat},

@@ -2,8 +2,15 @@ package fsm
 
 import "errors"
 
-// Version of fsmpb.Entry that this package writes, and the only one it applies.
-const Version = 1
+// Version of fsmpb.Entry that this package writes. It applies the older ones as
+// they were meant: all replicas have to make the same of an entry, those too
+// whose snapshot an older binary wrote. Since 2 the state keeps the results of
+// Window batches of an origin and not of one.
+const Version = 2
+
+// Window is how many batches of one origin may be unanswered at a time: the
+// state keeps the results of so many, for those that come again.
+const Window = 8
 
 // Errors of this package. All of them are wrapped with what was met and where.
 var (
@@ -28,16 +35,18 @@ type Result struct {
 	Err     error         // the state has halted, at this entry or at an earlier one; nothing took effect
 }
 
-// BatchOutcome says what became of a batch. 0 is never used.
+// BatchOutcome says what became of a batch. It travels between servers, so
+// numbers stay; 0 is never used.
 type BatchOutcome uint8
 
 // The outcomes of a batch.
 const (
-	BatchApplied  BatchOutcome = iota + 1
-	BatchRepeated              // it was the origin's last one already: the stored results
-	BatchOld                   // below the last one; its results are no longer kept
-	BatchGap                   // the one before it is missing; no effect
-	BatchFenced                // that life is not the current one, or is over; no effect, final
+	BatchApplied   BatchOutcome = iota + 1
+	BatchRepeated               // it is one of the last Window that were applied: the stored results
+	BatchOld                    // below those; its results are no longer kept
+	BatchGap                    // the one before it is missing; no effect
+	BatchFenced                 // that life is over, and the batch above its last one; no effect, final
+	BatchForgotten              // no record of that life is left: no effect now, and nobody can tell about before
 )
 
 // BatchResult is the outcome of one batch.

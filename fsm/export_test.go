@@ -46,6 +46,13 @@ func CheckIndexes(s *State) error {
 	return nil
 }
 
+// ApplyMessage applies an entry that never was bytes.
+func ApplyMessage(r *Replica, index uint64, e *fsmpb.Entry) Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Apply(index, e)
+}
+
 // SetOptions does what no operation does yet, for the snapshot's sake.
 func SetOptions(s *State, name string, o *fsmpb.ChannelOptions, index uint64) {
 	if s.channels[name] == nil {

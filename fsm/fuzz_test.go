@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"testing"
 
+	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm"
@@ -20,9 +21,14 @@ func FuzzDecodeEntry(f *testing.F) {
 		f.Add(data)
 		f.Add(data[:len(data)/2])
 	}
+	f.Add([]byte{8, 2, 0x1a, 0, 0x1a, 0})
+	f.Add([]byte{0x1a, 0, 8, 2})
 	f.Add([]byte{8, 1, 0x1a, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, err := fsm.DecodeEntry(data)
+		if res := fsm.NewReplica().Apply(&raft.Log{Index: 1, Type: raft.LogCommand, Data: data}).(fsm.Result); (res.Err == nil) != (err == nil) {
+			t.Fatalf("decoded with error %v, applied with %v", err, res.Err)
+		}
 		if err != nil {
 			if e != nil {
 				t.Fatal("an entry beside an error")

@@ -27,6 +27,7 @@ type modelLife struct {
 	viaEpoch, epoch, changed                 uint64
 	up                                       bool
 	batches                                  []modelBatch
+	kept                                     int // of batches, the newest so many are answered again
 }
 
 type modelBatch struct {
@@ -150,17 +151,17 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 }
 
 // batch gives the outcome, the results and the index, each as the state would.
-func (m *model) batch(b *fsmpb.Batch) (int, []byte, uint64) {
-	const applied, repeated, old, gap, fenced = 1, 2, 3, 4, 5
+func (m *model) batch(version uint32, b *fsmpb.Batch) (int, []byte, uint64) {
+	const applied, repeated, old, gap, fenced, forgotten = 1, 2, 3, 4, 5, 6
 	l := m.life(b.GetOriginSid())
 	if l == nil || l.epoch != b.GetOriginEpoch() {
-		return fenced, nil, 0
+		return forgotten, nil, 0
 	}
 	last := uint64(len(l.batches))
 	switch n := b.GetNumber(); {
-	case n >= 1 && n == last:
+	case n >= 1 && n <= last && n+uint64(l.kept) > last:
 		return repeated, l.batches[n-1].results, l.batches[n-1].at
-	case n < last || n == 0:
+	case n <= last || n == 0:
 		return old, nil, 0
 	case !l.up:
 		return fenced, nil, 0
@@ -172,6 +173,11 @@ func (m *model) batch(b *fsmpb.Batch) (int, []byte, uint64) {
 		results = append(results, m.group(l, g)...)
 	}
 	l.batches = append(l.batches, modelBatch{at: m.index, results: results})
+	if version == 1 {
+		l.kept = 1
+	} else if l.kept < 8 {
+		l.kept++
+	}
 	return applied, results, m.index
 }
 

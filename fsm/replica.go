@@ -20,6 +20,7 @@ type Replica struct {
 	serversChanged chan struct{}
 
 	waiters waiters // has its own lock, taken inside mu
+	decoder decoder // Apply's alone: what it reads an entry into, to be used again
 }
 
 // raft asks for both. Without the second one configuration entries would not
@@ -31,7 +32,7 @@ var (
 
 // NewReplica starts from the empty state.
 func NewReplica() *Replica {
-	return &Replica{state: NewState(), serversChanged: make(chan struct{})}
+	return &Replica{state: NewState(), serversChanged: make(chan struct{}), decoder: decoder{keep: true}}
 }
 
 // Apply implements raft.FSM. The response is a Result.
@@ -39,7 +40,8 @@ func (r *Replica) Apply(l *raft.Log) any {
 	if l.Type != raft.LogCommand {
 		return Result{Index: l.Index}
 	}
-	e, err := DecodeEntry(l.Data) // outside the lock: it is most of the work
+	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
+	defer r.decoder.release()
 
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -50,7 +52,7 @@ func (r *Replica) Apply(l *raft.Log) any {
 		return r.state.halt(l.Index, err)
 	}
 	records := r.state.records
-	result := r.state.apply(l.Index, e)
+	result := r.state.apply(l.Index, c)
 	if r.state.records != records {
 		r.announceLocked()
 	}

@@ -160,7 +160,7 @@ func TestReplica_BadRestoreLeavesTheOldState(t *testing.T) {
 }
 
 func TestReplica_HaltsAndSaysWhere(t *testing.T) {
-	for name, data := range map[string][]byte{"newer": {8, 2, 0x2a, 0}, "garbage": []byte("garbage")} {
+	for name, data := range map[string][]byte{"newer": {8, 3, 0x2a, 0}, "newer batches": {8, 3, 0x1a, 0}, "garbage": []byte("garbage")} {
 		t.Run(name, func(t *testing.T) {
 			r := fsm.NewReplica()
 			replay(t, r, sampleLog(t))
@@ -191,6 +191,21 @@ func TestReplica_HaltsAndSaysWhere(t *testing.T) {
 				t.Errorf("restore: %v, halted %v", err, r.Halted())
 			}
 		})
+	}
+}
+
+func TestReplica_ApplyKeepsNothingOfItsEntry(t *testing.T) {
+	r := fsm.NewReplica()
+	logs := sampleLog(t)
+	replay(t, r, logs)
+	_, before := r.Hash()
+	for _, l := range logs {
+		for i := range l.Data {
+			l.Data[i] = 'x'
+		}
+	}
+	if _, after := r.Hash(); after != before {
+		t.Error("the state changes with the bytes of an entry")
 	}
 }
 

@@ -160,6 +160,10 @@ func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
 	if !validSID(p.GetSid()) || p.GetSid() <= r.sid || r.last.name != "" {
 		return fmt.Errorf("%w: server %q is out of order", ErrMalformed, p.GetSid())
 	}
+	kept, err := keptOf(p)
+	if err != nil {
+		return fmt.Errorf("%w: server %q: %w", ErrMalformed, p.GetSid(), err)
+	}
 	r.sid = p.GetSid()
 	r.state.servers[r.sid] = &server{
 		Server: Server{
@@ -167,10 +171,34 @@ func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
 			Incarnation: p.GetIncarnation(), Addr: p.GetAddr(), Via: p.GetVia(), ViaEpoch: p.GetViaEpoch(),
 			Epoch: p.GetEpoch(), Up: p.GetUp(), Changed: p.GetChanged(),
 		},
-		firstEpoch: p.GetFirstEpoch(), lastNumber: p.GetLastNumber(),
-		lastResults: p.GetLastResults(), lastIndex: p.GetLastIndex(),
+		firstEpoch: p.GetFirstEpoch(), lastNumber: p.GetLastNumber(), kept: kept,
 	}
 	return nil
+}
+
+// keptOf is the window of a server's batches: a row without gaps that ends with
+// the last one, at most Window long, its indexes never falling.
+func keptOf(p *fsmpb.ServerRecord) ([]answered, error) {
+	last, earlier := p.GetLastNumber(), p.GetEarlier()
+	if last == 0 {
+		if len(earlier) > 0 || len(p.GetLastResults()) > 0 || p.GetLastIndex() != 0 {
+			return nil, errors.New("results of no batch")
+		}
+		return nil, nil
+	}
+	if len(earlier) >= Window || uint64(len(earlier)) >= last {
+		return nil, fmt.Errorf("results of %d batches before number %d", len(earlier), last)
+	}
+	var kept []answered
+	index := uint64(1)
+	for i, b := range earlier {
+		if b.GetNumber() != last-uint64(len(earlier)-i) || b.GetIndex() < index || b.GetIndex() > p.GetLastIndex() {
+			return nil, fmt.Errorf("batch %d at index %d is out of order", b.GetNumber(), b.GetIndex())
+		}
+		index = b.GetIndex()
+		kept = append(kept, answered{index: index, results: b.GetResults()})
+	}
+	return append(kept, answered{index: p.GetLastIndex(), results: p.GetLastResults()}), nil
 }
 
 func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {

@@ -108,11 +108,19 @@ func (w *snapshotWriter) header(s *State) {
 }
 
 func (w *snapshotWriter) server(s *server) {
-	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Server{Server: &fsmpb.ServerRecord{
+	r := &fsmpb.ServerRecord{
 		Sid: s.SID, Stype: s.SType, Zone: s.Zone, NodeId: s.NodeID, Incarnation: s.Incarnation, Addr: s.Addr,
 		Via: s.Via, ViaEpoch: s.ViaEpoch, Epoch: s.Epoch, Up: s.Up, Changed: s.Changed,
-		LastNumber: s.lastNumber, LastResults: s.lastResults, LastIndex: s.lastIndex, FirstEpoch: s.firstEpoch,
-	}}})
+		LastNumber: s.lastNumber, FirstEpoch: s.firstEpoch,
+	}
+	if last := len(s.kept) - 1; last >= 0 {
+		r.LastResults, r.LastIndex = s.kept[last].results, s.kept[last].index
+		for i, a := range s.kept[:last] {
+			number := s.lastNumber - uint64(last-i)
+			r.Earlier = append(r.Earlier, &fsmpb.BatchRecord{Number: number, Index: a.index, Results: a.results})
+		}
+	}
+	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Server{Server: r}})
 }
 
 // channel writes the members in records that one can hold in memory. Options

@@ -30,10 +30,9 @@ type State struct {
 // server is a record with what exactly-once needs of it as an origin.
 type server struct {
 	Server
-	firstEpoch  uint64 // of this incarnation's unbroken row of lives that ends with Epoch
-	lastNumber  uint64 // of the batches of this life; 0: none yet
-	lastResults []byte // of that batch; replaced as a whole, never written to
-	lastIndex   uint64 // where that batch took effect
+	firstEpoch uint64     // of this incarnation's unbroken row of lives that ends with Epoch
+	lastNumber uint64     // of the batches of this life; 0: none yet
+	kept       []answered // the last ones up to lastNumber, oldest first; empty if there was none
 }
 
 type channel struct {

@@ -242,7 +242,7 @@ func (o *outbox) settle(calls []*call, resp *peerpb.WriteResponse, resent bool) 
 		o.finish(calls, func(c *call, at int) answer {
 			return answer{index: resp.GetIndex(), results: results[at : at+len(c.group.Ops)]}
 		})
-	case outcome == fsm.BatchFenced && !resent:
+	case (outcome == fsm.BatchFenced || outcome == fsm.BatchForgotten) && !resent:
 		o.finish(calls, func(*call, int) answer { return answer{err: ErrFenced} })
 	default:
 		// Sent more than once, and the record that would tell is gone.

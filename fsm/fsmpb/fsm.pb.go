@@ -94,7 +94,7 @@ func (OpKind) EnumDescriptor() ([]byte, []int) {
 // Entry is the payload of one Raft log entry.
 type Entry struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
-	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // format of the entry; 1
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // format of the entry; 1 or 2
 	// Types that are valid to be assigned to Command:
 	//
 	//	*Entry_Found
@@ -1132,6 +1132,7 @@ type ServerRecord struct {
 	LastResults   []byte                 `protobuf:"bytes,13,opt,name=last_results,json=lastResults,proto3" json:"last_results,omitempty"` // one byte per operation of batch last_number
 	LastIndex     uint64                 `protobuf:"varint,14,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`      // index at which batch last_number was applied
 	FirstEpoch    uint64                 `protobuf:"varint,15,opt,name=first_epoch,json=firstEpoch,proto3" json:"first_epoch,omitempty"`   // of this incarnation's unbroken row of lives that ends with epoch
+	Earlier       []*BatchRecord         `protobuf:"bytes,16,rep,name=earlier,proto3" json:"earlier,omitempty"`                            // what is kept of the batches before last_number, oldest first, without gaps
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1271,6 +1272,74 @@ func (x *ServerRecord) GetFirstEpoch() uint64 {
 	return 0
 }
 
+func (x *ServerRecord) GetEarlier() []*BatchRecord {
+	if x != nil {
+		return x.Earlier
+	}
+	return nil
+}
+
+// BatchRecord answers a batch that comes again.
+type BatchRecord struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`    // at which it was applied
+	Results       []byte                 `protobuf:"bytes,3,opt,name=results,proto3" json:"results,omitempty"` // one byte per operation
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BatchRecord) Reset() {
+	*x = BatchRecord{}
+	mi := &file_fsm_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BatchRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BatchRecord) ProtoMessage() {}
+
+func (x *BatchRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BatchRecord.ProtoReflect.Descriptor instead.
+func (*BatchRecord) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *BatchRecord) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *BatchRecord) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *BatchRecord) GetResults() []byte {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
 type ChannelRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -1284,7 +1353,7 @@ type ChannelRecord struct {
 
 func (x *ChannelRecord) Reset() {
 	*x = ChannelRecord{}
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1365,7 @@ func (x *ChannelRecord) String() string {
 func (*ChannelRecord) ProtoMessage() {}
 
 func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1378,7 @@ func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRecord.ProtoReflect.Descriptor instead.
 func (*ChannelRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{14}
+	return file_fsm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChannelRecord) GetName() string {
@@ -1358,7 +1427,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1370,7 +1439,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1383,7 +1452,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{15}
+	return file_fsm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *MemberRecord) GetUid() string {
@@ -1416,7 +1485,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1428,7 +1497,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1441,7 +1510,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{16}
+	return file_fsm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1539,7 +1608,7 @@ const file_fsm_proto_rawDesc = "" +
 	"generation\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1c\n" +
 	"\tforgotten\x18\x04 \x01(\x04R\tforgotten\x12:\n" +
-	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\x8c\x03\n" +
+	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\xc9\x03\n" +
 	"\fServerRecord\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x12\n" +
@@ -1559,7 +1628,12 @@ const file_fsm_proto_rawDesc = "" +
 	"\n" +
 	"last_index\x18\x0e \x01(\x04R\tlastIndex\x12\x1f\n" +
 	"\vfirst_epoch\x18\x0f \x01(\x04R\n" +
-	"firstEpoch\"\xcd\x01\n" +
+	"firstEpoch\x12;\n" +
+	"\aearlier\x18\x10 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\aearlier\"U\n" +
+	"\vBatchRecord\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x18\n" +
+	"\aresults\x18\x03 \x01(\fR\aresults\"\xcd\x01\n" +
 	"\rChannelRecord\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x18\n" +
@@ -1598,7 +1672,7 @@ func file_fsm_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_fsm_proto_goTypes = []any{
 	(OpKind)(0),            // 0: globalchannel.fsm.v1.OpKind
 	(*Entry)(nil),          // 1: globalchannel.fsm.v1.Entry
@@ -1615,9 +1689,10 @@ var file_fsm_proto_goTypes = []any{
 	(*SnapshotRecord)(nil), // 12: globalchannel.fsm.v1.SnapshotRecord
 	(*SnapshotHeader)(nil), // 13: globalchannel.fsm.v1.SnapshotHeader
 	(*ServerRecord)(nil),   // 14: globalchannel.fsm.v1.ServerRecord
-	(*ChannelRecord)(nil),  // 15: globalchannel.fsm.v1.ChannelRecord
-	(*MemberRecord)(nil),   // 16: globalchannel.fsm.v1.MemberRecord
-	(*SnapshotFooter)(nil), // 17: globalchannel.fsm.v1.SnapshotFooter
+	(*BatchRecord)(nil),    // 15: globalchannel.fsm.v1.BatchRecord
+	(*ChannelRecord)(nil),  // 16: globalchannel.fsm.v1.ChannelRecord
+	(*MemberRecord)(nil),   // 17: globalchannel.fsm.v1.MemberRecord
+	(*SnapshotFooter)(nil), // 18: globalchannel.fsm.v1.SnapshotFooter
 }
 var file_fsm_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.fsm.v1.Entry.found:type_name -> globalchannel.fsm.v1.Found
@@ -1634,16 +1709,17 @@ var file_fsm_proto_depIdxs = []int32{
 	7,  // 11: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Op
 	13, // 12: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
 	14, // 13: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
-	15, // 14: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
-	17, // 15: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
+	16, // 14: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
+	18, // 15: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
 	3,  // 16: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
-	8,  // 17: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	16, // 18: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	15, // 17: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
+	8,  // 18: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	17, // 19: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_fsm_proto_init() }
@@ -1669,7 +1745,7 @@ func file_fsm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_proto_rawDesc), len(file_fsm_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
