@@ -13,22 +13,17 @@ type answered struct {
 }
 
 func (s *State) batches(index uint64, c command) []BatchResult {
-	// An older binary kept one batch. Its snapshot and its log have to lead to
-	// one state, so what it wrote is kept like that here too.
-	window := Window
-	if c.version < 2 {
-		window = 1
-	}
+	r := run{state: s, version: c.version, real: &ledger{s, index}}
 	results := make([]BatchResult, 0, len(c.batches))
 	for i := range c.batches {
-		results = append(results, s.batch(index, window, &c.batches[i]))
+		results = append(results, r.batch(index, &c.batches[i]))
 	}
 	return results
 }
 
 // batch applies a numbered batch of an origin at most once.
-func (s *State) batch(index uint64, window int, b *batch) BatchResult {
-	origin := s.servers[string(b.originSID)]
+func (r *run) batch(index uint64, b *batch) BatchResult {
+	origin := r.state.servers[string(b.originSID)]
 	if origin == nil || origin.Epoch != b.originEpoch {
 		return BatchResult{Outcome: BatchForgotten}
 	}
@@ -49,7 +44,13 @@ func (s *State) batch(index uint64, window int, b *batch) BatchResult {
 		results = make([]byte, 0, b.count)
 	}
 	for i := range b.groups {
-		results = s.group(index, origin, &b.groups[i], results)
+		results = r.group(origin, &b.groups[i], results)
+	}
+	// An older binary kept one batch. Its snapshot and its log have to lead to
+	// one state, so what it wrote is kept like that here too.
+	window := Window
+	if r.version < 2 {
+		window = 1
 	}
 	origin.keep(window, answered{index: index, results: results})
 	return BatchResult{Outcome: BatchApplied, Results: slices.Clone(results), Index: index}
@@ -84,7 +85,7 @@ func batchesOf(p *fsmpb.Batches) []batch {
 			for _, o := range pg.GetOps() {
 				g.ops = append(g.ops, op{
 					kind: o.GetKind(), extras: len(o.GetMeta()) > 0 || o.GetOptions() != nil,
-					name: []byte(o.GetName()), uid: []byte(o.GetUid()), sid: []byte(o.GetSid()),
+					place:   place{name: []byte(o.GetName()), uid: []byte(o.GetUid()), sid: []byte(o.GetSid())},
 					session: o.GetSession(), epoch: o.GetEpoch(),
 				})
 			}

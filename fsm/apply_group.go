@@ -1,14 +1,20 @@
 package fsm
 
-import "github.com/pofresh/globalchannel/fsm/fsmpb"
+import (
+	"bytes"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
 
 // book is what operations are written into: the state itself, or a draft on
 // top of it. The rules of an operation exist once and run on both.
 type book interface {
-	member(k key) (member, bool)
-	put(k key, m member)
-	remove(k key) // of a member that is there
-	destroy(name string) bool
+	member(p place) (member, bool)
+	holds(p place) bool // a membership of p's player on p's sid, in whatever channel
+	put(p place, m member)
+	remove(p place) // of a member that is there
+	leaveAll(p place, session uint64) bool
+	destroy(name []byte) bool
 	destroyAll() bool
 }
 
@@ -18,27 +24,60 @@ type ledger struct {
 	at uint64
 }
 
-func (l ledger) put(k key, m member) { l.State.put(k, m, l.at) }
-func (l ledger) remove(k key)        { l.State.remove(k, l.at) }
+func (l *ledger) put(p place, m member)                 { l.State.put(p, m, l.at) }
+func (l *ledger) remove(p place)                        { l.State.remove(p, l.at) }
+func (l *ledger) leaveAll(p place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
+
+// run is what the operations of one entry have in common. No operation changes
+// a server's record, so what was looked up of those stays good.
+type run struct {
+	state   *State
+	version uint32 // of the entry
+	real    *ledger
+
+	origin *server // of the batch
+	seen   uint64  // by the group: index that the caller's replica had applied
+
+	sid    []byte // of the last operation
+	server *server
+}
 
 // group applies a caller's operations, all or none, and appends their results.
-func (s *State) group(index uint64, origin *server, g *group, results []byte) []byte {
-	r := run{state: s, origin: origin, seen: g.seen}
-	ops := g.ops
-	// A single operation that is refused has changed nothing. A larger group
-	// is tried on a draft first, since the last one may be the one refused.
-	if len(ops) > 1 {
-		draft := newDraft(s)
-		for i := range ops {
-			if code := r.op(draft, &ops[i]); refused(code) {
-				return append(results, aborted(len(ops), i, code)...)
-			}
-		}
+func (r *run) group(origin *server, g *group, results []byte) []byte {
+	r.origin, r.seen = origin, g.seen
+	if len(g.ops) == 1 { // if it is refused it has changed nothing
+		o := &g.ops[0]
+		return append(results, r.do(r.real, o, r.verdict(o)))
 	}
-	for i := range ops {
-		results = append(results, r.op(ledger{s, index}, &ops[i]))
+	if i, code := r.refusal(g.ops); code != 0 {
+		return append(results, aborted(len(g.ops), i, code)...)
+	}
+	for i := range g.ops {
+		o := &g.ops[i]
+		results = append(results, r.do(r.real, o, r.verdict(o)))
 	}
 	return results
+}
+
+// refusal finds the operation that is refused, and with it the whole group.
+// Mostly none can be. Else they are tried in order on a draft: a Leave that
+// means another life is refused if the member is there, and that depends on
+// those before it.
+func (r *run) refusal(ops []op) (culprit int, code OpResult) {
+	clear := true
+	for i := range ops {
+		clear = clear && r.verdict(&ops[i]) == 0
+	}
+	if clear {
+		return 0, 0
+	}
+	draft := newDraft(r.state)
+	for i := range ops {
+		if code := r.do(draft, &ops[i], r.verdict(&ops[i])); refused(code) {
+			return i, code
+		}
+	}
+	return 0, 0
 }
 
 func refused(code OpResult) bool { return code >= OpServerGone }
@@ -52,32 +91,66 @@ func aborted(n, culprit int, code OpResult) []byte {
 	return results
 }
 
-// run is what the operations of one group have in common.
-type run struct {
-	state  *State
-	origin *server
-	seen   uint64 // index that the caller's replica had applied
-}
-
-func (r run) op(b book, o *op) OpResult {
+// verdict is what can be said of an operation without a look at the channels:
+// what refuses it, or 0.
+func (r *run) verdict(o *op) OpResult {
 	switch o.kind {
 	case fsmpb.OpKind_OP_ADD:
-		return r.add(b, o)
+		switch {
+		case !validMember(o):
+			return OpInvalid
+		case o.extras:
+			return OpUnsupported
+		}
+		return r.life(o)
 	case fsmpb.OpKind_OP_LEAVE:
-		return r.leave(b, o)
+		if !validMember(o) {
+			return OpInvalid
+		}
+		return r.life(o)
+	case fsmpb.OpKind_OP_LEAVE_ALL:
+		switch {
+		case r.version < 2:
+			return OpUnsupported
+		case len(o.name) > 0 || !validName(o.uid) || !validSID(o.sid):
+			return OpInvalid
+		}
+		return r.life(o)
 	case fsmpb.OpKind_OP_DESTROY:
 		if !validName(o.name) {
 			return OpInvalid
 		}
-		return changed(b.destroy(string(o.name)))
-	case fsmpb.OpKind_OP_DESTROY_ALL:
-		return changed(b.destroyAll())
-	case fsmpb.OpKind_OP_CLEAN_ON_START_UP:
-		return changed(!r.state.othersUp(r.origin) && b.destroyAll())
-	case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
+		return 0
+	case fsmpb.OpKind_OP_DESTROY_ALL, fsmpb.OpKind_OP_CLEAN_ON_START_UP:
+		return 0
+	case fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
 		return OpUnsupported
 	default:
 		return OpInvalid
+	}
+}
+
+// do writes an operation of that verdict into a book.
+func (r *run) do(b book, o *op, verdict OpResult) OpResult {
+	if verdict == OpServerGone && fulfilled(b, o) {
+		return OpUnchanged
+	}
+	if verdict != 0 {
+		return verdict
+	}
+	switch o.kind {
+	case fsmpb.OpKind_OP_ADD:
+		return changed(add(b, o))
+	case fsmpb.OpKind_OP_LEAVE:
+		return changed(leave(b, o))
+	case fsmpb.OpKind_OP_LEAVE_ALL:
+		return changed(b.leaveAll(o.place, o.session))
+	case fsmpb.OpKind_OP_DESTROY:
+		return changed(b.destroy(o.name))
+	case fsmpb.OpKind_OP_DESTROY_ALL:
+		return changed(b.destroyAll())
+	default: // OP_CLEAN_ON_START_UP
+		return changed(!r.state.othersUp(r.origin) && b.destroyAll())
 	}
 }
 
@@ -88,50 +161,47 @@ func changed(did bool) OpResult {
 	return OpUnchanged
 }
 
-func (r run) add(b book, o *op) OpResult {
-	if !validMember(o) {
-		return OpInvalid
+// fulfilled says that a Leave finds nobody there: whatever life was meant, the
+// wish is fulfilled.
+func fulfilled(b book, o *op) bool {
+	switch o.kind {
+	case fsmpb.OpKind_OP_LEAVE:
+		_, was := b.member(o.place)
+		return !was
+	case fsmpb.OpKind_OP_LEAVE_ALL:
+		return !b.holds(o.place)
+	default:
+		return false
 	}
-	if o.extras {
-		return OpUnsupported
-	}
-	if code := r.life(o); code != 0 {
-		return code
-	}
-	k := key{name: string(o.name), sid: string(o.sid), uid: string(o.uid)}
-	m, was := b.member(k)
-	if was && o.session <= m.session {
-		return OpUnchanged // an older connection's Add must not lower what a newer one holds
-	}
-	m.session = o.session
-	b.put(k, m)
-	return OpChanged
 }
 
-func (r run) leave(b book, o *op) OpResult {
-	if !validMember(o) {
-		return OpInvalid
+func add(b book, o *op) bool {
+	m, was := b.member(o.place)
+	if was && o.session <= m.session {
+		return false // an older connection's Add must not lower what a newer one holds
 	}
-	k := key{name: string(o.name), sid: string(o.sid), uid: string(o.uid)}
-	m, was := b.member(k)
-	if !was {
-		return OpUnchanged // whatever life was meant: the wish is fulfilled
+	m.session = o.session
+	b.put(o.place, m)
+	return true
+}
+
+func leave(b book, o *op) bool {
+	m, was := b.member(o.place)
+	if !was || o.session != 0 && o.session < m.session {
+		return false // nobody is there, or a newer connection of that player
 	}
-	if code := r.life(o); code != 0 {
-		return code
-	}
-	if o.session != 0 && o.session < m.session {
-		return OpUnchanged // a newer connection of that player holds the membership
-	}
-	b.remove(k)
-	return OpChanged
+	b.remove(o.place)
+	return true
 }
 
 // life refuses an operation that means another life of the sid than the one
 // that is up; 0 lets it pass. Earlier lives of the same process count as this
 // one: it is the same connector with the same players.
-func (r run) life(o *op) OpResult {
-	srv := r.state.servers[string(o.sid)]
+func (r *run) life(o *op) OpResult {
+	if r.sid == nil || !bytes.Equal(r.sid, o.sid) {
+		r.sid, r.server = o.sid, r.state.servers[string(o.sid)]
+	}
+	srv := r.server
 	if srv == nil {
 		return r.external(o)
 	}
@@ -143,7 +213,7 @@ func (r run) life(o *op) OpResult {
 
 // external is life for a sid without a record. A server may have been up under
 // it and been forgotten since; who has not seen that must look again.
-func (r run) external(o *op) OpResult {
+func (r *run) external(o *op) OpResult {
 	if o.kind == fsmpb.OpKind_OP_ADD && !r.state.settings.GetExternalSids() {
 		return OpUnknownServer
 	}

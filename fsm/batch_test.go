@@ -239,6 +239,36 @@ func TestState_GroupIsCheckedAgainstItsOwnEarlierOperations(t *testing.T) {
 		{"kept by a newer session", func(e uint64) []*fsmpb.Op {
 			return []*fsmpb.Op{session(opAdd("x", "u", "a", e), 5), session(opLeave("x", "u", "a", e), 4), opLeave("x", "u", "a", old)}
 		}, []byte{fsm.OpAborted, fsm.OpAborted, fsm.OpServerGone}},
+		{"left all before", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opLeaveAll("u", "a", e), opLeave("x", "u", "a", old), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpUnchanged, fsm.OpUnchanged}},
+		{"left all, then added", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opLeaveAll("u", "a", e), opAdd("y", "u", "a", e), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpAborted, fsm.OpAborted, fsm.OpServerGone}},
+		{"added, then left all", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opAdd("y", "u", "a", e), opLeaveAll("u", "a", e), opLeave("y", "u", "a", old), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpChanged, fsm.OpUnchanged, fsm.OpUnchanged}},
+		{"another left all before", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opLeaveAll("v", "a", e), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpAborted, fsm.OpServerGone}},
+		{"left all before, but for a newer session", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{
+				session(opAdd("y", "u", "a", e), 5), session(opLeaveAll("u", "a", e), 4),
+				opLeave("x", "u", "a", old), session(opLeave("y", "u", "a", old), 9),
+			}
+		}, []byte{fsm.OpAborted, fsm.OpAborted, fsm.OpAborted, fsm.OpServerGone}},
+		{"left all before, also the newer session", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{session(opAdd("y", "u", "a", e), 5), session(opLeaveAll("u", "a", e), 5), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpChanged, fsm.OpUnchanged}},
+		{"left one by one before", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opAdd("y", "u", "a", e), opLeave("x", "u", "a", e), opLeave("y", "u", "a", e), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpChanged, fsm.OpChanged, fsm.OpUnchanged}},
+		{"its channel destroyed before", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opDestroy("x"), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpUnchanged}},
+		{"all destroyed before, then left all", func(e uint64) []*fsmpb.Op {
+			return []*fsmpb.Op{opKind(fsmpb.OpKind_OP_DESTROY_ALL), opLeaveAll("u", "a", old)}
+		}, []byte{fsm.OpChanged, fsm.OpUnchanged}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			w := newWorld(t, "a")
@@ -272,8 +302,8 @@ func TestState_UnbuiltOperationsAreUnsupported(t *testing.T) {
 	w := newWorld(t, "a")
 	meta := opAdd("x", "u", "a", w.epoch("a"))
 	meta.Meta = []byte("m")
-	wantResults(t, w.do("a", opKind(fsmpb.OpKind_OP_LEAVE_ALL), opKind(fsmpb.OpKind_OP_MOVE), opKind(fsmpb.OpKind_OP_SET_OPTIONS), meta),
-		fsm.OpUnsupported, fsm.OpUnsupported, fsm.OpUnsupported, fsm.OpUnsupported)
+	wantResults(t, w.do("a", opKind(fsmpb.OpKind_OP_MOVE), opKind(fsmpb.OpKind_OP_SET_OPTIONS), meta),
+		fsm.OpUnsupported, fsm.OpUnsupported, fsm.OpUnsupported)
 	w.wantMembers("x")
 }
 

@@ -59,6 +59,10 @@ func opLeave(name, uid, sid string, epoch uint64) *fsmpb.Op {
 	return &fsmpb.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: name, Uid: uid, Sid: sid, Epoch: epoch}
 }
 
+func opLeaveAll(uid, sid string, epoch uint64) *fsmpb.Op {
+	return &fsmpb.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, Uid: uid, Sid: sid, Epoch: epoch}
+}
+
 func opDestroy(name string) *fsmpb.Op { return &fsmpb.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: name} }
 
 func opKind(k fsmpb.OpKind) *fsmpb.Op { return &fsmpb.Op{Kind: k} }

@@ -195,8 +195,8 @@ func TestCheckBatch_TellsNewerFromBroken(t *testing.T) {
 		"endless varint":          {op(0x30, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2), fsm.ErrMalformed},
 		"length lies":             {op(0x12, 2, 'x'), fsm.ErrMalformed},
 		"length missing":          {op(0x12), fsm.ErrMalformed},
-		"number as text":          {op(0x32, 1, 'x'), fsm.ErrMalformed},
-		"text as number":          {op(0x10, 1), fsm.ErrMalformed},
+		"number as text":          {op(0x32, 1), fsm.ErrMalformed},
+		"text as number":          {op(0x10, 1, 'x'), fsm.ErrMalformed},
 		"not UTF-8":               {op(0x12, 1, 0xff), fsm.ErrMalformed},
 		"field 0":                 {op(0, 1), fsm.ErrMalformed},
 		"unknown field":           {op(0x50, 1), fsm.ErrUnknownFormat},
@@ -205,7 +205,7 @@ func TestCheckBatch_TellsNewerFromBroken(t *testing.T) {
 		"unknown field of option": {op(0x4a, 2, 0x20, 1), fsm.ErrUnknownFormat},
 		"far unknown field":       {op(0xf8, 7, 1), fsm.ErrUnknownFormat},
 		"broken unknown field":    {op(0xfa, 7, 9), fsm.ErrMalformed},
-		"group as number":         {[]byte{0x20, 1}, fsm.ErrMalformed},
+		"group as number":         {[]byte{0x20, 0}, fsm.ErrMalformed},
 		"members over 32 bits":    {op(0x4a, 6, 0x10, 0x80, 0x80, 0x80, 0x80, 0x10), fsm.ErrMalformed},
 	} {
 		if _, err := fsm.CheckBatch(tc.data); !errors.Is(err, tc.want) {

@@ -35,9 +35,9 @@ type group struct {
 }
 
 type op struct {
-	kind           fsmpb.OpKind
-	extras         bool // meta or options are set, which nothing uses yet
-	name, uid, sid []byte
+	kind   fsmpb.OpKind
+	extras bool // meta or options are set, which nothing uses yet
+	place
 	session, epoch uint64
 }
 

@@ -2,14 +2,16 @@ package fsm
 
 // draft is a book on top of the state that leaves the state alone. It makes a
 // group's later operations see the earlier ones before any of them is real.
-// A destroyed channel is one mark, not a walk over its members: what was
-// written before the mark, in the state or here, no longer counts.
+// A destroyed channel is one mark, not a walk over its members, and so is a
+// player who left all: what was written before the mark, in the state or here,
+// no longer counts.
 type draft struct {
 	state   *State
 	step    int // counts the writes into this draft
 	written map[key]draftMember
 	gone    map[string]int // step at which a channel was destroyed
 	allGone int            // step at which all were
+	players map[player]*draftPlayer
 }
 
 type draftMember struct {
@@ -18,36 +20,121 @@ type draftMember struct {
 	step   int
 }
 
+type player struct{ sid, uid string }
+
+type draftPlayer struct {
+	left  int      // step at which it left all channels
+	names []string // of the channels that it was put into since then; some may have ended, or come twice
+}
+
 func newDraft(s *State) *draft {
-	return &draft{state: s, written: make(map[key]draftMember), gone: make(map[string]int)}
+	return &draft{
+		state: s, written: make(map[key]draftMember), gone: make(map[string]int), players: make(map[player]*draftPlayer),
+	}
 }
 
-func (d *draft) member(k key) (member, bool) {
+// known is what the draft itself says of a membership; if nothing, the state's
+// word counts.
+func (d *draft) known(k key) (m member, there, known bool) {
 	mark := max(d.gone[k.name], d.allGone)
+	if p := d.players[player{k.sid, k.uid}]; p != nil {
+		mark = max(mark, p.left)
+	}
 	if w, ok := d.written[k]; ok && w.step > mark {
-		return w.member, !w.absent
+		return w.member, !w.absent, true
 	}
-	if mark > 0 {
-		return member{}, false
-	}
-	return d.state.member(k)
+	return member{}, false, mark > 0
 }
 
-func (d *draft) put(k key, m member) {
+func (d *draft) member(p place) (member, bool) {
+	if m, there, known := d.known(p.key()); known {
+		return m, there
+	}
+	return d.state.member(p)
+}
+
+func (p place) key() key { return key{name: string(p.name), sid: string(p.sid), uid: string(p.uid)} }
+
+func (p place) player() player { return player{sid: string(p.sid), uid: string(p.uid)} }
+
+func (d *draft) put(p place, m member) { d.write(p.key(), m) }
+
+func (d *draft) write(k key, m member) {
 	d.step++
 	d.written[k] = draftMember{member: m, step: d.step}
+	who := d.player(player{k.sid, k.uid})
+	who.names = append(who.names, k.name)
 }
 
-func (d *draft) remove(k key) {
+func (d *draft) player(p player) *draftPlayer {
+	who := d.players[p]
+	if who == nil {
+		who = new(draftPlayer)
+		d.players[p] = who
+	}
+	return who
+}
+
+func (d *draft) remove(p place) {
 	d.step++
-	d.written[k] = draftMember{absent: true, step: d.step}
+	d.written[p.key()] = draftMember{absent: true, step: d.step}
+}
+
+// each visits the memberships of a player until visit says false; those written
+// here may come twice.
+func (d *draft) each(p place, visit func(k key, m member) bool) {
+	k := p.key()
+	who := d.player(p.player())
+	for _, k.name = range who.names {
+		if m, there, _ := d.known(k); there && !visit(k, m) {
+			return
+		}
+	}
+	if who.left > 0 || d.allGone > 0 {
+		return
+	}
+	_, w := d.state.ways(p)
+	for c := range w.all() {
+		k.name = c.name
+		if _, _, known := d.known(k); !known && !visit(k, c.members[k.sid][k.uid]) {
+			return
+		}
+	}
+}
+
+func (d *draft) holds(p place) (any bool) {
+	d.each(p, func(key, member) bool {
+		any = true
+		return false
+	})
+	return any
+}
+
+// leaveAll writes those who stay again, behind the mark.
+func (d *draft) leaveAll(p place, session uint64) bool {
+	stay := make(map[key]member)
+	if session != 0 {
+		d.each(p, func(k key, m member) bool {
+			if m.session > session {
+				stay[k] = m
+			}
+			return true
+		})
+	}
+	d.step++
+	who := d.player(p.player())
+	who.left, who.names = d.step, nil
+	for k, m := range stay {
+		d.write(k, m)
+	}
+	return true
 }
 
 // destroy does not know whether there was a channel, and need not: it is never
-// refused, and the results of a draft are not kept.
-func (d *draft) destroy(name string) bool {
+// refused, and the results of a draft are not kept. So with the other marks.
+func (d *draft) destroy(name []byte) bool {
 	d.step++
-	d.gone[name] = d.step
+	d.gone[string(name)] = d.step
 	return true
 }
 

@@ -10,6 +10,9 @@ import (
 func CheckIndexes(s *State) error {
 	n := 0
 	for name, c := range s.channels {
+		if c.name != name {
+			return fmt.Errorf("channel %q is called %q", name, c.name)
+		}
 		if len(c.members) == 0 && c.options == nil {
 			return fmt.Errorf("channel %q exists without members or options", name)
 		}
@@ -22,28 +25,39 @@ func CheckIndexes(s *State) error {
 			}
 			for uid := range uids {
 				n++
-				if _, ok := s.held[sid][uid][name]; !ok {
+				if h := s.held[sid]; h == nil || !holds(h.players[uid], c) {
 					return fmt.Errorf("no way back from (%q, %q) to %q", uid, sid, name)
 				}
 			}
 		}
 	}
 	back := 0
-	for sid, uids := range s.held {
-		for uid, names := range uids {
-			if len(names) == 0 {
-				return fmt.Errorf("empty way back of (%q, %q)", uid, sid)
-			}
-			back += len(names)
+	for sid, h := range s.held {
+		if len(h.players) == 0 || h.sid != sid {
+			return fmt.Errorf("empty way back of %q, or that of %q", sid, h.sid)
 		}
-		if len(uids) == 0 {
-			return fmt.Errorf("empty way back of %q", sid)
+		for uid, w := range h.players {
+			if w.empty() || w.uid != uid {
+				return fmt.Errorf("empty way back of (%q, %q), or that of %q", uid, sid, w.uid)
+			}
+			for range w.all() {
+				back++
+			}
 		}
 	}
 	if n != back || n != s.memberships {
 		return fmt.Errorf("%d memberships, %d ways back, %d counted", n, back, s.memberships)
 	}
 	return nil
+}
+
+func holds(w ways, c *channel) bool {
+	for held := range w.all() {
+		if held == c {
+			return true
+		}
+	}
+	return false
 }
 
 // ApplyMessage applies an entry that never was bytes.
@@ -56,7 +70,7 @@ func ApplyMessage(r *Replica, index uint64, e *fsmpb.Entry) Result {
 // SetOptions does what no operation does yet, for the snapshot's sake.
 func SetOptions(s *State, name string, o *fsmpb.ChannelOptions, index uint64) {
 	if s.channels[name] == nil {
-		s.channels[name] = &channel{members: make(map[string]map[string]member)}
+		s.channels[name] = newChannel(name)
 	}
 	s.channels[name].options, s.channels[name].changed = o, index
 }

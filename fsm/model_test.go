@@ -14,6 +14,7 @@ import (
 // fsm, or both would share the bug. Numbers of outcomes are spelled out.
 type model struct {
 	index    uint64
+	version  uint32 // of the entry
 	cluster  string
 	gen      uint64
 	external bool
@@ -152,6 +153,7 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 
 // batch gives the outcome, the results and the index, each as the state would.
 func (m *model) batch(version uint32, b *fsmpb.Batch) (int, []byte, uint64) {
+	m.version = version
 	const applied, repeated, old, gap, fenced, forgotten = 1, 2, 3, 4, 5, 6
 	l := m.life(b.GetOriginSid())
 	if l == nil || l.epoch != b.GetOriginEpoch() {
@@ -173,7 +175,7 @@ func (m *model) batch(version uint32, b *fsmpb.Batch) (int, []byte, uint64) {
 		results = append(results, m.group(l, g)...)
 	}
 	l.batches = append(l.batches, modelBatch{at: m.index, results: results})
-	if version == 1 {
+	if m.version == 1 {
 		l.kept = 1
 	} else if l.kept < 8 {
 		l.kept++
@@ -224,7 +226,12 @@ func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
 		return yes(m.dropWhere(func(modelMember) bool { return true }))
 	case fsmpb.OpKind_OP_UNSPECIFIED:
 		return invalid
-	case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
+	case fsmpb.OpKind_OP_LEAVE_ALL:
+		if m.version == 1 {
+			return unsupported
+		}
+		return m.leaveAll(op)
+	case fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
 		return unsupported
 	}
 	if !modelText(op.GetName(), 255) || !modelText(op.GetUid(), 255) || !modelText(op.GetSid(), 64) {
@@ -256,6 +263,30 @@ func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
 	m.members[k] = op.GetSession()
 	m.changed[k.name] = m.index
 	return changed
+}
+
+func (m *model) leaveAll(op *fsmpb.Op) byte {
+	const unchanged, changed, invalid = 1, 2, 7
+	if op.GetName() != "" || !modelText(op.GetUid(), 255) || !modelText(op.GetSid(), 64) {
+		return invalid
+	}
+	anybody := false
+	for k := range m.members {
+		anybody = anybody || k.sid == op.GetSid() && k.uid == op.GetUid()
+	}
+	if !anybody {
+		return unchanged
+	}
+	if code := m.rightLife(op); code != 0 {
+		return code
+	}
+	if m.dropWhere(func(k modelMember) bool {
+		mine := k.sid == op.GetSid() && k.uid == op.GetUid()
+		return mine && (op.GetSession() == 0 || m.members[k] <= op.GetSession())
+	}) {
+		return changed
+	}
+	return unchanged
 }
 
 // rightLife walks back through the lives of the sid, newest first, as long as

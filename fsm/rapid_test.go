@@ -22,7 +22,7 @@ var (
 	someSIDs   = []string{"a", "b", "c", "d"}
 	someTypes  = []string{"connector", "chat"}
 	someUIDs   = []string{"u1", "u2"}
-	someNames  = []string{"x", "y"}
+	someNames  = []string{"x", "y", "1", "2", "3"} // more than a few
 	badStrings = []string{"", "nul\x00", "\xff", strings.Repeat("n", 256)}
 )
 
@@ -257,7 +257,9 @@ func (m *machine) drawOp() *fsmpb.Op {
 	case 0, 1:
 		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_DESTROY, fsmpb.OpKind_OP_DESTROY_ALL, fsmpb.OpKind_OP_CLEAN_ON_START_UP}
 	case 2:
-		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_UNSPECIFIED, fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS}
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_UNSPECIFIED, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS}
+	case 3, 4, 5:
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_LEAVE_ALL}
 	}
 	op := &fsmpb.Op{
 		Kind: rapid.SampledFrom(kinds).Draw(m.T, "kind"), Name: m.rarelyBad("name", someNames),
@@ -265,6 +267,9 @@ func (m *machine) drawOp() *fsmpb.Op {
 		Session: rapid.SampledFrom([]uint64{0, 0, 0, 1, 2, 3}).Draw(m.T, "session"),
 	}
 	op.Epoch = m.drawEpoch(op.GetSid())
+	if op.GetKind() == fsmpb.OpKind_OP_LEAVE_ALL && rapid.IntRange(0, 9).Draw(m.T, "named") > 0 {
+		op.Name = ""
+	}
 	return op
 }
 

@@ -217,6 +217,7 @@ func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {
 	case c != nil && (c.changed != p.GetChanged() || p.GetOptions() != nil || len(c.members) == 0):
 		return fmt.Errorf("%w: channel %q: its records contradict each other", ErrMalformed, name)
 	}
+	at := place{name: []byte(name), sid: []byte(p.GetSid())}
 	for _, m := range p.GetMembers() {
 		k := key{name: name, sid: p.GetSid(), uid: m.GetUid()}
 		if !validName(k.name) || !validSID(k.sid) || !validName(k.uid) || len(m.GetMeta()) > maxMetaBytes {
@@ -226,7 +227,8 @@ func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {
 			return fmt.Errorf("%w: member %q of channel %q on %q is out of order", ErrMalformed, k.uid, name, k.sid)
 		}
 		r.last = k
-		s.put(k, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
+		at.uid = append(at.uid[:0], k.uid...)
+		s.put(at, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
 	}
 	if c == nil {
 		s.channels[name].options = p.GetOptions()
@@ -240,9 +242,9 @@ func (r *snapshotReader) emptyChannel(p *fsmpb.ChannelRecord) error {
 		return fmt.Errorf("%w: channel %q is out of order", ErrMalformed, p.GetName())
 	}
 	r.last = key{name: p.GetName()}
-	r.state.channels[p.GetName()] = &channel{
-		changed: p.GetChanged(), options: p.GetOptions(), members: make(map[string]map[string]member),
-	}
+	c := newChannel(p.GetName())
+	c.changed, c.options = p.GetChanged(), p.GetOptions()
+	r.state.channels[c.name] = c
 	return nil
 }
 

@@ -155,6 +155,9 @@ func (w *snapshotWriter) footer() {
 	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Footer{Footer: &fsmpb.SnapshotFooter{Records: w.records}}})
 }
 
+// key is a place in the order of a snapshot.
+type key struct{ name, sid, uid string }
+
 // compareMembers is the order of channel records, by their place and first uid.
 func compareMembers(a, b key) int {
 	return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.sid, b.sid), cmp.Compare(a.uid, b.uid))

@@ -18,9 +18,9 @@ type State struct {
 	servers  map[string]*server  // by sid, ended lives too
 	channels map[string]*channel // by name; exactly those with members or options
 
-	// held is the way back from a player to its channels: sid, uid, names.
-	// By sid first, so that the end of a life costs its own members only.
-	held        map[string]map[string]map[string]struct{}
+	// held is the way back from a player to its channels. By sid first, so that
+	// the end of a life costs its own members only. No empty ones.
+	held        map[string]*holder
 	memberships int
 
 	records uint64 // counts changes of server records; for Replica, not replicated
@@ -36,9 +36,14 @@ type server struct {
 }
 
 type channel struct {
+	name    string
 	changed uint64 // index of its last change
 	options *fsmpb.ChannelOptions
 	members map[string]map[string]member // by sid, then uid; no empty inner maps
+}
+
+func newChannel(name string) *channel {
+	return &channel{name: name, members: make(map[string]map[string]member)}
 }
 
 type member struct {
@@ -46,110 +51,149 @@ type member struct {
 	meta    string // opaque bytes
 }
 
-// key names one membership.
-type key struct{ name, sid, uid string }
-
 // NewState is the state before the first entry.
 func NewState() *State {
 	return &State{
 		settings: new(fsmpb.Settings),
 		servers:  make(map[string]*server),
 		channels: make(map[string]*channel),
-		held:     make(map[string]map[string]map[string]struct{}),
+		held:     make(map[string]*holder),
 	}
 }
 
 // epoch of a life that is registered at index.
 func (s *State) epoch(index uint64) uint64 { return uint64(s.generation)<<48 | index }
 
-func (s *State) member(k key) (member, bool) {
-	c := s.channels[k.name]
+// place names one membership. Its bytes are borrowed: what is kept of them is
+// copied.
+type place struct{ name, sid, uid []byte }
+
+func (s *State) member(p place) (member, bool) {
+	c := s.channels[string(p.name)]
 	if c == nil {
 		return member{}, false
 	}
-	m, ok := c.members[k.sid][k.uid]
+	m, ok := c.members[string(p.sid)][string(p.uid)]
 	return m, ok
 }
 
 // put writes a membership, new or not, and its way back.
-func (s *State) put(k key, m member, index uint64) {
-	c := s.channels[k.name]
+func (s *State) put(p place, m member, index uint64) {
+	c := s.channels[string(p.name)]
 	if c == nil {
-		c = &channel{members: make(map[string]map[string]member)}
-		s.channels[k.name] = c
+		c = newChannel(string(p.name))
+		s.channels[c.name] = c
 	}
 	c.changed = index
-	uids := c.members[k.sid]
+	h := s.held[string(p.sid)]
+	if h == nil {
+		h = &holder{sid: string(p.sid), players: make(map[string]ways)}
+		s.held[h.sid] = h
+	}
+	uids := c.members[h.sid]
 	if uids == nil {
 		uids = make(map[string]member)
-		c.members[k.sid] = uids
+		c.members[h.sid] = uids
 	}
-	if _, was := uids[k.uid]; !was {
+	w, known := h.players[string(p.uid)]
+	if !known {
+		w.uid = string(p.uid)
+	}
+	before := len(uids)
+	uids[w.uid] = m
+	if len(uids) > before {
 		s.memberships++
-		s.hold(k)
-	}
-	uids[k.uid] = m
-}
-
-func (s *State) hold(k key) {
-	uids := s.held[k.sid]
-	if uids == nil {
-		uids = make(map[string]map[string]struct{})
-		s.held[k.sid] = uids
-	}
-	names := uids[k.uid]
-	if names == nil {
-		names = make(map[string]struct{})
-		uids[k.uid] = names
-	}
-	names[k.name] = struct{}{}
-}
-
-func (s *State) release(k key) {
-	uids := s.held[k.sid]
-	names := uids[k.uid]
-	delete(names, k.name)
-	if len(names) == 0 {
-		delete(uids, k.uid)
-	}
-	if len(uids) == 0 {
-		delete(s.held, k.sid)
+		w.add(c)
+		h.players[w.uid] = w
 	}
 }
 
 // remove takes away a membership that is there.
-func (s *State) remove(k key, index uint64) {
-	c := s.channels[k.name]
-	uids := c.members[k.sid]
-	delete(uids, k.uid)
+func (s *State) remove(p place, index uint64) {
+	h := s.held[string(p.sid)]
+	w := h.players[string(p.uid)]
+	c := s.channels[string(p.name)]
+	w.remove(c)
+	s.settle(h, w)
+	s.without(c, h.sid, w.uid, index)
+}
+
+// leaveAll removes what a player holds on a sid, of sessions up to the given
+// one if that is not 0. It costs that player's memberships there and no more.
+func (s *State) leaveAll(p place, session, index uint64) (changed bool) {
+	h, w := s.ways(p)
+	left := ways{uid: w.uid}
+	for c := range w.all() {
+		if session != 0 && c.members[h.sid][w.uid].session > session {
+			left.add(c)
+			continue
+		}
+		s.without(c, h.sid, w.uid, index)
+		changed = true
+	}
+	if changed {
+		s.settle(h, left)
+	}
+	return changed
+}
+
+// holds says whether a player has any membership on a sid.
+func (s *State) holds(p place) bool {
+	_, w := s.ways(p)
+	return !w.empty()
+}
+
+func (s *State) ways(p place) (*holder, ways) {
+	h := s.held[string(p.sid)]
+	if h == nil {
+		return nil, ways{}
+	}
+	return h, h.players[string(p.uid)]
+}
+
+// settle keeps what is left of a player's ways, or nothing.
+func (s *State) settle(h *holder, w ways) {
+	if !w.empty() {
+		h.players[w.uid] = w
+		return
+	}
+	delete(h.players, w.uid)
+	if len(h.players) == 0 {
+		delete(s.held, h.sid)
+	}
+}
+
+// without takes a member out of a channel, whose way back is the caller's.
+func (s *State) without(c *channel, sid, uid string, index uint64) {
+	uids := c.members[sid]
+	delete(uids, uid)
 	if len(uids) == 0 {
-		delete(c.members, k.sid)
+		delete(c.members, sid)
 	}
 	s.memberships--
-	s.release(k)
-	s.touched(k.name, c, index)
+	s.touched(c, index)
 }
 
 // touched ends a channel that lost its last member, and marks any other.
-func (s *State) touched(name string, c *channel, index uint64) {
+func (s *State) touched(c *channel, index uint64) {
 	c.changed = index
 	if len(c.members) == 0 && c.options == nil {
-		delete(s.channels, name)
+		delete(s.channels, c.name)
 	}
 }
 
 // purge removes every member on sid. It costs those members and no more.
 func (s *State) purge(sid string, index uint64) {
-	for _, names := range s.held[sid] {
-		for name := range names {
-			c := s.channels[name]
-			if c == nil {
-				continue // ended by an earlier uid of this loop
-			}
-			if uids, ok := c.members[sid]; ok {
+	h := s.held[sid]
+	if h == nil {
+		return
+	}
+	for _, w := range h.players {
+		for c := range w.all() {
+			if uids, ok := c.members[sid]; ok { // else an earlier player of this loop was there too
 				s.memberships -= len(uids)
 				delete(c.members, sid)
-				s.touched(name, c, index)
+				s.touched(c, index)
 			}
 		}
 	}
@@ -157,18 +201,21 @@ func (s *State) purge(sid string, index uint64) {
 }
 
 // destroy ends a channel, its options included, and says whether there was one.
-func (s *State) destroy(name string) bool {
-	c := s.channels[name]
+func (s *State) destroy(name []byte) bool {
+	c := s.channels[string(name)]
 	if c == nil {
 		return false
 	}
 	for sid, uids := range c.members {
+		h := s.held[sid]
 		for uid := range uids {
-			s.release(key{name: name, sid: sid, uid: uid})
+			w := h.players[uid]
+			w.remove(c)
+			s.settle(h, w)
 		}
 		s.memberships -= len(uids)
 	}
-	delete(s.channels, name)
+	delete(s.channels, c.name)
 	return true
 }
 
@@ -178,7 +225,7 @@ func (s *State) destroyAll() bool {
 	}
 	// New maps: emptying the old ones would take as long as they are large.
 	s.channels = make(map[string]*channel)
-	s.held = make(map[string]map[string]map[string]struct{})
+	s.held = make(map[string]*holder)
 	s.memberships = 0
 	return true
 }
