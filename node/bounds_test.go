@@ -8,32 +8,45 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 )
 
 func TestOutbox_RefusesMoreThanItsQueueHolds(t *testing.T) {
-	o := newOutbox("c1", nil)
-	ops := make([]*fsmpb.Op, maxBatchOps)
+	o := newOutbox("c1", nil, time.Hour, nil)
+	begin := func(ops int, name string) error {
+		group := make([]fsm.Op, ops)
+		for i := range group {
+			group[i] = fsm.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: name}
+		}
+		_, err := o.begin(1, group...)
+		return err
+	}
 	for range maxQueuedOps / maxBatchOps {
-		if err := o.enqueue(&call{group: &fsmpb.Group{Ops: ops}, size: 1000}); err != nil {
+		if err := begin(maxBatchOps, "w"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	err := o.enqueue(&call{group: &fsmpb.Group{Ops: ops[:1]}, size: 10})
-	if !errors.Is(err, ErrOverloaded) || !errors.Is(err, ErrNotSent) {
+	if err := begin(1, "w"); !errors.Is(err, ErrOverloaded) || !errors.Is(err, ErrNotSent) {
 		t.Errorf("one operation too many: %v", err)
 	}
-	o = newOutbox("c1", nil)
+	o.keep(1, fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, UID: "alice", SID: "c1"})
+	if o.queue.ops != maxQueuedOps+1 {
+		t.Error("a goodbye was refused for want of room")
+	}
+	o = newOutbox("c1", nil, time.Hour, nil)
+	long := strings.Repeat("x", maxBatchBytes-20)
 	for range maxQueuedBytes / maxBatchBytes {
-		if err := o.enqueue(&call{group: &fsmpb.Group{Ops: ops[:1]}, size: maxBatchBytes}); err != nil {
+		if err := begin(1, long); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := o.enqueue(&call{group: &fsmpb.Group{Ops: ops[:1]}, size: maxBatchBytes}); !errors.Is(err, ErrOverloaded) {
+	if err := begin(1, long); !errors.Is(err, ErrOverloaded) {
 		t.Errorf("too many bytes: %v", err)
 	}
-	if err := o.enqueue(&call{group: &fsmpb.Group{Ops: ops[:1]}, size: maxBatchBytes + 1}); !errors.Is(err, ErrInvalidArgument) {
+	if err := begin(1, long+long); !errors.Is(err, ErrInvalidArgument) {
 		t.Errorf("a group over the size of a batch: %v", err)
 	}
 }

@@ -165,24 +165,27 @@ func (n *Node) write(ctx context.Context, op Op) (writeAnswer, error) {
 	if err := n.usable(ctx); err != nil {
 		return writeAnswer{}, err
 	}
-	ctx, cancel := n.bounded(ctx)
-	defer cancel()
-	self, err := n.life.wait(ctx)
-	if err != nil {
-		return writeAnswer{}, n.notReady(err)
-	}
-	if op.Epoch == 0 {
-		if op.Epoch, err = n.epochOf(ctx, op, self); err != nil {
+	epoch, ok := n.epochAtOnce(op)
+	if !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = n.bounded(ctx) // for all of it, the wait for the answer too
+		defer cancel()
+		self, err := n.life.wait(ctx)
+		if err != nil {
+			return writeAnswer{}, n.notReady(err)
+		}
+		if epoch, err = n.epochOf(ctx, op, self); err != nil {
 			return writeAnswer{}, err
 		}
 	}
-	a, err := n.outbox.do(ctx, &fsmpb.Group{Seen: n.replica.Index(), Ops: []*fsmpb.Op{{
-		Kind: fsmpb.OpKind(op.Kind), Name: op.Name, Uid: op.UID, Sid: op.SID, Session: op.Session, Epoch: op.Epoch,
-	}}})
+	a, err := n.outbox.do(ctx, n.replica.Index(), fsm.Op{
+		Kind: fsmpb.OpKind(op.Kind), Name: op.Name, UID: op.UID, SID: op.SID, Session: op.Session, Epoch: epoch,
+	})
 	if err != nil {
 		return writeAnswer{}, fmt.Errorf("%s %q: %w", verbOf(op.Kind), op.Name, err)
 	}
 	n.reader.saw(a.index)
+	op.Epoch = epoch
 	if err := resultError(a.results[0], op); err != nil {
 		return writeAnswer{}, err
 	}
@@ -213,18 +216,33 @@ func checkOp(op Op) error {
 	return fmt.Errorf("%w: operation kind %d", ErrUnsupported, op.Kind)
 }
 
+// epochAtOnce is the usual case of epochOf: this node is ready, and it knows the
+// life that is meant without asking anybody.
+func (n *Node) epochAtOnce(op Op) (epoch uint64, ok bool) {
+	self, ready := n.life.current()
+	if !ready {
+		return 0, false
+	}
+	return n.knownEpoch(op, self)
+}
+
+func (n *Node) knownEpoch(op Op, self uint64) (epoch uint64, ok bool) {
+	switch {
+	case op.Epoch != 0 || op.SID == "":
+		return op.Epoch, true
+	case op.SID == n.cfg.SID:
+		return self, true
+	}
+	s, _ := n.serverRecord(op.SID)
+	return s.Epoch, s.Up
+}
+
 // epochOf finds the life of the operation's sid that this caller can only mean:
 // the one that its replica shows. A replica that shows none may lag, so it
 // catches up with the leader once before the state is asked.
 func (n *Node) epochOf(ctx context.Context, op Op, self uint64) (uint64, error) {
-	switch {
-	case op.SID == "":
-		return 0, nil
-	case op.SID == n.cfg.SID:
-		return self, nil
-	}
-	if s, ok := n.serverRecord(op.SID); ok && s.Up {
-		return s.Epoch, nil
+	if epoch, ok := n.knownEpoch(op, self); ok {
+		return epoch, nil
 	}
 	if n.settings().ExternalSIDs {
 		return 0, nil

@@ -10,44 +10,18 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
-// committer is the leader's desk: it turns what origins send into log entries.
-// On a node that does not lead, Raft refuses and the answer is NOT_SUBMITTED.
+// committer begins and ends lives, on the leader. On a node that does not lead, Raft
+// refuses and the answer is NOT_SUBMITTED.
 type committer struct {
 	consensus *consensus
 	replica   *fsm.Replica
 	probe     func(ctx context.Context, s fsm.Server) lifeSign
-}
-
-// write commits a batch of an origin.
-func (c *committer) write(ctx context.Context, data []byte) *peerpb.WriteResponse {
-	var batch fsmpb.Batch
-	if err := proto.Unmarshal(data, &batch); err != nil {
-		return &peerpb.WriteResponse{Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Reason: "undecodable batch: " + err.Error()}
-	}
-	entry := &fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{&batch}}}}
-	result, disp, err := c.propose(ctx, entry)
-	if disp != peerpb.Disposition_DISPOSITION_APPLIED {
-		return &peerpb.WriteResponse{Disposition: disp, Reason: err.Error()}
-	}
-	b := result.Batches[0] // the entry has one
-	// Of a repeated batch that is where it took effect, not where it was repeated.
-	return &peerpb.WriteResponse{Disposition: disp, Index: b.Index, Results: b.Results, Batch: uint32(b.Outcome)}
-}
-
-// readIndex commits an empty command and answers with its index.
-func (c *committer) readIndex(ctx context.Context) *peerpb.ReadIndexResponse {
-	result, disp, err := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{}}})
-	if disp != peerpb.Disposition_DISPOSITION_APPLIED {
-		return &peerpb.ReadIndexResponse{Disposition: disp, Reason: err.Error()}
-	}
-	return &peerpb.ReadIndexResponse{Disposition: disp, Index: result.Index}
 }
 
 // register commits a life, having looked whether the sid's old life is over.
@@ -116,7 +90,16 @@ func (c *committer) found(ctx context.Context, clusterID string, settings []byte
 }
 
 func (c *committer) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, peerpb.Disposition, error) {
-	result, d, err := c.consensus.propose(ctx, e)
+	data, err := fsm.EncodeEntry(e)
+	if err != nil {
+		return fsm.Result{}, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, err
+	}
+	return c.proposeBytes(ctx, data)
+}
+
+// proposeBytes commits an encoded entry.
+func (c *committer) proposeBytes(ctx context.Context, entry []byte) (fsm.Result, peerpb.Disposition, error) {
+	result, d, err := c.consensus.propose(ctx, entry)
 	switch {
 	case d == dispositionNotSubmitted:
 		return result, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, err

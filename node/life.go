@@ -229,6 +229,18 @@ func (l *life) wait(ctx context.Context) (uint64, error) {
 	}
 }
 
+// current returns the epoch if the life is registered and callers are let in.
+func (l *life) current() (epoch uint64, ok bool) {
+	select {
+	case <-l.ready:
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.epoch, l.err == nil
+	default:
+		return 0, false
+	}
+}
+
 // now returns the epoch, 0 before registration, and what registration waits for.
 func (l *life) now() (epoch uint64, problem string) {
 	l.mu.Lock()

@@ -45,8 +45,7 @@ func (n *Node) live() {
 // cleanOnStartUp is one operation that the state decides: a fleet whose servers
 // share one config file must not be emptied by every restart.
 func (n *Node) cleanOnStartUp() {
-	op := &fsmpb.Op{Kind: fsmpb.OpKind_OP_CLEAN_ON_START_UP}
-	a, err := n.outbox.do(n.ctx, &fsmpb.Group{Seen: n.replica.Index(), Ops: []*fsmpb.Op{op}})
+	a, err := n.outbox.do(n.ctx, n.replica.Index(), fsm.Op{Kind: fsmpb.OpKind_OP_CLEAN_ON_START_UP})
 	switch {
 	case err != nil:
 		n.log.Warn("CleanOnStartUp failed", "err", err)

@@ -34,7 +34,8 @@ type Node struct {
 	consensus *consensus
 	cluster   *cluster.Cluster
 
-	committer *committer  // leader: batches and lives into log entries
+	desk      *desk       // leader: batches into log entries
+	committer *committer  // leader: lives into log entries
 	life      *life       // this server's registered existence
 	enroll    *enrollment // asks the leader to begin and end lives
 	outbox    *outbox     // operations on their way to the leader
@@ -79,6 +80,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 		defer cancel()
 		return nil, errors.Join(err, n.release(down))
 	}
+	n.group.Go(func() { n.desk.run(n.ctx) })
 	n.group.Go(n.lead)
 	n.group.Go(n.live)
 	n.group.Go(n.nudge)
@@ -135,14 +137,15 @@ func (n *Node) openDisk(ctx context.Context) (*disk.Store, error) {
 // assemble makes the parts that need no opening.
 func (n *Node) assemble() {
 	others := peers{n.port}
-	route := &leaderRoute{nodeID: n.nodeID, consensus: n.consensus, local: &peerServer{node: n}, peers: others}
 	n.committer = &committer{consensus: n.consensus, replica: n.replica, probe: prober{others}.probe}
+	n.desk = newDesk(n.committer.proposeBytes)
+	route := &leaderRoute{nodeID: n.nodeID, consensus: n.consensus, local: &peerServer{node: n}, desk: n.desk, peers: others}
 	n.enroll = &enrollment{route: route}
 	n.life = newLife(Server{
 		SID: n.cfg.SID, SType: n.cfg.SType, Zone: n.cfg.Zone,
 		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
 	}, n.enroll)
-	n.outbox = newOutbox(n.cfg.SID, route)
+	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, nil)
 	n.reader = &reader{replica: n.replica, bound: n.bounded, ready: func(ctx context.Context) error {
 		_, err := n.life.wait(ctx)
 		return err

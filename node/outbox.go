@@ -2,15 +2,11 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/pofresh/globalchannel/fsm"
-	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -21,36 +17,44 @@ const (
 	maxBatchBytes  = 240 << 10
 	maxQueuedOps   = 1 << 16
 	maxQueuedBytes = 32 << 20
-	attemptTimeout = 5 * time.Second
-	retryPause     = 50 * time.Millisecond
 )
 
-// outbox sends this process's operations to the leader: numbered batches, one in
-// flight, in order. Operations that arrive meanwhile form the next batch, so a
-// lone caller never waits and many callers share an entry and its fsync.
-//
-// A batch whose fate is unknown is sent again, byte for byte, until it is
-// answered: the state remembers the number and does it once.
+// outbox takes this process's operations and has them committed, each once and in
+// the order in which they came. Operations that come while a batch is on its way
+// form the next one, so a lone caller never waits and many callers share an entry
+// and its fsync. This file is the callers' side; flight.go is the leader's.
 type outbox struct {
-	sid   string
-	route *leaderRoute
+	sid     string
+	route   routeToLeader
+	note    func(sent time.Time, index uint64) // of every batch that was applied
+	timeout time.Duration                      // for callers without a deadline
+	calls   sync.Pool                          // of *call
 
 	mu     sync.Mutex // guards all below
-	queue  []*call    // not in a batch; may be withdrawn
-	flight []*call    // in the batch that is being sent
-	ops    int        // in queue
-	bytes  int        // in queue
+	queue  queue      // in no batch yet; may be withdrawn
+	flight flight     // numbered
 	err    error      // set: nothing is taken any more
 	wake   chan struct{}
 	idle   chan struct{} // non-nil while drain waits; closed when nothing is left
 }
 
-// call is one caller's operations.
+// routeToLeader is what the outbox needs of leaderRoute.
+type routeToLeader interface {
+	known() (leader bool, changed <-chan struct{})
+	await(ctx context.Context) error
+	follow(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
+	open(ctx context.Context, l *link, answer func(*peerpb.WriteResponse)) error
+	pause(ctx context.Context, changed <-chan struct{}, d time.Duration)
+}
+
+// call is one caller's operations: all of them take effect, or none.
 type call struct {
-	group *fsmpb.Group
-	size  int
-	done  chan answer // buffered: the outbox never waits for a caller
+	group []byte // as it stands in a batch
+	ops   int
+	done  chan answer // buffered: the outbox never waits for a caller; nil: there is none
+	timer *time.Timer // for callers without a deadline
 	gone  bool        // withdrawn; guarded by outbox.mu
+	taken bool        // in a batch; guarded by outbox.mu
 }
 
 type answer struct {
@@ -59,48 +63,107 @@ type answer struct {
 	err     error
 }
 
-func newOutbox(sid string, route *leaderRoute) *outbox {
-	return &outbox{sid: sid, route: route, wake: make(chan struct{}, 1)}
+func (c *call) answer(a answer) {
+	if c.done != nil {
+		c.done <- a
+	}
 }
 
-// do waits until the group has been applied by the leader, or ctx ends. Its error
-// is of one of the three classes.
-func (o *outbox) do(ctx context.Context, g *fsmpb.Group) (answer, error) {
+func newOutbox(sid string, route routeToLeader, timeout time.Duration, note func(time.Time, uint64)) *outbox {
+	return &outbox{sid: sid, route: route, timeout: timeout, note: note, wake: make(chan struct{}, 1)}
+}
+
+// do waits until the operations have been applied by the leader, or ctx ends. Its
+// error is of one of the three classes.
+func (o *outbox) do(ctx context.Context, seen uint64, ops ...fsm.Op) (answer, error) {
 	if ctx.Err() != nil {
 		return answer{}, notSent(ended(ctx))
 	}
-	c := &call{group: g, size: proto.Size(g) + 8, done: make(chan answer, 1)}
-	if err := o.enqueue(c); err != nil {
+	c, err := o.begin(seen, ops...)
+	if err != nil {
 		return answer{}, err
 	}
-	select {
-	case a := <-c.done:
-		return a, a.err
-	case <-ctx.Done():
-		return o.withdraw(ctx, c)
-	}
+	return o.end(ctx, c)
 }
 
-func (o *outbox) enqueue(c *call) error {
+// begin puts operations into the queue; end waits for what becomes of them. The
+// order of begins is the order in which they take effect. seen is the index that
+// this node's replica had applied when the operations were made.
+func (o *outbox) begin(seen uint64, ops ...fsm.Op) (*call, error) {
+	c, ok := o.calls.Get().(*call)
+	if !ok {
+		c = &call{done: make(chan answer, 1)}
+	}
+	c.group, c.ops = fsm.AppendGroup(c.group[:0], seen, ops...), len(ops)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	switch {
 	case o.err != nil:
-		return o.err
-	case c.size > maxBatchBytes:
-		return invalid("operations", "take %d bytes; at most %d are allowed", c.size, maxBatchBytes)
-	case o.ops+len(c.group.Ops) > maxQueuedOps || o.bytes+c.size > maxQueuedBytes:
-		return fmt.Errorf("%w: %d operations wait", ErrOverloaded, o.ops)
+		return nil, o.err
+	case len(c.group) > maxBatchBytes:
+		return nil, invalid("operations", "take %d bytes; at most %d are allowed", len(c.group), maxBatchBytes)
+	case o.queue.ops+c.ops > maxQueuedOps || o.queue.bytes+len(c.group) > maxQueuedBytes:
+		return nil, fmt.Errorf("%w: %d operations wait", ErrOverloaded, o.queue.ops)
 	}
-	o.queue = append(o.queue, c)
-	o.count(c, 1)
-	o.signal()
-	return nil
+	o.enqueue(c)
+	return c, nil
 }
 
-// withdraw takes c back if it is not in a batch yet. In a batch it stays, also
+// keep is begin for operations that nobody waits for: they stay until they are
+// answered for good, or the outbox ends. They are bounded by what the caller holds
+// anyway, a session for example, and so never refused for want of room.
+func (o *outbox) keep(seen uint64, ops ...fsm.Op) {
+	c := &call{group: fsm.AppendGroup(nil, seen, ops...), ops: len(ops)}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.enqueue(c)
+	}
+}
+
+// enqueue runs with mu held.
+func (o *outbox) enqueue(c *call) {
+	o.queue.push(c)
+	if o.flight.due(&o.queue) {
+		o.signal()
+	}
+}
+
+// end waits until c is answered or ctx ends; without a deadline, for the node's
+// own timeout. There is one end for each begin.
+func (o *outbox) end(ctx context.Context, c *call) (answer, error) {
+	var late <-chan time.Time
+	if _, ok := ctx.Deadline(); !ok {
+		// A context of our own would cost more than all the rest of a call.
+		if c.timer == nil {
+			c.timer = time.NewTimer(o.timeout)
+		} else {
+			c.timer.Reset(o.timeout)
+		}
+		late = c.timer.C
+	}
+	select {
+	case a := <-c.done:
+		if late != nil {
+			c.timer.Stop()
+		}
+		c.taken = false
+		o.calls.Put(c) // it is in no queue and no batch any more
+		return a, a.err
+	case <-ctx.Done():
+		return o.withdraw(c, ended(ctx))
+	case <-late:
+		return o.withdraw(c, context.DeadlineExceeded)
+	}
+}
+
+// withdraw takes c back if it is in no batch yet. In a batch it stays, also
 // without its caller: the bytes of a number never change.
-func (o *outbox) withdraw(ctx context.Context, c *call) (answer, error) {
+func (o *outbox) withdraw(c *call, why error) (answer, error) {
+	var noLeader error
+	if leader, _ := o.route.known(); !leader {
+		noLeader = ErrNoLeader
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	select {
@@ -109,176 +172,12 @@ func (o *outbox) withdraw(ctx context.Context, c *call) (answer, error) {
 	default:
 	}
 	c.gone = true
-	var noLeader error
-	if id, _ := o.route.consensus.Leader(); id == "" {
-		noLeader = ErrNoLeader
+	if c.taken {
+		return answer{}, outcomeUnknown(noLeader, why)
 	}
-	for i, q := range o.queue {
-		if q == c {
-			o.queue = append(o.queue[:i], o.queue[i+1:]...)
-			o.count(c, -1)
-			o.reportIdle()
-			return answer{}, notSent(noLeader, ended(ctx))
-		}
-	}
-	return answer{}, outcomeUnknown(noLeader, ended(ctx))
-}
-
-// run sends batches of the life epoch, whose last number is last, until ctx ends.
-func (o *outbox) run(ctx context.Context, epoch, last uint64) {
-	for number := last + 1; ; {
-		calls := o.take(ctx)
-		if calls == nil {
-			return
-		}
-		if o.commit(ctx, epoch, number, calls) {
-			number++
-		}
-	}
-}
-
-// take waits for operations and a leader, and makes a batch of what waits by then.
-func (o *outbox) take(ctx context.Context) []*call {
-	for {
-		select {
-		case <-o.wake:
-		case <-ctx.Done():
-			return nil
-		}
-		if o.route.await(ctx) != nil {
-			return nil
-		}
-		if calls := o.fill(); len(calls) > 0 {
-			return calls
-		}
-	}
-}
-
-func (o *outbox) fill() []*call {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	ops, bytes, n := 0, 0, 0
-	for _, c := range o.queue {
-		if n > 0 && (ops+len(c.group.Ops) > maxBatchOps || bytes+c.size > maxBatchBytes) {
-			break
-		}
-		ops, bytes, n = ops+len(c.group.Ops), bytes+c.size, n+1
-	}
-	o.flight = o.queue[:n:n]
-	o.queue = append([]*call(nil), o.queue[n:]...)
-	for _, c := range o.flight {
-		o.count(c, -1)
-	}
-	if len(o.queue) > 0 {
-		o.signal()
-	}
-	return o.flight
-}
-
-// commit sends one batch until it is answered. It returns false if the batch
-// certainly never entered the log; its calls wait in the queue again, where they
-// can be withdrawn.
-func (o *outbox) commit(ctx context.Context, epoch, number uint64, calls []*call) bool {
-	batch := &fsmpb.Batch{OriginSid: o.sid, OriginEpoch: epoch, Number: number}
-	for _, c := range calls {
-		batch.Groups = append(batch.Groups, c.group)
-	}
-	data, err := proto.Marshal(batch)
-	if err != nil {
-		o.finish(calls, func(*call, int) answer { return answer{err: notSent(err)} })
-		return false
-	}
-	for sealed := false; ; {
-		_, changed := o.route.consensus.leadership()
-		resp, err := o.attempt(ctx, data)
-		switch {
-		case err == nil && resp.GetDisposition() == peerpb.Disposition_DISPOSITION_APPLIED:
-			o.settle(calls, resp, sealed)
-			return true
-		case err == nil && resp.GetDisposition() == peerpb.Disposition_DISPOSITION_REFUSED && !sealed:
-			o.finish(calls, func(*call, int) answer {
-				return answer{err: fmt.Errorf("%w: %s", ErrRejected, resp.GetReason())}
-			})
-			return false
-		case err == nil && resp.GetDisposition() == peerpb.Disposition_DISPOSITION_NOT_SUBMITTED:
-			if !sealed {
-				o.putBack(calls)
-				o.route.pause(ctx, changed, retryPause)
-				return false
-			}
-		case errors.Is(err, ErrNoLeader) && !sealed:
-			o.putBack(calls)
-			return false
-		default:
-			sealed = true
-		}
-		if ctx.Err() != nil {
-			o.finish(calls, func(*call, int) answer { return answer{err: outcomeUnknown(ended(ctx))} })
-			return false
-		}
-		o.route.pause(ctx, changed, retryPause)
-	}
-}
-
-func (o *outbox) attempt(ctx context.Context, data []byte) (*peerpb.WriteResponse, error) {
-	leader, err := o.route.leader()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := o.route.follow(ctx, attemptTimeout)
-	defer cancel()
-	return leader.Write(ctx, &peerpb.WriteRequest{Batch: data})
-}
-
-// settle hands every caller its part of the answer.
-func (o *outbox) settle(calls []*call, resp *peerpb.WriteResponse, resent bool) {
-	results := resp.GetResults()
-	want := 0
-	for _, c := range calls {
-		want += len(c.group.Ops)
-	}
-	switch outcome := fsm.BatchOutcome(resp.GetBatch()); {
-	case (outcome == fsm.BatchApplied || outcome == fsm.BatchRepeated) && len(results) == want:
-		o.finish(calls, func(c *call, at int) answer {
-			return answer{index: resp.GetIndex(), results: results[at : at+len(c.group.Ops)]}
-		})
-	case (outcome == fsm.BatchFenced || outcome == fsm.BatchForgotten) && !resent:
-		o.finish(calls, func(*call, int) answer { return answer{err: ErrFenced} })
-	default:
-		// Sent more than once, and the record that would tell is gone.
-		why := fmt.Errorf("batch outcome %d", outcome)
-		o.finish(calls, func(*call, int) answer { return answer{err: outcomeUnknown(why)} })
-	}
-}
-
-// finish answers the batch in flight; at is the position of the call's first operation.
-func (o *outbox) finish(calls []*call, of func(c *call, at int) answer) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	at := 0
-	for _, c := range calls {
-		c.done <- of(c, at)
-		at += len(c.group.Ops)
-	}
-	o.flight = nil
+	o.queue.withdrew(c)
 	o.reportIdle()
-}
-
-// putBack dissolves a batch that never entered the log.
-func (o *outbox) putBack(calls []*call) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var kept []*call
-	for _, c := range calls {
-		if !c.gone {
-			kept = append(kept, c)
-			o.count(c, 1)
-		}
-	}
-	o.queue = append(kept, o.queue...)
-	o.flight = nil
-	o.signal()
-	o.reportIdle()
+	return answer{}, notSent(noLeader, why)
 }
 
 // refuse answers everything that waits, and all that comes, with err, which
@@ -289,42 +188,32 @@ func (o *outbox) refuse(err error) {
 	if o.err == nil {
 		o.err = err
 	}
-	for _, c := range o.queue {
-		c.done <- answer{err: err}
-		o.count(c, -1)
+	for _, c := range o.queue.takeAll() {
+		c.answer(answer{err: err})
 	}
-	o.queue = nil
 	o.reportIdle()
 }
 
-// drain takes nothing more (err is the answer to what comes) and waits until all that was taken is answered.
+// drain takes nothing more (err is the answer to what comes) and waits until all
+// that was taken is answered.
 func (o *outbox) drain(ctx context.Context, err error) {
 	o.mu.Lock()
 	if o.err == nil {
 		o.err = err
 	}
-	o.idle = make(chan struct{})
-	idle := o.idle
+	idle := make(chan struct{})
+	o.idle = idle
 	o.reportIdle()
 	o.mu.Unlock()
-	select {
-	case <-idle:
-	case <-ctx.Done():
-	}
+	await(ctx, idle)
 }
 
 // reportIdle runs with mu held.
 func (o *outbox) reportIdle() {
-	if o.idle != nil && len(o.queue) == 0 && len(o.flight) == 0 {
+	if o.idle != nil && o.queue.len() == 0 && len(o.flight.batches) == 0 {
 		close(o.idle)
 		o.idle = nil
 	}
-}
-
-// count runs with mu held.
-func (o *outbox) count(c *call, sign int) {
-	o.ops += sign * len(c.group.Ops)
-	o.bytes += sign * c.size
 }
 
 // signal runs with mu held.

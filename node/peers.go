@@ -82,7 +82,6 @@ type leaderCalls interface {
 	Ping(context.Context, *peerpb.PingRequest) (*peerpb.PingResponse, error)
 	Register(context.Context, *peerpb.RegisterRequest) (*peerpb.RegisterResponse, error)
 	Unregister(context.Context, *peerpb.UnregisterRequest) (*peerpb.UnregisterResponse, error)
-	Write(context.Context, *peerpb.WriteRequest) (*peerpb.WriteResponse, error)
 	ReadIndex(context.Context, *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error)
 }
 
@@ -98,18 +97,6 @@ func (r remoteLeader) Register(ctx context.Context, in *peerpb.RegisterRequest) 
 func (r remoteLeader) Unregister(ctx context.Context, in *peerpb.UnregisterRequest) (*peerpb.UnregisterResponse, error) {
 	return r.PeerClient.Unregister(ctx, in)
 }
-func (r remoteLeader) Write(ctx context.Context, in *peerpb.WriteRequest) (*peerpb.WriteResponse, error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	stream, err := r.Forward(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := stream.Send(in); err != nil {
-		return nil, err
-	}
-	return stream.Recv()
-}
 func (r remoteLeader) ReadIndex(ctx context.Context, in *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error) {
 	return r.PeerClient.ReadIndex(ctx, in)
 }
@@ -119,6 +106,7 @@ type leaderRoute struct {
 	nodeID    string
 	consensus *consensus
 	local     leaderCalls
+	desk      *desk // where this node's own batches go while it leads
 	peers     peers
 }
 
@@ -138,11 +126,19 @@ func (r *leaderRoute) leader() (leaderCalls, error) {
 	return remoteLeader{c}, nil
 }
 
+// known reports whether a leader is known, and a channel that is closed when that,
+// or who it is, may have changed.
+func (r *leaderRoute) known() (leader bool, changed <-chan struct{}) {
+	_, changed = r.consensus.leadership()
+	id, _ := r.consensus.Leader()
+	return id != "", changed
+}
+
 // await waits until a leader is known.
 func (r *leaderRoute) await(ctx context.Context) error {
 	for {
-		_, changed := r.consensus.leadership()
-		if id, _ := r.consensus.Leader(); id != "" {
+		leader, changed := r.known()
+		if leader {
 			return nil
 		}
 		select {
@@ -153,11 +149,16 @@ func (r *leaderRoute) await(ctx context.Context) error {
 	}
 }
 
-// follow returns a context that ends when ctx does, after limit, or when another
-// leader is known: a call to a leader that was paused would otherwise hang on it.
+// follow returns a context that ends when ctx does, after limit (0: none), or when
+// another leader is known: a call to a leader that was paused would otherwise hang on it.
 func (r *leaderRoute) follow(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	was, _ := r.consensus.Leader()
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	var cancel context.CancelFunc
+	if limit > 0 {
+		ctx, cancel = context.WithTimeout(ctx, limit)
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
 	go func() {
 		for {
 			_, changed := r.consensus.leadership()

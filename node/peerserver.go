@@ -80,25 +80,12 @@ func (p *peerServer) Unregister(ctx context.Context, req *peerpb.UnregisterReque
 
 // Forward implements peerpb.PeerServer.
 func (p *peerServer) Forward(stream peerpb.Peer_ForwardServer) error {
-	for {
-		req, err := stream.Recv()
-		if err != nil {
-			return err
-		}
-		if err := stream.Send(p.node.committer.write(stream.Context(), req.GetBatch())); err != nil {
-			return err
-		}
-	}
+	return p.node.desk.serve(stream)
 }
 
 // ReadIndex implements peerpb.PeerServer.
 func (p *peerServer) ReadIndex(ctx context.Context, _ *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error) {
-	return p.node.committer.readIndex(ctx), nil
-}
-
-// Write is Forward for a node that is its own leader.
-func (p *peerServer) Write(ctx context.Context, req *peerpb.WriteRequest) (*peerpb.WriteResponse, error) {
-	return p.node.committer.write(ctx, req.GetBatch()), nil
+	return p.node.desk.readIndex(ctx), nil
 }
 
 // Deliver implements peerpb.PeerServer.

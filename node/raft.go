@@ -13,7 +13,6 @@ import (
 
 	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm"
-	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/node/internal/disk"
 	"github.com/pofresh/globalchannel/transport"
 )
@@ -142,12 +141,8 @@ const (
 	dispositionNotSubmitted                    // never entered the log
 )
 
-// propose commits an entry and waits until this node has applied it.
-func (c *consensus) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, disposition, error) {
-	data, err := fsm.EncodeEntry(e)
-	if err != nil {
-		return fsm.Result{}, dispositionNotSubmitted, fmt.Errorf("encode entry: %w", err)
-	}
+// propose commits an encoded entry and waits until this node has applied it.
+func (c *consensus) propose(ctx context.Context, entry []byte) (fsm.Result, disposition, error) {
 	if ctx.Err() != nil {
 		return fsm.Result{}, dispositionNotSubmitted, ended(ctx)
 	}
@@ -161,7 +156,7 @@ func (c *consensus) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, di
 	done := make(chan outcome, 1)
 	go func() {
 		defer c.pending.Done()
-		f := c.raft.Apply(data, enqueueTimeout)
+		f := c.raft.Apply(entry, enqueueTimeout)
 		if err := f.Error(); err != nil {
 			done <- outcome{err: err}
 			return

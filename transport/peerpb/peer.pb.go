@@ -819,7 +819,8 @@ func (x *UnregisterResponse) GetIndex() uint64 {
 
 type WriteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Batch         []byte                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`
+	Batch         []byte                 `protobuf:"bytes,1,opt,name=batch,proto3" json:"batch,omitempty"`    // globalchannel.fsm.v1.Batch
+	Number        uint64                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"` // of the batch, so that also one that cannot be read is answered
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -859,6 +860,13 @@ func (x *WriteRequest) GetBatch() []byte {
 		return x.Batch
 	}
 	return nil
+}
+
+func (x *WriteRequest) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 type WriteResponse struct {
@@ -1296,9 +1304,10 @@ const file_peer_proto_rawDesc = "" +
 	"\tvia_epoch\x18\x03 \x01(\x04R\bviaEpoch\"p\n" +
 	"\x12UnregisterResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"$\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"<\n" +
 	"\fWriteRequest\x12\x14\n" +
-	"\x05batch\x18\x01 \x01(\fR\x05batch\"\xcb\x01\n" +
+	"\x05batch\x18\x01 \x01(\fR\x05batch\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x04R\x06number\"\xcb\x01\n" +
 	"\rWriteResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x18\n" +

@@ -1,0 +1,287 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+// How batches travel; measured with cmd/bench on three nodes that share a disk.
+const (
+	// lingerTime is how long a batch waits for the callers of the one before it to
+	// come back. Without it they split in two halves, each of which waits for the
+	// other's commit. A lone caller is never waited for.
+	lingerTime = 200 * time.Microsecond
+	// answerTimeout is how long a leader may be silent before the batches are sent
+	// again on another stream: its machine may be gone without a word.
+	answerTimeout = 5 * time.Second
+	retryPauseMin = 20 * time.Millisecond
+	retryPauseMax = 200 * time.Millisecond
+)
+
+// flight is the numbered batches that are not answered yet, in their order. They
+// are sent again, byte for byte, after any error and to any new leader, until they
+// are answered: the state remembers the numbers and does each once. An outbox's
+// mutex guards it.
+type flight struct {
+	origin  origin
+	number  uint64   // of the last batch
+	batches []*batch // at most fsm.Window
+	link    *link    // on which they travel; nil: none
+
+	back      int       // callers of the last answered batch, who may come back
+	backUntil time.Time // are waited for until then
+}
+
+// origin is the life that numbers the batches.
+type origin struct {
+	sid   string
+	epoch uint64
+}
+
+type batch struct {
+	number uint64
+	calls  []*call
+	data   []byte
+	sent   time.Time // last
+	link   *link     // on which it was sent last and is not answered; nil: none
+	// exposed: an earlier sending may have entered the log, or may yet do so. Until
+	// then the batch can be dissolved, and its callers told that nothing was sent.
+	exposed bool
+}
+
+// due says whether another batch should be made now. A batch is closed when the
+// wire is free; only full ones follow each other without an answer.
+func (f *flight) due(q *queue) bool {
+	switch {
+	case q.len() == 0:
+		return false
+	case len(f.batches) == 0:
+		return q.len() >= f.back
+	}
+	return len(f.batches) < fsm.Window && (q.ops >= maxBatchOps || q.bytes >= maxBatchBytes)
+}
+
+// seal makes a batch of what waits.
+func (f *flight) seal(q *queue, l *link) *batch {
+	f.number++
+	b := &batch{number: f.number, calls: q.take(maxBatchOps, maxBatchBytes)}
+	groups := make([][]byte, len(b.calls))
+	for i, c := range b.calls {
+		c.taken = true
+		groups[i] = c.group
+	}
+	b.data = fsm.AppendBatch(nil, f.origin.sid, f.origin.epoch, b.number, groups...)
+	f.batches = append(f.batches, b)
+	f.back = 0
+	f.board(b, l)
+	return b
+}
+
+func (f *flight) board(b *batch, l *link) { b.link, b.sent = l, time.Now() }
+
+// unlink forgets the link: what was sent on it without an answer may be in the log
+// or not. Batches at the end that certainly never entered it are dissolved.
+func (f *flight) unlink(q *queue) {
+	for _, b := range f.batches {
+		if b.link != nil {
+			b.link, b.exposed = nil, true
+		}
+	}
+	f.link, f.back = nil, 0
+	for n := len(f.batches); n > 0 && !f.batches[n-1].exposed; n-- {
+		for _, c := range f.batches[n-1].calls {
+			c.taken = false
+		}
+		q.pushFront(f.batches[n-1].calls)
+		f.batches = f.batches[:n-1]
+		f.number--
+	}
+}
+
+// run sends batches of the life epoch, whose last number is last, until ctx ends.
+func (o *outbox) run(ctx context.Context, epoch, last uint64) {
+	o.mu.Lock()
+	o.flight.origin, o.flight.number = origin{o.sid, epoch}, last
+	o.mu.Unlock()
+	for pause := retryPauseMin; o.wanted(ctx) && o.route.await(ctx) == nil && ctx.Err() == nil; {
+		_, changed := o.route.known()
+		if o.serve(ctx) {
+			pause = retryPauseMin
+		}
+		o.route.pause(ctx, changed, pause)
+		pause = min(2*pause, retryPauseMax)
+	}
+	o.abandon(outcomeUnknown(ended(ctx)))
+}
+
+// wanted waits until there is something to send; false if ctx ended first.
+func (o *outbox) wanted(ctx context.Context) bool {
+	for {
+		o.mu.Lock()
+		something := o.queue.len() > 0 || len(o.flight.batches) > 0
+		o.mu.Unlock()
+		if something {
+			return true
+		}
+		select {
+		case <-o.wake:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// serve sends to one leader until that is over. It reports whether any batch was
+// answered for good.
+func (o *outbox) serve(ctx context.Context) (progress bool) {
+	ctx, cancel := o.route.follow(ctx, 0)
+	defer cancel()
+	l := &link{over: cancel}
+	if err := o.route.open(ctx, l, func(resp *peerpb.WriteResponse) { o.answered(l, resp) }); err != nil {
+		return false
+	}
+	defer l.readers.Wait() // its context has ended by then
+	defer cancel()
+	o.mu.Lock()
+	o.flight.link = l
+	again := slices.Clone(o.flight.batches)
+	for _, b := range again {
+		o.flight.board(b, l)
+	}
+	o.mu.Unlock()
+	for _, b := range again {
+		if l.send(b) != nil {
+			cancel()
+		}
+	}
+	timer := time.NewTimer(answerTimeout)
+	defer timer.Stop()
+	for b := o.next(ctx, l, timer); b != nil && l.send(b) == nil; {
+		b = o.next(ctx, l, timer)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.flight.unlink(&o.queue)
+	o.reportIdle()
+	return l.progress
+}
+
+// next waits until there is a batch to send; nil when the link is over.
+func (o *outbox) next(ctx context.Context, l *link, timer *time.Timer) *batch {
+	for {
+		o.mu.Lock()
+		f := &o.flight
+		if f.back > 0 && !time.Now().Before(f.backUntil) {
+			f.back = 0
+		}
+		if ctx.Err() == nil && f.due(&o.queue) {
+			defer o.mu.Unlock()
+			return f.seal(&o.queue, l)
+		}
+		wait := answerTimeout
+		switch {
+		case len(f.batches) > 0:
+			wait = time.Until(f.batches[0].sent.Add(answerTimeout))
+		case f.back > 0:
+			wait = time.Until(f.backUntil)
+		}
+		silent := len(f.batches) > 0 && wait <= 0
+		o.mu.Unlock()
+		if silent {
+			return nil
+		}
+		timer.Reset(wait)
+		select {
+		case <-o.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// answered takes a leader's answer. Those of a link that is over come too late:
+// what they are about has been, or will be, sent again.
+func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	f := &o.flight
+	at := slices.IndexFunc(f.batches, func(b *batch) bool { return b.number == resp.GetNumber() && b.link == l })
+	if f.link != l || at < 0 {
+		return
+	}
+	b := f.batches[at]
+	outcome := fsm.BatchOutcome(resp.GetBatch())
+	switch d := resp.GetDisposition(); {
+	case d == peerpb.Disposition_DISPOSITION_APPLIED && outcome != fsm.BatchGap:
+		f.batches = slices.Delete(f.batches, at, at+1)
+		l.progress = true
+		o.settle(b, resp, outcome)
+		if f.due(&o.queue) || f.back > 0 {
+			o.signal()
+		}
+		return
+	case d == peerpb.Disposition_DISPOSITION_APPLIED, d == peerpb.Disposition_DISPOSITION_NOT_SUBMITTED:
+		b.link = nil // this sending had no effect, and never will
+	case d == peerpb.Disposition_DISPOSITION_REFUSED && !b.exposed:
+		// This leader cannot read it. The number must be used all the same, for the
+		// sake of those that may be behind it: by a batch without operations.
+		refuse := fmt.Errorf("%w: %s", ErrRejected, resp.GetReason())
+		for _, c := range b.calls {
+			c.answer(answer{err: refuse})
+		}
+		b.calls, b.link, b.exposed = nil, nil, true
+		b.data = fsm.AppendBatch(nil, f.origin.sid, f.origin.epoch, b.number)
+	}
+	l.over() // then all that is unanswered is sent again, from the oldest on
+}
+
+// settle hands every caller of an answered batch its part. It runs with mu held.
+func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchOutcome) {
+	f, results := &o.flight, resp.GetResults()
+	want := 0
+	for _, c := range b.calls {
+		want += c.ops
+	}
+	var err error
+	switch {
+	case (outcome == fsm.BatchApplied || outcome == fsm.BatchRepeated) && len(results) == want:
+		if o.note != nil {
+			o.note(b.sent, resp.GetIndex())
+		}
+	case outcome == fsm.BatchFenced, outcome == fsm.BatchForgotten && !b.exposed:
+		err = ErrFenced
+	default:
+		// Sent more than once, and the record that would tell is gone.
+		err = outcomeUnknown(fmt.Errorf("batch outcome %d", outcome))
+	}
+	for _, c := range b.calls {
+		a := answer{index: resp.GetIndex(), err: err}
+		if err == nil {
+			a.results, results = results[:c.ops:c.ops], results[c.ops:]
+		}
+		c.answer(a)
+	}
+	if len(b.calls) > 1 && len(f.batches) == 0 {
+		f.back, f.backUntil = len(b.calls), time.Now().Add(lingerTime)
+	}
+	o.reportIdle()
+}
+
+// abandon answers what was sent and never answered.
+func (o *outbox) abandon(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, b := range o.flight.batches {
+		for _, c := range b.calls {
+			c.answer(answer{err: err})
+		}
+	}
+	o.flight.batches = nil
+	o.reportIdle()
+}
