@@ -84,8 +84,8 @@ func (s *services) Ping(ctx context.Context, _ *peerpb.PingRequest) (*peerpb.Pin
 	return &peerpb.PingResponse{NodeId: id, Sid: role}, nil
 }
 
-func (s *services) Write(context.Context, *peerpb.WriteRequest) (*peerpb.WriteResponse, error) {
-	return &peerpb.WriteResponse{Index: 7}, nil
+func (s *services) ReadIndex(context.Context, *peerpb.ReadIndexRequest) (*peerpb.ReadIndexResponse, error) {
+	return &peerpb.ReadIndexResponse{Index: 7}, nil
 }
 
 func (s *services) Join(context.Context, *peerpb.JoinRequest) (*peerpb.JoinResponse, error) {

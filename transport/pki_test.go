@@ -98,12 +98,12 @@ func TestOwnPKI_AsksWhetherTheNodeIsKnown(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := func() error {
-		_, err := peerpb.NewPeerClient(conn).Write(within(t), &peerpb.WriteRequest{})
+	ask := func() error {
+		_, err := peerpb.NewPeerClient(conn).ReadIndex(within(t), &peerpb.ReadIndexRequest{})
 		return err
 	}
-	if err := write(); status.Code(err) != codes.PermissionDenied {
-		t.Errorf("Write of an unknown node: %v, want PermissionDenied", err)
+	if err := ask(); status.Code(err) != codes.PermissionDenied {
+		t.Errorf("ReadIndex of an unknown node: %v, want PermissionDenied", err)
 	}
 	if _, err := ping(t, a, b.Addr()); err != nil {
 		t.Errorf("an unknown node must be able to introduce itself: %v", err)
@@ -112,8 +112,8 @@ func TestOwnPKI_AsksWhetherTheNodeIsKnown(t *testing.T) {
 		t.Errorf("raft stream of an unknown node: %v", err)
 	}
 	known.Store(true)
-	if err := write(); err != nil {
-		t.Errorf("Write of a known node: %v", err)
+	if err := ask(); err != nil {
+		t.Errorf("ReadIndex of a known node: %v", err)
 	}
 	if _, _, err := pair(t, a, b, "b"); err != nil {
 		t.Errorf("raft stream of a known node: %v", err)
