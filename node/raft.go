@@ -33,6 +33,7 @@ const (
 	trailingLogs      = 10240 // at least the threshold, or an older snapshot could not be used
 	raftIOTimeout     = 3 * time.Second
 	raftPool          = 3
+	rpcsInFlight      = 1 // per follower: no pipelining
 	enqueueTimeout    = time.Second
 	configTimeout     = 5 * time.Second
 	answerLast        = 300 * time.Millisecond // what Raft may take at the end for one step
@@ -44,6 +45,7 @@ type consensus struct {
 	raft      *raft.Raft
 	started   atomic.Pointer[raft.Raft] // raft, for those that run before NewRaft has returned
 	transport *raft.NetworkTransport
+	courier   *transport.Courier // over transport
 	log       *slog.Logger
 
 	mu      sync.Mutex    // guards changed, leads and closed
@@ -60,10 +62,12 @@ type consensus struct {
 func startConsensus(nodeID string, port *transport.Port, store *disk.Store, replica *fsm.Replica, addrOf func(string) (string, bool), log *slog.Logger) (*consensus, error) {
 	logger := raftLogger(log)
 	c := &consensus{log: log, changed: make(chan struct{}), stop: make(chan struct{})}
+	newest := &addresses{gossip: addrOf, raft: &c.started}
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
-		Stream: port.Raft(), MaxPool: raftPool, Timeout: raftIOTimeout, Logger: logger,
-		ServerAddressProvider: &addresses{gossip: addrOf, raft: &c.started},
+		Stream: port.Raft(), MaxPool: raftPool, MaxRPCsInFlight: rpcsInFlight, Timeout: raftIOTimeout, Logger: logger,
+		ServerAddressProvider: newest,
 	})
+	c.courier = transport.NewCourier(c.transport, reach{port: port, addresses: newest})
 	notify := make(chan bool)
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(nodeID)
@@ -74,7 +78,7 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	conf.NotifyCh, conf.Logger = notify, logger
 
 	var err error
-	c.raft, err = raft.NewRaft(conf, replica, store.Log, store.Stable, store.Snapshots, transport.QuietRaft(c.transport))
+	c.raft, err = raft.NewRaft(conf, replica, store.Log, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start raft: %w", err), c.transport.Close())
 	}
@@ -97,6 +101,9 @@ func (c *consensus) watch(notify <-chan bool, seen <-chan raft.Observation) {
 	for {
 		select {
 		case leads := <-notify:
+			if !leads {
+				c.courier.StepDown()
+			}
 			c.announce(func() { c.leads = leads })
 		case <-seen:
 			c.announce(func() {})
@@ -313,6 +320,7 @@ func (c *consensus) close(ctx context.Context, after func() error) error {
 	}()
 	// Without a quorum the time passes, and what is pending fails with the shutdown.
 	bounded(ctx, answerLast, func(ctx context.Context) { await(ctx, idle) })
+	c.courier.StepDown() // Raft waits for calls that are held, and need not tell at its end that it leads no more
 	c.raft.DeregisterObserver(c.observer)
 	down := make(chan struct{})
 	var err error

@@ -81,10 +81,19 @@ func (s *connSet) settleLocked(c *conn) {
 
 // cut closes all connections of one protocol, without any goodbye.
 func (s *connSet) cut(p protocol) {
+	s.cutThose(func(c *conn) bool { return c.protocol == p })
+}
+
+// cutTo closes the Raft streams that were dialled to a node.
+func (s *connSet) cutTo(nodeID string) {
+	s.cutThose(func(c *conn) bool { return c.protocol == protocolRaft && c.target == nodeID })
+}
+
+func (s *connSet) cutThose(meant func(*conn) bool) {
 	s.mu.Lock()
 	var found []*conn
 	for c := range s.open {
-		if c.protocol == p {
+		if meant(c) {
 			found = append(found, c)
 			s.leaveLocked(c)
 		}
@@ -121,6 +130,7 @@ type conn struct {
 
 	begun, until time.Time     // the handshake
 	protocol     protocol      // guarded by set.mu
+	target       string        // node id that a Raft stream was dialled to; guarded by set.mu
 	place        *list.Element // in set.shaking while the handshake lasts; guarded by set.mu
 }
 
@@ -129,6 +139,13 @@ func (c *conn) speaks(p protocol) {
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
 	c.protocol = p
+}
+
+// isFor notes which node a Raft stream is dialled to, for cutTo.
+func (c *conn) isFor(nodeID string) {
+	c.set.mu.Lock()
+	defer c.set.mu.Unlock()
+	c.target = nodeID
 }
 
 // settle ends the handshake: the connection is no longer in anybody's way.

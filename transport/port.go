@@ -163,6 +163,16 @@ func (p *Port) Addr() string { return p.addr }
 // its streams, and leaves gossip and calls alone.
 func (p *Port) Raft() raft.StreamLayer { return p.raft }
 
+// ProbeRaft finds out whether a node answers at a RaftAddress: it opens a stream
+// of its own, and closes it.
+func (p *Port) ProbeRaft(ctx context.Context, address raft.ServerAddress) error {
+	return p.raft.probe(ctx, address)
+}
+
+// CutRaft ends this node's Raft streams, and dials, to a node. New ones may be
+// opened at once.
+func (p *Port) CutRaft(nodeID string) { p.raft.cutTo(nodeID) }
+
 // Gossip returns what gossip needs. Closing Streams ends all streams of gossip.
 func (p *Port) Gossip() GossipWire {
 	return GossipWire{Packets: p.packets, Streams: p.gossip, Dial: func(ctx context.Context, addr string) (net.Conn, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -19,10 +20,19 @@ type raftLayer struct {
 	ctx      context.Context // ends dials; see Close
 	cancel   context.CancelFunc
 	accepted *connSet
+
+	mu    sync.Mutex         // guards dials
+	dials map[string]attempt // by node id: those that cutTo ends
+}
+
+// attempt is the life of all dials to one node that began since the last cutTo.
+type attempt struct {
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
 func newRaftLayer(self string, addr string, known func(string) bool, d *dialer, accepted *connSet) *raftLayer {
-	l := &raftLayer{self: self, known: known, dialer: d, accepted: accepted}
+	l := &raftLayer{self: self, known: known, dialer: d, accepted: accepted, dials: make(map[string]attempt)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	l.queue = newQueue(raftAddr(RaftAddress(self, addr)), d.timeout, l.over)
 	return l
@@ -40,26 +50,67 @@ func (l *raftLayer) over() {
 // Dial implements raft.StreamLayer. The address is a RaftAddress.
 func (l *raftLayer) Dial(address raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
 	target, addr := SplitRaftAddress(address)
-	if err := checkNodeID(target); err != nil {
-		return nil, fmt.Errorf("dial %q: want NODEID@HOST:PORT", address)
-	}
-	ctx := l.ctx
+	ctx := l.attempt(target)
 	if timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %v: %w", timeout, context.DeadlineExceeded))
 		defer cancel()
 	}
-	if ctx.Err() != nil {
-		return nil, fmt.Errorf("dial %s: %w", addr, net.ErrClosed)
-	}
-	c, err := l.dialer.dial(ctx, addr, protocolRaft, func(c *conn) error { return l.ask(c, target) })
+	c, err := l.open(ctx, target, addr)
 	if err != nil {
-		return nil, err
+		return nil, err // not the nil *conn, which would be a net.Conn
 	}
 	return c, nil
 }
 
+// probe finds out whether a new stream can be opened to a node.
+func (l *raftLayer) probe(ctx context.Context, address raft.ServerAddress) error {
+	target, addr := SplitRaftAddress(address)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(l.ctx, cancel)()
+	c, err := l.open(ctx, target, addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// cutTo ends the streams, and dials, to a node.
+func (l *raftLayer) cutTo(nodeID string) {
+	l.mu.Lock()
+	if a, ok := l.dials[nodeID]; ok {
+		a.cancel()
+		delete(l.dials, nodeID)
+	}
+	l.mu.Unlock()
+	l.dialer.conns.cutTo(nodeID)
+}
+
+// attempt is the context of a dial that begins now.
+func (l *raftLayer) attempt(nodeID string) context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a, ok := l.dials[nodeID]
+	if !ok {
+		a.ctx, a.cancel = context.WithCancel(l.ctx)
+		l.dials[nodeID] = a
+	}
+	return a.ctx
+}
+
+func (l *raftLayer) open(ctx context.Context, target, addr string) (*conn, error) {
+	if err := checkNodeID(target); err != nil {
+		return nil, fmt.Errorf("dial %q: want NODEID@HOST:PORT", RaftAddress(target, addr))
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, net.ErrClosed)
+	}
+	return l.dialer.dial(ctx, addr, protocolRaft, func(c *conn) error { return l.ask(c, target) })
+}
+
 func (l *raftLayer) ask(c *conn, target string) error {
+	c.isFor(target)
 	if c.peer.proven && c.peer.nodeID != target {
 		return fmt.Errorf("wanted node %s, found node %s: %w", target, c.peer.nodeID, ErrWrongNode)
 	}
