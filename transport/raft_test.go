@@ -110,23 +110,30 @@ func TestRaftLayer_CertificateCountsMoreThanTheAnswer(t *testing.T) {
 	}
 }
 
-func TestRaftLayer_DialEndsWhenNobodyAnswers(t *testing.T) {
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // accepts in the kernel, answers nothing: a paused process
+// silentListener accepts in the kernel and answers nothing: a paused process.
+func silentListener(t *testing.T) (addr string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = silent.Close() }()
+	t.Cleanup(func() { _ = l.Close() })
+	return l.Addr().String()
+}
+
+func TestRaftLayer_DialEndsWhenNobodyAnswers(t *testing.T) {
+	silent := silentListener(t)
 	modes(t, func(t *testing.T, secret []byte) {
 		a := open(t, Options{NodeID: "a", Secret: secret, HandshakeTimeout: time.Minute})
 		begun := time.Now()
-		_, err := a.Raft().Dial(RaftAddress("b", silent.Addr().String()), short)
+		_, err := a.Raft().Dial(RaftAddress("b", silent), short)
 		if took := time.Since(begun); err == nil || took > soon/2 || !strings.Contains(err.Error(), "no answer within") {
 			t.Errorf("Dial: %v after %v", err, took)
 		}
 		// And Close ends one that would wait for a minute.
 		ended := make(chan error, 1)
 		go func() {
-			_, err := a.Raft().Dial(RaftAddress("b", silent.Addr().String()), 0)
+			_, err := a.Raft().Dial(RaftAddress("b", silent), 0)
 			ended <- err
 		}()
 		eventually(t, func() error {
