@@ -39,8 +39,9 @@ type Config struct {
 	NonVoter bool     // never a voter: for servers that come and go
 	Cluster  Settings // taken at founding, replicated from then on
 
-	// What is kept. "" is memory only: a restart is then a new node.
-	DataDir string
+	// What is kept.
+	DataDir  string   // "": memory only; a restart is then a new node
+	LogStore LogStore // how DataDir keeps the log: BoltDB (default) or WAL; without DataDir it says nothing
 
 	// What the host does.
 	OnPush         PushHandler // non-nil makes this server a frontend
@@ -111,6 +112,7 @@ func (c Config) validate() error {
 		c.validateAddresses(),
 		c.validateFounding(),
 		c.Cluster.validate(),
+		c.LogStore.check(),
 	}
 	if c.Zone != "" {
 		errs = append(errs, configField("Zone", checkText("zone", c.Zone, maxSID)))

@@ -64,6 +64,7 @@ func TestStart_RefusesAConfigThatCannotWork(t *testing.T) {
 		{"founders who cannot meet", "Join", ok(func(c *node.Config) { c.Expect = 3 })},
 		{"founder without a vote", "NonVoter", ok(func(c *node.Config) { c.Expect, c.NonVoter, c.Join = 3, true, []string{"10.0.0.1:1"} })},
 		{"short secret", "Secret", ok(func(c *node.Config) { c.Secret = make([]byte, 15) })},
+		{"unknown log store", "LogStore", ok(func(c *node.Config) { c.LogStore = node.WAL + 1 })},
 		{"negative timeout", "Timeout", ok(func(c *node.Config) { c.Timeout = -1 })},
 		{"too many voters", "Cluster.MaxVoters", ok(func(c *node.Config) { c.Cluster.MaxVoters = 10 })},
 		{"negative reap", "Cluster", ok(func(c *node.Config) { c.Cluster.ReapAfter = -1 })},

@@ -131,7 +131,7 @@ func (n *Node) openDisk(ctx context.Context) (*disk.Store, error) {
 	if m, ok := n.cfg.Network.(sim.Machine); ok {
 		return m.OpenDisk(n.cfg.DataDir, n.cfg.SID)
 	}
-	return disk.Open(ctx, n.cfg.DataDir, n.cfg.SID, raftLogger(n.log))
+	return disk.Open(ctx, n.cfg.DataDir, n.cfg.SID, disk.LogStore(n.cfg.LogStore.String()), raftLogger(n.log))
 }
 
 // assemble makes the parts that need no opening.

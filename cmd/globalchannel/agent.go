@@ -39,6 +39,7 @@ make a cluster that survives the loss of one.`,
 	flags.StringVar(&a.cfg.SType, "type", "", "this server's type: connector, chat...")
 	flags.StringVar(&a.cfg.Zone, "zone", "", "where it runs, for people")
 	flags.StringVar(&a.cfg.DataDir, "data", "", "directory that keeps its log and its node id")
+	flags.TextVar(&a.cfg.LogStore, "log-store", node.BoltDB, "how --data keeps the log: boltdb, or wal, about twice as fast; a directory keeps the one it was made with")
 	flags.StringVar(&a.cfg.Listen, "listen", defaultAddr, "host:port for everything, TCP and UDP; port 0 is any free one")
 	flags.StringVar(&a.cfg.Advertise, "advertise", "", "host:port that others dial; default: where --listen was bound")
 	flags.IntVar(&a.cfg.Expect, "expect", 0, "found a cluster of N servers that all say the same N; 0: only join, or found alone without --join")

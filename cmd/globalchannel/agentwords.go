@@ -29,7 +29,7 @@ func (e *flagError) Unwrap() error { return e.err }
 // inFlags replaces the names of Config's fields, but not inside of quoted values.
 func inFlags(text string) string {
 	flag := map[string]string{
-		"SID": "--id", "SType": "--type", "Zone": "--zone", "DataDir": "--data", "Listen": "--listen", "Advertise": "--advertise",
+		"SID": "--id", "SType": "--type", "Zone": "--zone", "DataDir": "--data", "LogStore": "--log-store", "Listen": "--listen", "Advertise": "--advertise",
 		"Expect": "--expect", "Join": "--join", "NonVoter": "--non-voter", "Secret": "--secret-file", "Insecure": "--insecure",
 	}
 	word := regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b(?:Config\.)?[A-Z]\w*\b(?:\.[A-Z]\w*)*`)

@@ -16,6 +16,8 @@ import (
 )
 
 const (
+	// logFile holds term and vote, and the log, or where the log is kept elsewhere,
+	// what there is of it. Its lock is the directory's.
 	logFile = "raft.db"
 	// lockTimeout bounds the wait for another process to let go of the directory.
 	// One that was just killed needs a moment.
@@ -25,8 +27,6 @@ const (
 
 // opener is os.OpenFile, or refuses what that would allow.
 type opener func(path string, flag int, mode fs.FileMode) (*os.File, error)
-
-var errLogLost = errors.New("the log is lost")
 
 // openWritten never makes a file, and refuses one that was never written to, which
 // bbolt would begin anew: a voter that lost its log has forgotten its votes and
@@ -49,13 +49,13 @@ func openWritten(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-func openLog(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
+func openBolt(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
 	db, err := waitForLock(ctx, path, openFile)
 	switch {
 	case err == nil:
 		return db, nil
-	case errors.Is(err, errLogLost):
-		return nil, fmt.Errorf("data directory %s has lost its log (%s): restore the directory, or delete all of it to start as a new node", filepath.Dir(path), logFile)
+	case errors.Is(err, errLogLost), errors.Is(err, errLogDamaged):
+		return nil, refusal(filepath.Dir(path), logFile, err)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("data directory %s is in use by another process: %w", filepath.Dir(path), context.Cause(ctx))
@@ -63,8 +63,6 @@ func openLog(ctx context.Context, path string, openFile opener) (*raftboltdb.Bol
 		return nil, fmt.Errorf("data directory %s is in use by another process", filepath.Dir(path))
 	case errors.Is(err, fs.ErrPermission), strings.Contains(err.Error(), "read-only file system"):
 		return nil, fmt.Errorf("data directory is not writable: %w", err)
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s is damaged (%w): restore the directory, or delete all of it to start as a new node", path, err)
 	default:
 		return nil, fmt.Errorf("open log %s: %w", path, err)
 	}
@@ -77,7 +75,7 @@ func waitForLock(ctx context.Context, path string, openFile opener) (*raftboltdb
 	again := time.NewTicker(lockRetry)
 	defer again.Stop()
 	for {
-		db, err := tryLog(path, openFile)
+		db, err := tryBolt(path, openFile)
 		if !errors.Is(err, bolterrors.ErrTimeout) {
 			return db, err
 		}
@@ -89,7 +87,10 @@ func waitForLock(ctx context.Context, path string, openFile opener) (*raftboltdb
 	}
 }
 
-func tryLog(path string, openFile opener) (*raftboltdb.BoltStore, error) {
+func tryBolt(path string, openFile opener) (*raftboltdb.BoltStore, error) {
+	if err := inspect(path); err != nil {
+		return nil, err
+	}
 	return raftboltdb.New(raftboltdb.Options{
 		Path: path,
 		BoltOptions: &bolt.Options{
@@ -99,5 +100,31 @@ func tryLog(path string, openFile opener) (*raftboltdb.BoltStore, error) {
 			FreelistType:   bolt.FreelistMapType,
 		},
 		MsgpackUseNewTimeFormat: true,
+	})
+}
+
+// inspect looks at every page of a file that is there. To open it for writing would
+// do so in a goroutine of bbolt's, where a panic over a broken page is the host's end.
+func inspect(path string) error {
+	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
+		return nil // not there, or never written to: for openWritten to judge
+	}
+	return guarded(func() (err error) {
+		db, err := bolt.Open(path, 0o600, &bolt.Options{ReadOnly: true, Timeout: 1})
+		if errors.Is(err, bolterrors.ErrInvalid) || errors.Is(err, bolterrors.ErrChecksum) || errors.Is(err, bolterrors.ErrVersionMismatch) {
+			return fmt.Errorf("%w: %w", errLogDamaged, err)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, db.Close()) }()
+		return db.View(func(tx *bolt.Tx) error {
+			if info, err := os.Stat(path); err == nil && info.Size() < tx.Size() {
+				return fmt.Errorf("%w: it has %d bytes of at least %d", errLogDamaged, info.Size(), tx.Size())
+			}
+			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
+				return b.ForEach(func(_, _ []byte) error { return nil })
+			})
+		})
 	})
 }

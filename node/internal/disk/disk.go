@@ -35,21 +35,22 @@ type Store struct {
 // Close releases the directory.
 func (s *Store) Close() error { return s.close() }
 
-// Open opens, or makes, the directory of the server sid. Each reason to refuse
-// has a message of its own that says what to do, and leaves no file behind. It
-// waits no longer than ctx for another process to let go of the directory; the
-// error then wraps the context's cause.
-func Open(ctx context.Context, dir, sid string, log hclog.Logger) (*Store, error) {
+// Open opens, or makes, the directory of the server sid with a log of that kind.
+// Each reason to refuse has a message of its own that says what to do, and leaves
+// no file behind. It waits no longer than ctx for another process to let go of the
+// directory; the error then wraps the context's cause.
+func Open(ctx context.Context, dir, sid string, kind LogStore, log hclog.Logger) (*Store, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, context.Cause(ctx))
 	}
 	if err := makeDir(dir); err != nil {
 		return nil, err
 	}
+	o := opening{dir: dir, sid: sid, kind: kind, logger: log}
 	// The lock comes with the log, and to open a log may be to make one. A refused
 	// start must not: the next one would take the empty log for the server's own.
 	// It could not be removed again either, for somebody may wait for its lock.
-	id, _, err := ownIdentity(dir, sid)
+	id, _, err := o.identity()
 	if err != nil {
 		return nil, err
 	}
@@ -57,64 +58,102 @@ func Open(ctx context.Context, dir, sid string, log hclog.Logger) (*Store, error
 	if id.ClusterID != "" || id.Promise != nil { // it may have voted
 		openFile = openWritten
 	}
-	db, err := openLog(ctx, filepath.Join(dir, logFile), openFile)
+	db, err := openBolt(ctx, filepath.Join(dir, logFile), openFile)
 	if err != nil {
 		return nil, err
 	}
-	s, err := openLocked(dir, sid, db, log)
+	s, err := o.locked(db)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return s, nil
 }
 
-// openLocked reads the identity again: only now nobody else writes it.
-func openLocked(dir, sid string, db *raftboltdb.BoltStore, log hclog.Logger) (*Store, error) {
-	id, ok, err := ownIdentity(dir, sid)
+// opening is one call of Open.
+type opening struct {
+	dir, sid string
+	kind     LogStore
+	logger   hclog.Logger
+}
+
+// locked reads the identity again: only now nobody else writes it.
+func (o opening) locked(db *raftboltdb.BoltStore) (*Store, error) {
+	id, ok, err := o.identity()
 	if err != nil {
 		return nil, err
 	}
 	if !ok {
-		if id, err = firstIdentity(dir, sid, db); err != nil {
+		if id, err = o.firstIdentity(db); err != nil {
 			return nil, err
 		}
 	}
-	snapshots, err := raft.NewFileSnapshotStoreWithLogger(dir, retainSnapshots, log)
+	snapshots, err := raft.NewFileSnapshotStoreWithLogger(o.dir, retainSnapshots, o.logger)
 	if err != nil {
-		return nil, fmt.Errorf("open snapshots in %s: %w", dir, err)
+		return nil, fmt.Errorf("open snapshots in %s: %w", o.dir, err)
 	}
-	cache, err := raft.NewLogCache(cachedEntries, db)
+	log, closeLog, err := o.log(db)
 	if err != nil {
-		return nil, fmt.Errorf("open log cache: %w", err)
+		return nil, err
+	}
+	cache, err := raft.NewLogCache(cachedEntries, log)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open log cache: %w", err), closeLog())
 	}
 	return &Store{
 		Log: cache, Stable: db, Snapshots: snapshots, Durable: true,
-		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(dir, next) }},
-		close:    db.Close,
+		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
+		// The lock goes last: who gets it may write to the log.
+		close: func() error { return errors.Join(closeLog(), db.Close()) },
 	}, nil
 }
 
-// ownIdentity refuses a directory of another server. ok is false if it is nobody's yet.
-func ownIdentity(dir, sid string) (id identity, ok bool, err error) {
-	id, ok, err = readIdentity(dir)
-	if err == nil && ok && id.SID != sid {
-		err = fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", dir, id.SID, sid)
+// log opens what holds the entries, and reads all of them.
+func (o opening) log(db *raftboltdb.BoltStore) (log raft.LogStore, closeLog func() error, err error) {
+	log, closeLog, what := db, func() error { return nil }, logFile
+	if o.kind == WAL {
+		what = walDir
+		log, closeLog, err = openWAL(filepath.Join(o.dir, walDir), db, o.logger)
+		if err != nil {
+			return nil, nil, refusal(o.dir, what, err)
+		}
+	}
+	if err := verify(log); err != nil {
+		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog())
+	}
+	return log, closeLog, nil
+}
+
+// identity refuses a directory of another server, and one with another kind of
+// log. ok is false if it is nobody's yet.
+func (o opening) identity() (id identity, ok bool, err error) {
+	id, ok, err = readIdentity(o.dir)
+	switch {
+	case err != nil || !ok:
+		return id, ok, err
+	case id.SID != o.sid:
+		err = fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", o.dir, id.SID, o.sid)
+	case id.logStore() != o.kind:
+		err = fmt.Errorf("data directory %s has its log in %s, not in %s: start with that log store (--log-store %s), or delete all of the directory to start as a new node", o.dir, id.logStore(), o.kind, id.logStore())
 	}
 	return id, ok, err
 }
 
 // firstIdentity makes the directory this server's, unless a log says that it
 // already was somebody's.
-func firstIdentity(dir, sid string, db *raftboltdb.BoltStore) (identity, error) {
+func (o opening) firstIdentity(db *raftboltdb.BoltStore) (identity, error) {
 	last, err := db.LastIndex()
 	if err != nil {
-		return identity{}, fmt.Errorf("read log in %s: %w", dir, err)
+		return identity{}, fmt.Errorf("read log in %s: %w", o.dir, err)
 	}
-	if last > 0 {
-		return identity{}, fmt.Errorf("data directory %s has a log but no %s: restore the directory, or delete all of it to start as a new node", dir, identityFile)
+	state, err := segmentList{db}.Load("")
+	if err != nil {
+		return identity{}, fmt.Errorf("read log in %s: %w", o.dir, err)
 	}
-	id := newIdentity(sid)
-	return id, writeIdentity(dir, id)
+	if last > 0 || len(state.Segments) > 0 {
+		return identity{}, fmt.Errorf("data directory %s has a log but no %s: restore the directory, or delete all of it to start as a new node", o.dir, identityFile)
+	}
+	id := newIdentity(o.sid, o.kind)
+	return id, writeIdentity(o.dir, id)
 }
 
 // makeDir makes the last level only: a missing parent is rather an unmounted

@@ -2,10 +2,12 @@
 // term and vote, snapshots, and the node's identity.
 //
 //	DIR/node.json    who this directory belongs to: node id, sid, cluster id, founding promise
-//	DIR/raft.db      log, term and vote (bbolt)
+//	DIR/raft.db      term and vote, and the log, or the list of its segments (bbolt)
+//	DIR/wal/         the log's segments, if it is of the kind WAL (raft-wal)
 //	DIR/snapshots/   the newest two snapshots
 //
-// A directory is locked by bbolt's own file lock while it is open. Memory is the
+// A directory keeps the kind of log that it was made with; node.json says which.
+// It is locked by bbolt's own file lock on raft.db while it is open. Memory is the
 // same without files; it survives a restart of the node that uses it, which is
 // what an in-memory disk in a test stands for.
 package disk

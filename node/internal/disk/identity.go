@@ -16,7 +16,7 @@ import (
 
 const (
 	identityFile   = "node.json"
-	identityFormat = 1
+	identityFormat = 2 // the newest
 )
 
 // Identity is the durable record of who a node is. It satisfies cluster.Identity.
@@ -29,9 +29,18 @@ type Identity struct {
 
 // identity is the content of node.json.
 type identity struct {
-	Format int    `json:"format"`
-	SID    string `json:"sid"`
+	Format   int      `json:"format"` // 2 only where it must be: older binaries go on with what they know
+	SID      string   `json:"sid"`
+	LogStore LogStore `json:"log_store,omitempty"` // since format 2; before it, all were BoltDB
 	cluster.Record
+}
+
+// logStore is the kind of log that this directory has.
+func (id identity) logStore() LogStore {
+	if id.LogStore == "" {
+		return BoltDB
+	}
+	return id.LogStore
 }
 
 // Load returns the record as last saved.
@@ -61,8 +70,14 @@ func (i *Identity) content() identity {
 	return i.now
 }
 
-func newIdentity(sid string) identity {
-	return identity{Format: identityFormat, SID: sid, Record: cluster.Record{NodeID: uuid.NewString()}}
+// newIdentity is of a new node. A binary that does not know WAL would take its
+// directory for one with an empty BoltDB, and vote twice: it must not know the format.
+func newIdentity(sid string, kind LogStore) identity {
+	id := identity{Format: 1, SID: sid, Record: cluster.Record{NodeID: uuid.NewString()}}
+	if kind != BoltDB {
+		id.Format, id.LogStore = 2, kind
+	}
+	return id
 }
 
 // readIdentity returns ok false if the file does not exist.
@@ -80,6 +95,9 @@ func readIdentity(dir string) (id identity, ok bool, err error) {
 	}
 	if id.Format > identityFormat {
 		return id, false, fmt.Errorf("%s is of format %d, this binary knows up to %d: use the newer binary", path, id.Format, identityFormat)
+	}
+	if kind := id.logStore(); kind != BoltDB && kind != WAL {
+		return id, false, fmt.Errorf("%s is damaged (log_store %q is unknown): restore it from a backup, or delete the whole directory to start as a new node", path, kind)
 	}
 	if _, err := uuid.Parse(id.NodeID); err != nil {
 		return id, false, fmt.Errorf("%s is damaged (node_id %q is not a UUID): restore it from a backup, or delete the whole directory to start as a new node", path, id.NodeID)

@@ -25,7 +25,7 @@ func (m *Memory) Open(sid string) (*Store, error) {
 		return nil, errors.New("in-memory disk is in use by another node")
 	case m.identity == nil:
 		m.sid, m.log, m.snaps = sid, newMemoryLog(), new(memorySnapshots)
-		m.identity = memoryIdentity(newIdentity(sid))
+		m.identity = memoryIdentity(newIdentity(sid, BoltDB)) // it has neither
 	case m.sid != sid:
 		return nil, fmt.Errorf("in-memory disk belongs to server %q, not %q: give each server its own", m.sid, sid)
 	}

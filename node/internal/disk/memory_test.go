@@ -124,27 +124,3 @@ func TestMemorySnapshots_KeepTheNewest(t *testing.T) {
 		t.Error(diff)
 	}
 }
-
-func TestMemoryLog_DeletesRangesAtBothEnds(t *testing.T) {
-	l := newMemoryLog()
-	for i := range uint64(10) {
-		must(t, l.StoreLog(&raft.Log{Index: i + 1}))
-	}
-	check := func(first, last uint64) {
-		t.Helper()
-		f, _ := l.FirstIndex()
-		e, _ := l.LastIndex()
-		if f != first || e != last {
-			t.Errorf("%d to %d, want %d to %d", f, e, first, last)
-		}
-	}
-	must(t, l.DeleteRange(1, 3))
-	check(4, 10)
-	must(t, l.DeleteRange(8, 10))
-	check(4, 7)
-	if err := l.GetLog(8, new(raft.Log)); err != raft.ErrLogNotFound {
-		t.Errorf("a deleted entry: %v", err)
-	}
-	must(t, l.DeleteRange(4, 7))
-	check(0, 0)
-}

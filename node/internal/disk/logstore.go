@@ -1,0 +1,73 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"runtime/debug"
+
+	"github.com/hashicorp/raft"
+)
+
+// LogStore names the kind of log in a directory, which it keeps for good.
+type LogStore string
+
+// The kinds, as they stand in node.json.
+const (
+	BoltDB LogStore = "boltdb"
+	WAL    LogStore = "wal"
+)
+
+var (
+	errLogLost    = errors.New("the log is lost")
+	errLogDamaged = errors.New("its content is wrong")
+)
+
+// refusal is err in words that say what to do, if it is about the content of the log.
+func refusal(dir, what string, err error) error {
+	switch {
+	case errors.Is(err, errLogLost):
+		return fmt.Errorf("data directory %s has lost its log (%s): restore the directory, or delete all of it to start as a new node", dir, what)
+	case errors.Is(err, errLogDamaged):
+		return fmt.Errorf("%s is damaged (%w): restore the directory, or delete all of it to start as a new node", filepath.Join(dir, what), err)
+	default:
+		return err
+	}
+}
+
+// verify reads the whole log. Raft panics, in a goroutine of its own, over an entry
+// that it cannot read.
+func verify(log raft.LogStore) error {
+	return guarded(func() error {
+		first, err := log.FirstIndex()
+		if err != nil {
+			return fmt.Errorf("%w: first index: %w", errLogDamaged, err)
+		}
+		last, err := log.LastIndex()
+		if err != nil {
+			return fmt.Errorf("%w: last index: %w", errLogDamaged, err)
+		}
+		for i := max(first, 1); i <= last; i++ {
+			var e raft.Log
+			if err := log.GetLog(i, &e); err != nil {
+				return fmt.Errorf("%w: entry %d: %w", errLogDamaged, i, err)
+			}
+			if e.Index != i {
+				return fmt.Errorf("%w: entry %d says that it is %d", errLogDamaged, i, e.Index)
+			}
+		}
+		return nil
+	})
+}
+
+// guarded makes an error of a panic, and of a fault in a file that is shorter than
+// what was mapped into memory: what the libraries do with bytes that make no sense.
+func guarded(read func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", errLogDamaged, r)
+		}
+	}()
+	return read()
+}

@@ -1,0 +1,125 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
+	wal "github.com/hashicorp/raft-wal"
+	raftfs "github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
+)
+
+// walDir holds the segments, each a preallocated file. Term, vote and the list of
+// segments are in logFile.
+const walDir = "wal"
+
+// openWAL opens the log in dir, whose segments are listed in db.
+func openWAL(dir string, db *raftboltdb.BoltStore, logger hclog.Logger) (log raft.LogStore, closeLog func() error, err error) {
+	return openSegments(dir, segmentList{db}, wal.DefaultSegmentSize, logger)
+}
+
+func openSegments(dir string, list segmentList, size int, logger hclog.Logger) (log raft.LogStore, closeLog func() error, err error) {
+	var w *wal.WAL
+	files := &segments{SegmentFiler: segment.NewFiler(dir, raftfs.New()), list: list}
+	err = guarded(func() (err error) {
+		if err := prepare(dir, files); err != nil {
+			return err
+		}
+		w, err = wal.Open(dir, wal.WithMetaStore(list), wal.WithSegmentFiler(files), wal.WithSegmentSize(size), wal.WithLogger(logger))
+		if errors.Is(err, types.ErrCorrupt) {
+			return fmt.Errorf("%w: %w", errLogDamaged, err)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, errors.Join(err, files.abandon())
+	}
+	files.taken, files.opened = true, nil
+	if err := list.reopened(w); err != nil {
+		return nil, nil, errors.Join(err, w.Close())
+	}
+	return w, func() error {
+		// The library's goroutine for new segments is told to end, and is then at most a
+		// few instructions from it; it offers nothing to wait for that.
+		return errors.Join(list.closing(w), w.Close())
+	}, nil
+}
+
+// prepare makes dir, or refuses it: the library takes a tail that is missing, empty
+// or cut short for one that was never written to.
+func prepare(dir string, files *segments) error {
+	state, err := files.list.Load(dir)
+	if err != nil {
+		return err
+	}
+	begun, err := files.list.begun()
+	if err != nil {
+		return err
+	}
+	for _, s := range state.Segments {
+		if s.SealTime.IsZero() && s.ID >= begun {
+			continue // nothing was ever acknowledged from it
+		}
+		info, err := os.Stat(filepath.Join(dir, segment.FileName(s)))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%w: %w", errLogLost, err)
+		case err != nil:
+			return err
+		case info.Size() == 0:
+			return errLogLost
+		case info.Size() < int64(s.SizeLimit): // files are made as long as that
+			return fmt.Errorf("%w: %s has %d bytes of at least %d", errLogDamaged, info.Name(), info.Size(), s.SizeLimit)
+		}
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	if err := syncDir(filepath.Dir(dir)); err != nil {
+		return err
+	}
+	return finishTail(state, begun, files)
+}
+
+// finishTail looks at the tail as the library will find it. One that is full but
+// for which the crash came before the next was made would take no entry any more.
+func finishTail(state types.PersistentState, begun uint64, files *segments) error {
+	if len(state.Segments) == 0 {
+		return nil
+	}
+	tail := &state.Segments[len(state.Segments)-1]
+	if !tail.SealTime.IsZero() {
+		return nil
+	}
+	w, err := files.SegmentFiler.RecoverTail(*tail)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // prepare has let it pass
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errLogDamaged, err)
+	}
+	defer w.Close()
+	last := w.LastIndex()
+	if last == 0 && tail.ID < begun {
+		return fmt.Errorf("%w: %s has no entry left", errLogDamaged, segment.FileName(*tail))
+	}
+	sealed, index, err := w.Sealed()
+	if err != nil || !sealed {
+		return err
+	}
+	tail.SealTime, tail.MaxIndex, tail.IndexStart = time.Now(), last, index
+	state.Segments = append(state.Segments, types.SegmentInfo{
+		ID: state.NextSegmentID, BaseIndex: last + 1, MinIndex: last + 1,
+		SizeLimit: tail.SizeLimit, Codec: tail.Codec, CreateTime: tail.SealTime,
+	})
+	state.NextSegmentID++
+	return files.list.CommitState(state)
+}
