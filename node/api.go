@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -50,13 +51,19 @@ func (a *apiServer) DestroyAll(ctx context.Context, _ *pb.DestroyAllRequest) (*p
 // error, which is what it needs to know, never arrives.
 const answerTime = 50 * time.Millisecond
 
-func (a *apiServer) write(ctx context.Context, op Op) (*pb.WriteResponse, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		left := time.Until(deadline)
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, left-min(answerTime, left/10))
-		defer cancel()
+// answerable ends early enough for the answer to arrive.
+func answerable(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return ctx, func() {}
 	}
+	left := time.Until(deadline)
+	return context.WithTimeout(ctx, left-min(answerTime, left/10))
+}
+
+func (a *apiServer) write(ctx context.Context, op Op) (*pb.WriteResponse, error) {
+	ctx, cancel := answerable(ctx)
+	defer cancel()
 	w, err := a.node.write(ctx, op)
 	if err != nil {
 		return nil, toStatus(err)
@@ -69,7 +76,9 @@ const memberChunk = 1 << 20
 
 // Members implements pb.GlobalChannelServer.
 func (a *apiServer) Members(r *pb.MembersRequest, stream grpc.ServerStreamingServer[pb.MembersResponse]) error {
-	members, index, err := a.members(stream.Context(), r)
+	ctx, cancel := answerable(stream.Context())
+	defer cancel()
+	members, index, err := a.members(ctx, r)
 	if err != nil {
 		return toStatus(err)
 	}
@@ -101,19 +110,12 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 	if err := firstError(checks...); err != nil {
 		return nil, 0, err
 	}
-	var opts []ReadOption
-	if r.GetStale() {
-		opts = append(opts, Stale())
-	}
-	if r.GetMinIndex() > 0 {
-		opts = append(opts, AtLeast(r.GetMinIndex()))
-	}
 	uids := func(list []string) {
 		for _, uid := range list {
 			out = append(out, &pb.Member{Uid: uid, Sid: sid})
 		}
 	}
-	err = a.node.read(ctx, opts, func(s *fsm.State) {
+	err = a.node.read(ctx, optionsOf(r), func(s *fsm.State) {
 		index = s.Index() // of this very list
 		switch {
 		case sid != "":
@@ -127,6 +129,25 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 		}
 	})
 	return out, index, err
+}
+
+// optionsOf are the read options of a request; the read refuses more than one.
+func optionsOf(r *pb.MembersRequest) (opts []ReadOption) {
+	if r.GetStale() {
+		opts = append(opts, Stale())
+	}
+	if r.GetMinIndex() > 0 {
+		opts = append(opts, AtLeast(r.GetMinIndex()))
+	}
+	if r.GetLinearizable() {
+		opts = append(opts, Linearizable())
+	}
+	if ms := r.GetMaxStalenessMs(); ms != 0 {
+		const most = int64(math.MaxInt64 / time.Millisecond)
+		ms = max(-1, min(ms, most)) // a negative one is refused
+		opts = append(opts, MaxStaleness(time.Duration(ms)*time.Millisecond))
+	}
+	return opts
 }
 
 // Push implements pb.GlobalChannelServer.
@@ -185,7 +206,9 @@ func within(room *int, uids iter.Seq[string]) (list []string) {
 
 // Servers implements pb.GlobalChannelServer.
 func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
-	ctx, cancel := a.node.bounded(ctx)
+	ctx, cancel := answerable(ctx)
+	defer cancel()
+	ctx, cancel = a.node.bounded(ctx)
 	defer cancel()
 	// Like any read: what this node has acknowledged, such as an Attach, shows. But
 	// who asks why a node is not ready gets an answer.
@@ -208,7 +231,8 @@ func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.Serv
 }
 
 // Status implements pb.GlobalChannelServer.
-func (a *apiServer) Status(_ context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
+func (a *apiServer) Status(ctx context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
+	a.node.awaitAge(ctx)
 	s := a.node.Status()
 	out := &pb.StatusResponse{
 		Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, ClusterId: s.ClusterID, Role: s.Role, Leader: s.Leader,

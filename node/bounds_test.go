@@ -88,7 +88,7 @@ func TestStatus_EveryErrorKeepsItsIdentityOverTheWire(t *testing.T) {
 		ErrRejected, ErrNotSent, ErrOutcomeUnknown,
 		ErrInvalidArgument, ErrServerGone, ErrUnknownServer, ErrFenced, ErrAborted, ErrLimit, ErrUnsupported,
 		ErrOverloaded, ErrReentrant, ErrNoLeader, ErrClosed,
-		ErrPushFailed, ErrReplicaBehind, ErrHalted, ErrRefused,
+		ErrPushFailed, ErrStale, ErrReplicaBehind, ErrHalted, ErrRefused,
 		context.DeadlineExceeded, context.Canceled,
 	}
 	for _, sent := range append(all,

@@ -132,7 +132,7 @@ func TestNode_ServersAndStatusAgreeEverywhere(t *testing.T) {
 			}
 			role := map[bool]string{true: "replica", false: "voter"}[self.SID == "c4"]
 			if s.Role != role || s.Leader != leader.Self().SID || s.LeaderNodeID != leader.Self().NodeID || s.Term == 0 || s.Applied == 0 ||
-				s.Age != nil || !s.Ready || s.Problem != "" || s.ClusterID != clusterID || s.ClusterID == "" {
+				!s.Ready || s.Problem != "" || s.ClusterID != clusterID || s.ClusterID == "" {
 				t.Errorf("%s: %+v", self.SID, s)
 			}
 		}

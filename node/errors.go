@@ -44,6 +44,7 @@ var (
 // Occasions outside writes.
 var (
 	ErrPushFailed    = errors.New("push reached no server")
+	ErrStale         = errors.New("replica is too old") // for MaxStaleness; the text tells its age
 	ErrReplicaBehind = errors.New("replica is behind")
 	ErrHalted        = errors.New("state halted") // the log holds what this binary does not know
 	ErrRefused       = errors.New("refused")      // by the cluster, for good: see Ready

@@ -28,3 +28,6 @@ func (n *Node) EndLife(ctx context.Context, sid string, epoch uint64) error {
 func (n *Node) Halt() {
 	n.replica.Apply(&raft.Log{Type: raft.LogCommand, Index: n.replica.Index() + 1, Data: []byte{0xff}})
 }
+
+// HandOver gives leadership away as Close does; n must lead.
+func (n *Node) HandOver(ctx context.Context) error { return n.consensus.handOver(ctx) }

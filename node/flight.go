@@ -47,7 +47,8 @@ type batch struct {
 	number uint64
 	calls  []*call
 	data   []byte
-	sent   time.Time // last
+	first  time.Time // sent for the first time
+	sent   time.Time // sent for the last time
 	link   *link     // on which it was sent last and is not answered; nil: none
 	// exposed: an earlier sending may have entered the log, or may yet do so. Until
 	// then the batch can be dissolved, and its callers told that nothing was sent.
@@ -82,7 +83,12 @@ func (f *flight) seal(q *queue, l *link) *batch {
 	return b
 }
 
-func (f *flight) board(b *batch, l *link) { b.link, b.sent = l, time.Now() }
+func (f *flight) board(b *batch, l *link) {
+	b.link, b.sent = l, time.Now()
+	if b.first.IsZero() {
+		b.first = b.sent
+	}
+}
 
 // unlink forgets the link: what was sent on it without an answer may be in the log
 // or not. Batches at the end that certainly never entered it are dissolved.
@@ -109,7 +115,7 @@ func (o *outbox) run(ctx context.Context, epoch, last uint64) {
 	o.flight.origin, o.flight.number = origin{o.sid, epoch}, last
 	o.mu.Unlock()
 	for pause := retryPauseMin; o.wanted(ctx) && o.route.await(ctx) == nil && ctx.Err() == nil; {
-		_, changed := o.route.known()
+		changed := o.route.changed()
 		if o.serve(ctx) {
 			pause = retryPauseMin
 		}
@@ -252,7 +258,7 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 	switch {
 	case (outcome == fsm.BatchApplied || outcome == fsm.BatchRepeated) && len(results) == want:
 		if o.note != nil {
-			o.note(b.sent, resp.GetIndex())
+			o.note(b.first, resp.GetIndex())
 		}
 	case outcome == fsm.BatchFenced, outcome == fsm.BatchForgotten && !b.exposed:
 		err = ErrFenced

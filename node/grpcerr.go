@@ -31,6 +31,7 @@ var wireErrors = []struct {
 	{ErrNoLeader, "NO_LEADER", codes.Unavailable},
 	{ErrClosed, "CLOSED", codes.Unavailable},
 	{ErrReplicaBehind, "REPLICA_BEHIND", codes.Unavailable},
+	{ErrStale, "STALE", codes.Unavailable},
 	{ErrHalted, "HALTED", codes.FailedPrecondition},
 	{ErrRefused, "REFUSED", codes.FailedPrecondition},
 	{ErrPushFailed, "PUSH_FAILED", codes.Unavailable},

@@ -229,12 +229,11 @@ func (l *life) wait(ctx context.Context) (uint64, error) {
 	}
 }
 
-// current returns the epoch if the life is registered and callers are let in.
+// current returns the epoch once the life is registered and callers are let in. It
+// takes no lock: epoch and err are written before ready is closed, and never after.
 func (l *life) current() (epoch uint64, ok bool) {
 	select {
 	case <-l.ready:
-		l.mu.Lock()
-		defer l.mu.Unlock()
 		return l.epoch, l.err == nil
 	default:
 		return 0, false

@@ -231,6 +231,9 @@ func (n *Node) release(ctx context.Context) error {
 	if n.agent != nil {
 		bounded(ctx, time.Second/2, n.agent.close) // own life's end has ended the attached ones
 	}
+	if n.indexes != nil {
+		n.indexes.close() // what reads wait for has ended with n.ctx
+	}
 	n.group.Wait() // all of them end with n.ctx
 	if n.outbox != nil {
 		n.outbox.refuse(notSent(ErrClosed)) // what its loop put back at the very end

@@ -34,15 +34,17 @@ type Node struct {
 	consensus *consensus
 	cluster   *cluster.Cluster
 
-	desk      *desk       // leader: batches into log entries
-	committer *committer  // leader: lives into log entries
-	life      *life       // this server's registered existence
-	enroll    *enrollment // asks the leader to begin and end lives
-	outbox    *outbox     // operations on their way to the leader
-	reader    *reader     // questions to the replica
-	frontends *frontends  // who takes pushes here
-	pusher    *pusher     // messages to the members of a channel
-	agent     *agent      // frontends of other processes
+	desk      *desk        // leader: batches into log entries
+	committer *committer   // leader: lives into log entries
+	life      *life        // this server's registered existence
+	enroll    *enrollment  // asks the leader to begin and end lives
+	outbox    *outbox      // operations on their way to the leader
+	age       *age         // of the replica
+	indexes   *readIndexes // questions to the leader, how far the log is
+	reader    *reader      // questions to the replica
+	frontends *frontends   // who takes pushes here
+	pusher    *pusher      // messages to the members of a channel
+	agent     *agent       // frontends of other processes
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -145,11 +147,13 @@ func (n *Node) assemble() {
 		SID: n.cfg.SID, SType: n.cfg.SType, Zone: n.cfg.Zone,
 		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
 	}, n.enroll)
-	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, nil)
-	n.reader = &reader{replica: n.replica, bound: n.bounded, ready: func(ctx context.Context) error {
-		_, err := n.life.wait(ctx)
-		return err
-	}}
+	n.age = new(age)
+	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
+	n.indexes = newReadIndexes(route, n.age)
+	n.reader = &reader{
+		replica: n.replica, life: n.life, bound: n.bounded, known: route.known,
+		indexes: n.indexes, age: n.age, refresh: newRefresher(n.indexes, n.age, n.replica.Index),
+	}
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
 	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}

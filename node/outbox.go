@@ -40,7 +40,8 @@ type outbox struct {
 
 // routeToLeader is what the outbox needs of leaderRoute.
 type routeToLeader interface {
-	known() (leader bool, changed <-chan struct{})
+	known() bool
+	changed() <-chan struct{}
 	await(ctx context.Context) error
 	follow(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc)
 	open(ctx context.Context, l *link, answer func(*peerpb.WriteResponse)) error
@@ -161,7 +162,7 @@ func (o *outbox) end(ctx context.Context, c *call) (answer, error) {
 // without its caller: the bytes of a number never change.
 func (o *outbox) withdraw(c *call, why error) (answer, error) {
 	var noLeader error
-	if leader, _ := o.route.known(); !leader {
+	if !o.route.known() {
 		noLeader = ErrNoLeader
 	}
 	o.mu.Lock()

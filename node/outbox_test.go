@@ -28,17 +28,15 @@ type treachery struct {
 	honest  bool       // the outbox's worst days are over
 	replica *fsm.Replica
 
-	mu      sync.Mutex
-	index   uint64
-	changed chan struct{}
-	late    []slip // with leaders that have lost their office, or think so
-	done    map[string]int
-	busy    sync.WaitGroup
+	mu    sync.Mutex
+	index uint64
+	late  []slip // with leaders that have lost their office, or think so
+	done  map[string]int
 }
 
 func newTreachery(t *testing.T, seed uint64) *treachery {
 	tr := &treachery{
-		t: t, rand: rand.New(rand.NewPCG(seed, 1)), replica: fsm.NewReplica(), changed: make(chan struct{}), done: make(map[string]int),
+		t: t, rand: rand.New(rand.NewPCG(seed, 1)), replica: fsm.NewReplica(), done: make(map[string]int),
 	}
 	tr.apply(&fsmpb.Entry{Command: &fsmpb.Entry_Found{Found: &fsmpb.Found{ClusterId: "3b241101-e2bb-4255-8caf-4136c566a962", Generation: 1}}})
 	return tr
@@ -92,11 +90,8 @@ func (*memorySink) ID() string    { return "snapshot" }
 func (*memorySink) Cancel() error { return nil }
 func (*memorySink) Close() error  { return nil }
 
-func (tr *treachery) known() (bool, <-chan struct{}) {
-	tr.mu.Lock()
-	defer tr.mu.Unlock()
-	return true, tr.changed
-}
+func (tr *treachery) known() bool                     { return true }
+func (tr *treachery) changed() <-chan struct{}        { return nil }
 func (tr *treachery) await(ctx context.Context) error { return ctx.Err() }
 func (tr *treachery) follow(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)

@@ -126,19 +126,23 @@ func (r *leaderRoute) leader() (leaderCalls, error) {
 	return remoteLeader{c}, nil
 }
 
-// known reports whether a leader is known, and a channel that is closed when that,
-// or who it is, may have changed.
-func (r *leaderRoute) known() (leader bool, changed <-chan struct{}) {
-	_, changed = r.consensus.leadership()
+// known reports whether a leader is.
+func (r *leaderRoute) known() bool {
 	id, _ := r.consensus.Leader()
-	return id != "", changed
+	return id != ""
+}
+
+// changed is closed when this node, or another one, may have become the leader.
+func (r *leaderRoute) changed() <-chan struct{} {
+	_, changed := r.consensus.leadership()
+	return changed
 }
 
 // await waits until a leader is known.
 func (r *leaderRoute) await(ctx context.Context) error {
 	for {
-		leader, changed := r.known()
-		if leader {
+		changed := r.changed()
+		if r.known() {
 			return nil
 		}
 		select {

@@ -74,27 +74,24 @@ func TestReads_OfAReplicaThatIsBehindSaySo(t *testing.T) {
 	})
 }
 
-func TestReads_RefuseContradictingOptions(t *testing.T) {
+func TestReads_RefuseWrongOptions(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, server("c1", "connector"))
 		n := f.Node("c1")
-		for _, o := range [][]node.ReadOption{{node.Stale(), node.AtLeast(1)}, {node.AtLeast(1), node.Stale()}} {
+		all := []node.ReadOption{node.Stale(), node.AtLeast(1), node.Linearizable(), node.MaxStaleness(time.Second)}
+		wrong := [][]node.ReadOption{all, {node.MaxStaleness(0)}, {node.MaxStaleness(-time.Second)}}
+		for i, first := range all {
+			for _, second := range all[i+1:] {
+				wrong = append(wrong, []node.ReadOption{first, second}, []node.ReadOption{second, first})
+			}
+		}
+		for _, o := range wrong {
 			_, err := n.MembersBySID(ctx, "world", "c1", o...)
 			wantError(t, err, node.ErrInvalidArgument)
 			_, err = n.MembersByChannelName(ctx, "connector", "world", o...)
 			wantError(t, err, node.ErrInvalidArgument)
 			_, err = n.Members(ctx, "world", o...)
 			wantError(t, err, node.ErrInvalidArgument)
-		}
-	})
-}
-
-func TestReads_RefuseWhatIsNotBuiltYet(t *testing.T) {
-	inBubble(t, func(t *testing.T, ctx context.Context) {
-		f := readyCluster(t, ctx, server("c1", "connector"))
-		for _, o := range []node.ReadOption{node.Linearizable(), node.MaxStaleness(time.Second)} {
-			_, err := f.Node("c1").MembersBySID(ctx, "world", "c1", o)
-			wantError(t, err, node.ErrUnsupported)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"strings"
 	"time"
 
@@ -20,19 +21,36 @@ type Status struct {
 	Term         uint64
 	Applied      uint64         // index of the replica
 	Epoch        uint64         // of this life; 0 before it is registered
-	Age          *time.Duration // of the replica; nil: not measured yet
+	Age          *time.Duration // of the replica: time since it had all that was acknowledged anywhere; nil: not measured yet
 	Ready        bool
 	Problem      string // in words; "" if there is none
 }
 
-// Status reports without waiting for anybody.
+// agePolled is the age from which on a question for the status measures it anew,
+// agePatience what the service waits for that.
+const (
+	agePolled   = time.Second
+	agePatience = 200 * time.Millisecond
+)
+
+// Status reports without waiting for anybody. The Age is measured by writes and by
+// reads that ask the leader; where it is unknown or above 1 s, and a leader is known,
+// Status asks in the background, so that whoever polls it sees a true age: on the leader
+// too, which has to commit an empty command for it. The public service waits for that,
+// at most 200 ms.
 func (n *Node) Status() Status {
+	if n.ageUnsure() {
+		n.reader.refresh.measure()
+	}
 	roles, leaderID := n.roles()
 	epoch, waits := n.life.now()
 	s := Status{
 		SID: n.cfg.SID, SType: n.cfg.SType, NodeID: n.nodeID, Incarnation: n.incarnation,
 		ClusterID: n.store.Identity.Load().ClusterID, Role: roles[n.nodeID], LeaderNodeID: leaderID, Addr: n.port.Addr(),
 		Term: n.consensus.term(), Applied: n.replica.Index(), Epoch: epoch,
+	}
+	if old, known := n.reader.old(); known {
+		s.Age = &old
 	}
 	n.replica.View(func(state *fsm.State) {
 		for _, server := range state.Servers() {
@@ -48,6 +66,23 @@ func (n *Node) Status() Status {
 	}
 	s.Problem = n.problem(leaderID, waits)
 	return s
+}
+
+// ageUnsure reports that the age should be measured anew, and that a leader is
+// known who can be asked.
+func (n *Node) ageUnsure() bool {
+	old, known := n.reader.old()
+	return (!known || old > agePolled) && n.reader.known()
+}
+
+// awaitAge measures the age if it should be, but waits no longer than agePatience.
+func (n *Node) awaitAge(ctx context.Context) {
+	if !n.ageUnsure() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, agePatience)
+	defer cancel()
+	_ = n.reader.renew(ctx, time.Now().Add(-agePolled)) // failing that, the status tells an old age, or none
 }
 
 func (n *Node) problem(leaderID, waits string) string {
