@@ -1,0 +1,117 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+)
+
+// Step makes one call and returns how many operations it was. Each caller has its
+// own.
+type Step func(ctx context.Context) (ops int, err error)
+
+// Result is what one Measure saw.
+type Result struct {
+	Seconds float64 `json:"seconds"`
+	Ops     uint64  `json:"ops"` // that succeeded
+	P50us   float64 `json:"p50_us"`
+	P99us   float64 `json:"p99_us"`
+	Errors  uint64  `json:"errors"`
+	Error   string  `json:"error,omitempty"` // the first one
+}
+
+// Run is a load that goes on until Stop.
+type Run struct {
+	ctx     context.Context
+	cancel  context.CancelFunc
+	ended   atomic.Bool
+	window  atomic.Pointer[window] // nil: nothing is being measured
+	callers sync.WaitGroup
+}
+
+type window struct {
+	latency stats.Histogram
+	ops     atomic.Uint64
+	errors  atomic.Uint64
+	first   atomic.Pointer[error]
+}
+
+// errorPause keeps a caller whose calls fail at once from spinning.
+const errorPause = time.Millisecond
+
+// Start begins with the steps of that many callers.
+func Start(callers int, step func(caller int) Step) *Run {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &Run{ctx: ctx, cancel: cancel}
+	for i := range callers {
+		s := step(i)
+		r.callers.Go(func() { r.loop(i, s) })
+	}
+	return r
+}
+
+func (r *Run) loop(caller int, step Step) {
+	for !r.ended.Load() {
+		began := time.Now()
+		ops, err := step(r.ctx)
+		took := time.Since(began)
+		w := r.window.Load()
+		switch {
+		case err != nil:
+			if w != nil {
+				w.fail(err)
+			}
+			pause(r.ctx, errorPause)
+		case w != nil:
+			w.latency.Record(caller, took)
+			w.ops.Add(uint64(ops))
+		}
+	}
+}
+
+func (w *window) fail(err error) {
+	w.errors.Add(1)
+	w.first.CompareAndSwap(nil, &err)
+}
+
+// Measure counts what ends within the next d. One at a time.
+func (r *Run) Measure(ctx context.Context, d time.Duration) (Result, error) {
+	w := &window{}
+	began := time.Now()
+	r.window.Store(w)
+	pause(ctx, d)
+	r.window.Store(nil)
+	took := time.Since(began)
+	if ctx.Err() != nil {
+		return Result{}, fmt.Errorf("measure: %w", context.Cause(ctx))
+	}
+	us := func(q float64) float64 { return float64(w.latency.Quantile(q)) / 1e3 }
+	result := Result{Seconds: took.Seconds(), Ops: w.ops.Load(), P50us: us(0.5), P99us: us(0.99), Errors: w.errors.Load()}
+	if first := w.first.Load(); first != nil {
+		result.Error = (*first).Error()
+	}
+	return result, nil
+}
+
+// Stop lets the calls that are outstanding end, and waits for them; if ctx ends
+// first their context is cancelled.
+func (r *Run) Stop(ctx context.Context) {
+	r.ended.Store(true)
+	stop := context.AfterFunc(ctx, r.cancel)
+	defer stop()
+	r.callers.Wait()
+	r.cancel()
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,101 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/load"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
+	"github.com/pofresh/globalchannel/node"
+)
+
+// channel is a node, used as any server would: through package node.
+type channelNode struct {
+	*node.Node
+	sid   string
+	crowd *load.Crowd
+}
+
+func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
+	if _, err := logStore(o.Store); err != nil {
+		return proc.None{}, err
+	}
+	n, err := node.Start(ctx, node.Config{
+		SID: o.SID, SType: "bench", Listen: o.Listen, Join: o.Join, Expect: len(o.Join),
+		DataDir: o.DataDir,
+	})
+	if err != nil {
+		return proc.None{}, fmt.Errorf("start node: %w", err)
+	}
+	if err := n.Ready(ctx); err != nil {
+		return proc.None{}, errors.Join(fmt.Errorf("wait until ready: %w", err), n.Close())
+	}
+	if err := c.open(&channelNode{Node: n, sid: o.SID, crowd: load.NewCrowd("")}); err != nil {
+		return proc.None{}, errors.Join(err, n.Close())
+	}
+	return proc.None{}, nil
+}
+
+func logStore(name string) (int, error) {
+	if name == "boltdb" {
+		return 0, nil
+	}
+	return 0, fmt.Errorf("log store %q is neither boltdb nor wal", name)
+}
+
+func (n *channelNode) add(ctx context.Context, p load.Pair) error {
+	return n.Add(ctx, p.Name, p.UID, n.sid)
+}
+
+func (n *channelNode) leave(ctx context.Context, p load.Pair) error {
+	return n.Leave(ctx, p.Name, p.UID, n.sid)
+}
+
+func (n *channelNode) apply(ctx context.Context, add, leave []load.Pair) error {
+	err := fmt.Errorf("not built yet")
+	return err
+}
+
+func (n *channelNode) fill(ctx context.Context) error { return fillWith(ctx, n.crowd, n.add) }
+
+func (n *channelNode) step(l Load) (func(caller int) load.Step, error) {
+	return func(caller int) load.Step {
+		if l.Group > 0 {
+			return n.crowd.Groups(caller, l.Group, n.apply)
+		}
+		return n.crowd.AddAndLeave(caller, n.add, n.leave)
+	}, nil
+}
+
+func (n *channelNode) look() View {
+	s := n.Status()
+	return View{Leads: s.Leader == n.sid, Leader: s.Leader, Term: s.Term, Index: n.Index(), Problem: s.Problem}
+}
+
+func (n *channelNode) foreignCPU(context.Context) (time.Duration, error) { return 0, nil }
+
+func (n *channelNode) close() error { return n.Close() }
+
+// node is the open target, which the requests below are for.
+func (c *child) node() (*channelNode, error) {
+	t, err := c.opened()
+	if err != nil {
+		return nil, err
+	}
+	n, ok := t.(*channelNode)
+	if !ok {
+		return nil, errors.New("this process is no node")
+	}
+	return n, nil
+}
+
+func (c *child) catchUp(ctx context.Context, i Index) (proc.None, error) {
+	n, err := c.node()
+	if err != nil {
+		return proc.None{}, err
+	}
+	_, err = n.MembersBySID(ctx, "any", n.sid, node.AtLeast(i.Index))
+	return proc.None{}, err
+}

@@ -1,0 +1,222 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/load"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/meter"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
+)
+
+// target is what the callers call.
+type target interface {
+	fill(ctx context.Context) error
+	step(l Load) (func(caller int) load.Step, error)
+	look() View
+	foreignCPU(ctx context.Context) (time.Duration, error) // spent in a process that is not ours
+	close() error
+}
+
+// child is the state of one process.
+type child struct {
+	appends *meter.Appends
+
+	mu     sync.Mutex // guards all below
+	target target
+	run    *load.Run
+	closed bool
+	pulse  *pulse
+}
+
+// Run answers the parent until in ends. A server that is open then is simply left:
+// the process ends, and its data is about to be thrown away.
+func Run(ctx context.Context, in io.Reader, out io.Writer) error {
+	appends, err := meter.CountAppends()
+	if err != nil {
+		return err
+	}
+	c := &child{appends: appends}
+	err = proc.Serve(ctx, in, out, map[string]proc.Handler{
+		OpenNode:   proc.Handle(c.openNode),
+		OpenRaft:   proc.Handle(c.openRaft),
+		OpenRedis:  proc.Handle(c.openRedis),
+		Look:       proc.Handle(c.look),
+		CatchUp:    proc.Handle(c.catchUp),
+		Fill:       proc.Handle(c.fill),
+		Begin:      proc.Handle(c.begin),
+		Measure:    proc.Handle(c.measure),
+		Finish:     proc.Handle(c.finish),
+		Read:       proc.Handle(c.read),
+		Close:      proc.Handle(c.close),
+		PulseStart: proc.Handle(c.pulseStart),
+		PulseFirst: proc.Handle(c.pulseFirst),
+		PulseGap:   proc.Handle(c.pulseGap),
+		PulseStop:  proc.Handle(c.pulseStop),
+		LagWrite:   proc.Handle(c.lagWrite),
+		LagWatch:   proc.Handle(c.lagWatch),
+	})
+	return errors.Join(err, c.leave())
+}
+
+// leave removes what would outlast the process: the keys in Redis.
+func (c *child) leave() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r, ok := c.target.(*redisClient)
+	if !ok || c.closed {
+		return nil
+	}
+	if c.run != nil {
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		c.run.Stop(now)
+	}
+	return r.close()
+}
+
+var errNotOpen = errors.New("nothing is open yet")
+
+func (c *child) open(t target) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target != nil {
+		return errors.New("something is open already")
+	}
+	c.target = t
+	return nil
+}
+
+func (c *child) opened() (target, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target == nil {
+		return nil, errNotOpen
+	}
+	return c.target, nil
+}
+
+func (c *child) look(context.Context, proc.None) (View, error) {
+	t, err := c.opened()
+	if err != nil {
+		return View{}, err
+	}
+	return t.look(), nil
+}
+
+func (c *child) fill(ctx context.Context, _ proc.None) (proc.None, error) {
+	t, err := c.opened()
+	if err != nil {
+		return proc.None{}, err
+	}
+	return proc.None{}, t.fill(ctx)
+}
+
+func (c *child) begin(ctx context.Context, l Load) (proc.None, error) {
+	t, err := c.opened()
+	if err != nil {
+		return proc.None{}, err
+	}
+	step, err := t.step(l)
+	if err != nil {
+		return proc.None{}, err
+	}
+	if err := c.start(l.Callers, step); err != nil {
+		return proc.None{}, err
+	}
+	wait(ctx, l.WarmUp)
+	return proc.None{}, nil
+}
+
+func (c *child) start(callers int, step func(int) load.Step) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != nil {
+		return errors.New("a load is running already")
+	}
+	c.run = load.Start(callers, step)
+	return nil
+}
+
+func (c *child) measure(ctx context.Context, s Span) (load.Result, error) {
+	c.mu.Lock()
+	run := c.run
+	c.mu.Unlock()
+	if run == nil {
+		return load.Result{}, errors.New("no load is running")
+	}
+	return run.Measure(ctx, s.Duration)
+}
+
+func (c *child) finish(ctx context.Context, _ proc.None) (proc.None, error) {
+	c.mu.Lock()
+	run := c.run
+	c.run = nil
+	c.mu.Unlock()
+	if run != nil {
+		run.Stop(ctx)
+	}
+	return proc.None{}, nil
+}
+
+func (c *child) read(ctx context.Context, _ proc.None) (Meter, error) {
+	t, err := c.opened()
+	if err != nil {
+		return Meter{}, err
+	}
+	foreign, err := t.foreignCPU(ctx)
+	if err != nil {
+		return Meter{}, err
+	}
+	own, err := meter.CPU()
+	return Meter{CPU: own + foreign, Appends: c.appends.Count()}, err
+}
+
+func (c *child) close(context.Context, proc.None) (proc.None, error) {
+	t, err := c.opened()
+	if err != nil {
+		return proc.None{}, err
+	}
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	if err := t.close(); err != nil {
+		return proc.None{}, fmt.Errorf("close: %w", err)
+	}
+	return proc.None{}, nil
+}
+
+// fillers is how many members are added at once before the measurements.
+const fillers = 500
+
+// fillWith adds the standing members.
+func fillWith(ctx context.Context, crowd *load.Crowd, add load.Write) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var all sync.WaitGroup
+	for f := range fillers {
+		all.Go(func() {
+			for i := f; i < load.Standing && ctx.Err() == nil; i += fillers {
+				if err := add(ctx, crowd.Member(i)); err != nil {
+					cancel(fmt.Errorf("fill: %w", err))
+				}
+			}
+		})
+	}
+	all.Wait()
+	return context.Cause(ctx)
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,53 @@
+package writes
+
+import "github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+
+// Row is a case with the samples of all runs.
+type Row struct {
+	Case
+	samples map[int]Sample // by run
+}
+
+// RowFigures is a row as the document has it: over the runs.
+type RowFigures struct {
+	Case
+	OpsPerS    stats.Spread  `json:"ops_per_s"`
+	P50us      stats.Spread  `json:"p50_us"`
+	P99us      stats.Spread  `json:"p99_us"`
+	CPUus      stats.Spread  `json:"cpu_us_per_op"`
+	FsyncsPerS *stats.Spread `json:"fsyncs_per_s,omitempty"`
+	Errors     uint64        `json:"errors"`
+	Error      string        `json:"error,omitempty"` // the first one
+}
+
+func (r *Row) figures() RowFigures {
+	f := RowFigures{
+		Case:    r.Case,
+		OpsPerS: r.spread(func(s Sample) float64 { return s.OpsPerS }),
+		P50us:   r.spread(func(s Sample) float64 { return s.P50us }),
+		P99us:   r.spread(func(s Sample) float64 { return s.P99us }),
+		CPUus:   r.spread(func(s Sample) float64 { return s.CPUus }),
+	}
+	var fsyncs []float64
+	for _, s := range r.samples {
+		if s.FsyncsPerS != nil {
+			fsyncs = append(fsyncs, *s.FsyncsPerS)
+		}
+		if f.Errors += s.Errors; f.Error == "" {
+			f.Error = s.Error
+		}
+	}
+	if len(fsyncs) > 0 {
+		spread := stats.SpreadOf(fsyncs...)
+		f.FsyncsPerS = &spread
+	}
+	return f
+}
+
+func (r *Row) spread(of func(Sample) float64) stats.Spread {
+	var values []float64
+	for _, s := range r.samples {
+		values = append(values, of(s))
+	}
+	return stats.SpreadOf(values...)
+}
