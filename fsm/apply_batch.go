@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"slices"
+	"unicode/utf8"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 )
@@ -13,7 +14,7 @@ type answered struct {
 }
 
 func (s *State) batches(index uint64, c command) []BatchResult {
-	r := run{state: s, version: c.version, real: &ledger{s, index}}
+	r := run{state: s, version: c.version, real: &ledger{State: s, at: index}}
 	results := make([]BatchResult, 0, len(c.batches))
 	for i := range c.batches {
 		results = append(results, r.batch(index, &c.batches[i]))
@@ -85,7 +86,7 @@ func batchesOf(p *fsmpb.Batches) []batch {
 			for _, o := range pg.GetOps() {
 				g.ops = append(g.ops, op{
 					kind: o.GetKind(), extras: len(o.GetMeta()) > 0 || o.GetOptions() != nil,
-					place:   place{name: []byte(o.GetName()), uid: []byte(o.GetUid()), sid: []byte(o.GetSid())},
+					place:   place{name: textOf(o.GetName()), uid: textOf(o.GetUid()), sid: textOf(o.GetSid())},
 					session: o.GetSession(), epoch: o.GetEpoch(),
 				})
 			}
@@ -95,4 +96,12 @@ func batchesOf(p *fsmpb.Batches) []batch {
 		batches = append(batches, b)
 	}
 	return batches
+}
+
+// textOf is what no log can hold if s is not UTF-8: the NUL is refused as well.
+func textOf(s string) []byte {
+	if !utf8.ValidString(s) {
+		return []byte{0}
+	}
+	return []byte(s)
 }

@@ -10,9 +10,9 @@ import (
 // top of it. The rules of an operation exist once and run on both.
 type book interface {
 	member(p place) (member, bool)
-	holds(p place) bool // a membership of p's player on p's sid, in whatever channel
-	put(p place, m member)
-	remove(p place) // of a member that is there
+	put(p place, m member) // follows member(p)
+	remove(p place)        // follows member(p), which was there
+	holds(p place) bool    // a membership of p's player on p's sid, in whatever channel
 	leaveAll(p place, session uint64) bool
 	destroy(name []byte) bool
 	destroyAll() bool
@@ -21,11 +21,17 @@ type book interface {
 // ledger is the book that counts: the state, at one index.
 type ledger struct {
 	*State
-	at uint64
+	at      uint64
+	channel *channel // of the place that member was asked for last
 }
 
-func (l *ledger) put(p place, m member)                 { l.State.put(p, m, l.at) }
-func (l *ledger) remove(p place)                        { l.State.remove(p, l.at) }
+func (l *ledger) member(p place) (m member, ok bool) {
+	l.channel, m, ok = l.find(p)
+	return m, ok
+}
+
+func (l *ledger) put(p place, m member)                 { l.State.put(l.channel, p, m, l.at) }
+func (l *ledger) remove(p place)                        { l.State.remove(l.channel, p, l.at) }
 func (l *ledger) leaveAll(p place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
 
 // run is what the operations of one entry have in common. No operation changes
@@ -49,6 +55,12 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))
 	}
+	if r.allClear(g.ops) {
+		for i := range g.ops {
+			results = append(results, r.do(r.real, &g.ops[i], 0))
+		}
+		return results
+	}
 	if i, code := r.refusal(g.ops); code != 0 {
 		return append(results, aborted(len(g.ops), i, code)...)
 	}
@@ -59,18 +71,22 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 	return results
 }
 
-// refusal finds the operation that is refused, and with it the whole group.
-// Mostly none can be. Else they are tried in order on a draft: a Leave that
-// means another life is refused if the member is there, and that depends on
-// those before it.
-func (r *run) refusal(ops []op) (culprit int, code OpResult) {
-	clear := true
+// allClear says that nothing can be refused, whatever the channels hold: that
+// is what almost every group is, and it needs no draft.
+func (r *run) allClear(ops []op) bool {
 	for i := range ops {
-		clear = clear && r.verdict(&ops[i]) == 0
+		if r.verdict(&ops[i]) != 0 {
+			return false
+		}
 	}
-	if clear {
-		return 0, 0
-	}
+	return true
+}
+
+// refusal finds the operation that is refused, and with it the whole group; 0
+// if none is. A Leave that means another life is refused if the member is
+// there, and that depends on the operations before it: they are tried in order
+// on a draft, so that a refusal of the last one finds nothing to undo.
+func (r *run) refusal(ops []op) (culprit int, code OpResult) {
 	draft := newDraft(r.state)
 	for i := range ops {
 		if code := r.do(draft, &ops[i], r.verdict(&ops[i])); refused(code) {
@@ -112,12 +128,12 @@ func (r *run) verdict(o *op) OpResult {
 		switch {
 		case r.version < 2:
 			return OpUnsupported
-		case len(o.name) > 0 || !validName(o.uid) || !validSID(o.sid):
+		case len(o.name) > 0 || !validOpText(o.uid, MaxNameBytes) || !validOpText(o.sid, MaxSIDBytes):
 			return OpInvalid
 		}
 		return r.life(o)
 	case fsmpb.OpKind_OP_DESTROY:
-		if !validName(o.name) {
+		if !validOpText(o.name, MaxNameBytes) {
 			return OpInvalid
 		}
 		return 0
@@ -224,5 +240,10 @@ func (r *run) external(o *op) OpResult {
 }
 
 func validMember(o *op) bool {
-	return validName(o.name) && validName(o.uid) && validSID(o.sid)
+	return validOpText(o.name, MaxNameBytes) && validOpText(o.uid, MaxNameBytes) && validOpText(o.sid, MaxSIDBytes)
+}
+
+// validOpText is for what the decoder has found to be UTF-8.
+func validOpText(b []byte, limit int) bool {
+	return len(b) > 0 && len(b) <= limit && bytes.IndexByte(b, 0) < 0
 }

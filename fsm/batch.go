@@ -1,6 +1,8 @@
 package fsm
 
 import (
+	"slices"
+
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
@@ -35,7 +37,7 @@ func AppendGroup(dst []byte, seen uint64, ops ...Op) []byte {
 	for i := range ops {
 		size += nestedSize(ops[i].size())
 	}
-	dst = appendNested(dst, 4, size)
+	dst = appendNested(slices.Grow(dst, nestedSize(size)), 4, size)
 	dst = appendVarint(dst, 1, seen)
 	for i := range ops {
 		op := &ops[i]

@@ -112,11 +112,8 @@ func (d *decoder) all(data []byte) error {
 	w := wire{rest: data, message: "Batches"}
 	for w.next(1, 1) != 0 {
 		b, err := d.batch(w.nested())
-		if w.err != nil {
-			break
-		}
 		if err != nil {
-			return err
+			w.fail(err)
 		}
 		if d.keep {
 			d.batches = append(d.batches, b)
@@ -138,12 +135,8 @@ func (d *decoder) batch(data []byte) (batch, error) {
 		case 3:
 			b.number = w.varint()
 		case 4:
-			body := w.nested()
-			if w.err != nil {
-				break
-			}
-			if err := d.group(body); err != nil {
-				return batch{}, err
+			if err := d.group(w.nested()); err != nil {
+				w.fail(err)
 			}
 		}
 	}
@@ -160,17 +153,8 @@ func (d *decoder) group(data []byte) error {
 		case 1:
 			g.seen = w.varint()
 		case 2:
-			body := w.nested()
-			if w.err != nil {
-				break
-			}
-			o, err := decodeOp(body)
-			if err != nil {
-				return err
-			}
-			d.count++
-			if d.keep {
-				d.ops = append(d.ops, o)
+			if err := decodeOp(w.nested(), d.nextOp()); err != nil {
+				w.fail(err)
 			}
 		}
 	}
@@ -184,15 +168,25 @@ func (d *decoder) group(data []byte) error {
 // lastKind of the operations that this binary knows; all below it are known.
 const lastKind = fsmpb.OpKind_OP_CLEAN_ON_START_UP
 
-func decodeOp(data []byte) (op, error) {
-	var o op
+// nextOp is a zero operation to read into.
+func (d *decoder) nextOp() *op {
+	d.count++
+	if d.keep || len(d.ops) == 0 {
+		d.ops = append(d.ops, op{})
+	}
+	o := &d.ops[len(d.ops)-1]
+	*o = op{}
+	return o
+}
+
+func decodeOp(data []byte, o *op) error {
 	w := wire{rest: data, message: "Op"}
 	for field := w.next(9, 0); field != 0; field = w.next(9, 0) {
 		switch field {
 		case 1:
 			o.kind = fsmpb.OpKind(w.enum())
-			if (o.kind < 0 || o.kind > lastKind) && w.err == nil {
-				w.err = fmt.Errorf("%w: OpKind %d", ErrUnknownFormat, o.kind)
+			if o.kind < 0 || o.kind > lastKind {
+				w.fail(fmt.Errorf("%w: OpKind %d", ErrUnknownFormat, o.kind))
 			}
 		case 2:
 			o.name = w.text()
@@ -210,15 +204,13 @@ func decodeOp(data []byte) (op, error) {
 			w.bytes()
 			o.extras = true
 		case 9:
-			body := w.nested()
-			if w.err != nil {
-				break
+			if err := checkOptions(w.nested()); err != nil {
+				w.fail(err)
 			}
-			w.err = checkOptions(body)
 			o.extras = true
 		}
 	}
-	return o, w.err
+	return w.err
 }
 
 func checkOptions(data []byte) error {

@@ -5,25 +5,33 @@
 //
 // # One write
 //
-// Follow a batch with one Add. The leader's node packs it into an fsmpb.Entry;
-// EncodeEntry (encode.go) stamps the version and refuses what no replica could
-// read back, since an entry in the log is there for all of them. Raft commits
-// the bytes and hands them to Replica.Apply (replica.go) on every node. That
-// decodes them outside the lock; unknown versions, fields and enum values are
-// found at any depth, and the state halts there instead of skipping something
-// that newer replicas do not skip. Under the lock State.apply (apply.go) takes
-// the entry's batches in order. A batch names its origin, a life of a server,
-// and its number there: the last number again gets its stored results, a gap
-// or another life has no effect, and only the next number goes on. Each group
-// of it (apply_group.go) is one caller's operations. If it has several, they
-// run on a draft first (draft.go), so that a refusal of the last one finds
-// nothing to undo; then they run on the state (state.go), which keeps channel
-// -> sid -> uid and the way back, sid -> uid -> channels. The life that the Add
-// means must be the one that is up, or an earlier one of the same process:
-// that is what keeps a delayed Add from making a ghost. One byte per operation
-// goes into the origin's record, for repeats, and into the Result, which on
-// the leader becomes the answer to the caller. Last, those who wait for this
-// index are woken (wait.go).
+// Follow a batch with one Add. The caller's goroutine encodes its group
+// (AppendGroup, batch.go), the outbox numbers what waits (AppendBatch), and the
+// leader packs what came from all origins into an entry (AppendBatches), after
+// CheckBatch (decode.go) has refused what no replica could read: an entry in
+// the log is there for all of them. Nothing of that builds a message; wire.go
+// knows the one encoding that is written and taken. All other commands are
+// messages, and go through EncodeEntry and DecodeEntry (encode.go).
+//
+// Raft commits the bytes and hands them to Replica.Apply (replica.go) on every
+// node. That reads them to the end outside the lock; unknown versions, fields
+// and enum values are found at any depth, and the state halts there instead of
+// skipping something that newer replicas do not skip. Under the lock
+// State.apply (apply.go) takes the entry's batches in order (apply_batch.go). A
+// batch names its origin, a life of a server, and its number there: one of the
+// last Window numbers again gets its stored results, a gap or another life has
+// no effect, and only the next number goes on. Each group of it
+// (apply_group.go) is one caller's operations. Mostly none of them can be
+// refused, whatever the channels hold, and they run on the state; else, if they
+// are several, on a draft first (draft.go), so that a refusal of the last one
+// finds nothing to undo. The state (state.go) keeps channel -> sid -> uid and
+// the way back, sid -> uid -> channels (ways.go); it copies what is new to it,
+// and nothing in it points into a log. The life that the Add means must be the
+// one that is up, or an earlier one of the same process: that is what keeps a
+// delayed Add from making a ghost. One byte per operation goes into the
+// origin's record, for repeats, and into the Result, which on the leader
+// becomes the answer to the caller. Last, those who wait for this index are
+// woken (wait.go).
 //
 // Lives begin with ServerUp and end with ServerDown (apply_server.go). The end
 // purges the members at that very index, costs those members and no more, and
@@ -42,7 +50,9 @@
 //
 // State is pure: no clock, no I/O, no goroutine, no randomness, and nothing
 // that depends on the order of a map. Whoever adds to it keeps that, and says
-// in checkEntry what an older binary must not ignore. Everything that a log
+// in checkEntry what an older binary must not ignore. What an entry means may
+// not change for the entries that are written: a new meaning is a new Version,
+// and the old one stays for the old (run.version). Everything that a log
 // entry may hold is a possible input here, whatever the node has checked
 // before: it is refused by a result, or halts, and never panics.
 //
@@ -52,7 +62,7 @@
 // who leads, when a snapshot is due, what is retried. It does not know the
 // pushes, the public API's errors, or Raft's configuration. It does not limit
 // the size of an entry; the leader does. Not yet: parking and resuming members
-// of ended lives, forgetting records, LeaveAll, Move, channel options, member
-// meta (the operations answer OpUnsupported), destroying in bounded steps, the
-// compact layout, and snapshots that are written while writes go on.
+// of ended lives, forgetting records, Move, channel options, member meta (the
+// operations answer OpUnsupported), destroying in bounded steps, the compact
+// layout, and snapshots that are written while writes go on.
 package fsm

@@ -1,7 +1,7 @@
 package fsm
 
 import (
-	"bytes"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
@@ -17,14 +17,13 @@ const (
 	maxMetaBytes = 256 // of a member, of a channel's options
 )
 
-func validText[T string | []byte](s T, limit int) bool {
-	b := []byte(s) // no copy: nobody writes to it
-	return len(b) <= limit && bytes.IndexByte(b, 0) < 0 && utf8.Valid(b)
+func validText(s string, limit int) bool {
+	return len(s) <= limit && strings.IndexByte(s, 0) < 0 && utf8.ValidString(s)
 }
 
-func validName[T string | []byte](s T) bool { return len(s) > 0 && validText(s, MaxNameBytes) }
+func validName(s string) bool { return s != "" && validText(s, MaxNameBytes) }
 
-func validSID[T string | []byte](s T) bool { return len(s) > 0 && validText(s, MaxSIDBytes) }
+func validSID(s string) bool { return s != "" && validText(s, MaxSIDBytes) }
 
 func validFound(f *fsmpb.Found) bool {
 	// The generation is the upper 16 bits of an epoch, and 0 is no generation.

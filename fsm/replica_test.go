@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+	"weak"
 
 	"github.com/hashicorp/raft"
 
@@ -207,6 +209,23 @@ func TestReplica_ApplyKeepsNothingOfItsEntry(t *testing.T) {
 	if _, after := r.Hash(); after != before {
 		t.Error("the state changes with the bytes of an entry")
 	}
+}
+
+// A log entry is up to 256 KiB, of which the state may need one name.
+func TestReplica_KeepsNoBytesOfTheLogAlive(t *testing.T) {
+	r := fsm.NewReplica()
+	var entries []weak.Pointer[byte]
+	for _, l := range sampleLog(t) {
+		entries = append(entries, weak.Make(&l.Data[0]))
+		replay(t, r, []*raft.Log{l})
+	}
+	runtime.GC()
+	for i, e := range entries {
+		if e.Value() != nil {
+			t.Errorf("the bytes of entry %d are still held", i)
+		}
+	}
+	runtime.KeepAlive(r)
 }
 
 func TestReplica_ServersChangedAtRecordsOnly(t *testing.T) {

@@ -228,7 +228,7 @@ func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {
 		}
 		r.last = k
 		at.uid = append(at.uid[:0], k.uid...)
-		s.put(at, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
+		s.put(s.channels[name], at, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
 	}
 	if c == nil {
 		s.channels[name].options = p.GetOptions()

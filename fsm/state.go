@@ -69,17 +69,23 @@ func (s *State) epoch(index uint64) uint64 { return uint64(s.generation)<<48 | i
 type place struct{ name, sid, uid []byte }
 
 func (s *State) member(p place) (member, bool) {
-	c := s.channels[string(p.name)]
-	if c == nil {
-		return member{}, false
-	}
-	m, ok := c.members[string(p.sid)][string(p.uid)]
+	_, m, ok := s.find(p)
 	return m, ok
 }
 
-// put writes a membership, new or not, and its way back.
-func (s *State) put(p place, m member, index uint64) {
+// find gives a membership, and its channel also if it is not there.
+func (s *State) find(p place) (*channel, member, bool) {
 	c := s.channels[string(p.name)]
+	if c == nil {
+		return nil, member{}, false
+	}
+	m, ok := c.members[string(p.sid)][string(p.uid)]
+	return c, m, ok
+}
+
+// put writes a membership, new or not, and its way back. The channel is what
+// find gave; nil: it begins.
+func (s *State) put(c *channel, p place, m member, index uint64) {
 	if c == nil {
 		c = newChannel(string(p.name))
 		s.channels[c.name] = c
@@ -108,11 +114,9 @@ func (s *State) put(p place, m member, index uint64) {
 	}
 }
 
-// remove takes away a membership that is there.
-func (s *State) remove(p place, index uint64) {
-	h := s.held[string(p.sid)]
-	w := h.players[string(p.uid)]
-	c := s.channels[string(p.name)]
+// remove takes away a membership that is there, in the channel that find gave.
+func (s *State) remove(c *channel, p place, index uint64) {
+	h, w := s.ways(p)
 	w.remove(c)
 	s.settle(h, w)
 	s.without(c, h.sid, w.uid, index)

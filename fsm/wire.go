@@ -11,33 +11,37 @@ import (
 // wire reads the fields of one message in the only encoding that EncodeEntry
 // and AppendBatch write: numbers ascending, no zero values, no varint longer
 // than it must be. So equal batches are equal bytes, and whoever reads them
-// needs no second look. The first error stays; after it there are no fields.
+// needs no second look. The first error stays, and ends it.
 type wire struct {
 	rest    []byte
 	message string // its name, for errors
 	field   int    // the one that is read
-	kind    protowire.Type
+	kind    byte   // its wire type
 	err     error
 }
 
 // next goes to the next field and gives its number, 0 at the end. Numbers up to
 // last are known; repeated is the one that may come several times, or 0.
 func (w *wire) next(last, repeated int) int {
-	if len(w.rest) == 0 || w.err != nil {
+	if len(w.rest) == 0 {
 		return 0
 	}
 	tag := w.rest[0]
-	number := int(tag >> 3)
-	if tag >= 0x80 || number > last {
-		w.unknown()
-		return 0
+	number := int(tag >> 3) // at most 31: every field that is known has a tag of one byte
+	if number <= w.field && (number != repeated || number == 0) || number > last || tag >= 0x80 {
+		return w.strange(number, last)
 	}
-	if number < w.field || number == 0 || number == w.field && number != repeated {
-		w.malformed("field %d after field %d", number, w.field)
-		return 0
-	}
-	w.field, w.kind, w.rest = number, protowire.Type(tag&7), w.rest[1:]
+	w.field, w.kind, w.rest = number, tag&7, w.rest[1:]
 	return number
+}
+
+func (w *wire) strange(number, last int) int {
+	if number > last || w.rest[0] >= 0x80 {
+		w.unknown()
+	} else {
+		w.malformed("field %d after field %d", number, w.field)
+	}
+	return 0
 }
 
 // unknown is a field that a newer binary wrote, if it is a field at all.
@@ -47,18 +51,22 @@ func (w *wire) unknown() {
 		w.malformed("%w", protowire.ParseError(n))
 		return
 	}
-	w.err = fmt.Errorf("%w: unknown field %d in %s", ErrUnknownFormat, number, w.message)
+	w.fail(fmt.Errorf("%w: unknown field %d in %s", ErrUnknownFormat, number, w.message))
 }
 
-func (w *wire) malformed(format string, args ...any) {
+func (w *wire) fail(err error) {
 	if w.err == nil {
-		w.err = fmt.Errorf("%w: %s: %w", ErrMalformed, w.message, fmt.Errorf(format, args...))
+		w.err = err
 	}
 	w.rest = nil
 }
 
+func (w *wire) malformed(format string, args ...any) {
+	w.fail(fmt.Errorf("%w: %s: %w", ErrMalformed, w.message, fmt.Errorf(format, args...)))
+}
+
 func (w *wire) varint() uint64 {
-	if w.kind != protowire.VarintType {
+	if w.kind != byte(protowire.VarintType) {
 		w.malformed("field %d has wire type %d", w.field, w.kind)
 		return 0
 	}
@@ -87,17 +95,17 @@ func (w *wire) enum() int32 {
 }
 
 func (w *wire) rawVarint() uint64 {
-	if len(w.rest) > 0 && w.rest[0] < 0x80 { // most of them: lengths and kinds
+	if len(w.rest) > 0 && w.rest[0] < 0x80 { // a kind, or most lengths
 		v := uint64(w.rest[0])
 		w.rest = w.rest[1:]
 		return v
 	}
 	v, n := protowire.ConsumeVarint(w.rest)
-	switch {
-	case n < 0:
+	if n < 0 {
 		w.malformed("%w", protowire.ParseError(n))
 		return 0
-	case n != protowire.SizeVarint(v):
+	}
+	if n != protowire.SizeVarint(v) {
 		w.malformed("varint of %d bytes for %d", n, v)
 		return 0
 	}
@@ -107,7 +115,7 @@ func (w *wire) rawVarint() uint64 {
 
 // nested is the body of a message, which may be empty.
 func (w *wire) nested() []byte {
-	if w.kind != protowire.BytesType {
+	if w.kind != byte(protowire.BytesType) {
 		w.malformed("field %d has wire type %d", w.field, w.kind)
 		return nil
 	}
