@@ -232,8 +232,10 @@ func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.Serv
 
 // Status implements pb.GlobalChannelServer.
 func (a *apiServer) Status(ctx context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
-	a.node.awaitAge(ctx)
-	s := a.node.Status()
+	if !r.GetHash() { // who compares replicas must not move them
+		a.node.awaitAge(ctx)
+	}
+	s := a.node.status()
 	out := &pb.StatusResponse{
 		Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, ClusterId: s.ClusterID, Role: s.Role, Leader: s.Leader,
 		Term: s.Term, Applied: s.Applied, Ready: s.Ready, Problem: s.Problem, Addr: s.Addr, Epoch: s.Epoch,

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/pofresh/globalchannel/fsm"
 )
 
 // fakeLeader answers when the test says so.
@@ -230,6 +232,47 @@ func TestReadIndexes_CloseEndsEverything(t *testing.T) {
 		if q.spawn(func() { t.Error("started") }) {
 			t.Error("spawn after close")
 		}
+	})
+}
+
+// A read that came while a request was under way got that one's answer, which may
+// be from before a write that was acknowledged meanwhile.
+func TestReader_TakesOnlyAnAnswerToARequestThatIsLateEnough(t *testing.T) {
+	asking(t, func(t *testing.T, l *fakeLeader, q *readIndexes) {
+		close(l.elected)
+		registered := &life{ready: make(chan struct{})}
+		close(registered.ready)
+		replica := fsm.NewReplica()
+		r := &reader{
+			replica: replica, life: registered, known: func() bool { return true },
+			bound:   func(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} },
+			indexes: q, age: q.age, refresh: newRefresher(q, q.age, replica.Index),
+		}
+		begin(t.Context(), q, time.Now()) // somebody else's
+		wait(t.Context(), 30*time.Millisecond)
+		done := make(chan string, 3)
+		for name, o := range map[string]ReadOption{
+			"linearizable": Linearizable(), "20 ms": MaxStaleness(20 * time.Millisecond), "40 ms": MaxStaleness(40 * time.Millisecond),
+		} {
+			go func() {
+				if err := r.view(t.Context(), []ReadOption{o}, func(*fsm.State) {}); err != nil {
+					t.Errorf("%s: %v", name, err)
+				}
+				done <- name
+			}()
+		}
+		synctest.Wait()
+		(<-l.requests).answer <- reply{} // of the empty state
+		if got := <-done; got != "40 ms" {
+			t.Errorf("%s took the answer to a request that was sent before", got)
+		}
+		wantRequests(t, l, 1)
+		if len(done) != 0 {
+			t.Errorf("%s took the answer to a request that was sent before", <-done)
+		}
+		(<-l.requests).answer <- reply{}
+		<-done
+		<-done
 	})
 }
 

@@ -42,6 +42,11 @@ func (n *Node) Status() Status {
 	if n.ageUnsure() {
 		n.reader.refresh.measure()
 	}
+	return n.status()
+}
+
+// status asks nobody.
+func (n *Node) status() Status {
 	roles, leaderID := n.roles()
 	epoch, waits := n.life.now()
 	s := Status{
