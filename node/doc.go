@@ -28,7 +28,12 @@
 // (life.go, and commit.go at the leader), opens the node to callers, and ends all
 // of it in Close, whose order is written down there.
 //
-// Reads (reads.go) are answered from this node's own replica. api.go is the
+// # One read
+//
+// reads.go answers from this node's own replica, once that is as fresh as the
+// options ask. readindex.go asks the leader how far the log is, once for all reads
+// that wait for it; age.go knows how old the replica is, and refresh.go keeps it
+// young while reads with MaxStaleness come. api.go is the
 // public gRPC service over all of this; grpcerr.go keeps an error's identity on
 // the wire.
 package node

@@ -241,7 +241,7 @@ func TestReader_TakesOnlyAnAnswerToARequestThatIsLateEnough(t *testing.T) {
 	asking(t, func(t *testing.T, l *fakeLeader, q *readIndexes) {
 		close(l.elected)
 		registered := &life{ready: make(chan struct{})}
-		close(registered.ready)
+		registered.open(nil)
 		replica := fsm.NewReplica()
 		r := &reader{
 			replica: replica, life: registered, known: func() bool { return true },

@@ -115,14 +115,34 @@ func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)
 	if err != nil {
 		return err
 	}
-	if err := r.replica.Halted(); err != nil {
+	if _, ready := r.life.current(); ready && (o.kind == readDefault || o.kind == readAtLeast) {
+		// The common read: one lock, and no context of its own.
+		if done, err := r.atOnce(max(o.index, r.acked.Load()), f); done || err != nil {
+			return err
+		}
+	}
+	if err := r.replica.Halted(); err != nil { // before a wait that would be for nothing
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
 	if err := r.ensure(ctx, o); err != nil {
 		return err
 	}
-	r.replica.View(f)
-	return nil
+	_, err = r.atOnce(0, f)
+	return err
+}
+
+// atOnce runs f if the replica has index.
+func (r *reader) atOnce(index uint64, f func(*fsm.State)) (done bool, err error) {
+	r.replica.View(func(s *fsm.State) {
+		if err = s.Halted(); err == nil && s.Index() >= index {
+			f(s)
+			done = true
+		}
+	})
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	return done, nil
 }
 
 // ensure waits until the replica is as fresh as the options ask.
@@ -141,10 +161,6 @@ func (r *reader) ensure(ctx context.Context, o readOptions) error {
 // fresh waits until the replica has index and all that this process has seen
 // acknowledged.
 func (r *reader) fresh(ctx context.Context, index uint64) error {
-	index = max(index, r.acked.Load())
-	if _, ready := r.life.current(); ready && r.replica.Index() >= index {
-		return nil
-	}
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
 	if _, err := r.life.wait(ctx); err != nil {

@@ -85,6 +85,8 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 		{[]string{"members", "room", "--sid", "agent-1"}, []string{"carol"}},
 		{[]string{"members", "room", "--type", "none"}, []string{}},
 		{[]string{"members", "hall", "--stale"}, []string{}},
+		{[]string{"members", "room", "--linearizable"}, []string{"alice", "bob", "carol"}},
+		{[]string{"members", "room", "--max-staleness", "2s"}, []string{"alice", "bob", "carol"}},
 	} {
 		if diff := cmp.Diff(tt.want, ask[[]string](t, addr, tt.args...)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", tt.args, diff)
@@ -130,6 +132,9 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 	}
 	// The agent commits the life's end after the stream has ended.
 	eventually(t, "the members of the frontend are gone", func() bool { return len(ask[[]string](t, addr, "members", "room")) == 0 })
+	if s := ask[statusJSON](t, addr, "status"); s.AgeMS == nil || *s.AgeMS > 1000 {
+		t.Errorf("status: %+v, want an age", s)
+	}
 	s := ask[statusJSON](t, addr, "status", "--hash")
 	if s.ID != "agent-1" || s.Role != "voter" || s.Leader != "agent-1" || !s.Ready || s.ClusterID == "" || s.StateHash == "" || s.Problem != "" {
 		t.Errorf("status: %+v", s)

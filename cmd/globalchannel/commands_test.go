@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/testing/protocmp"
 
@@ -59,6 +60,30 @@ func TestMembers_SortsChunksTogether(t *testing.T) {
 	if diff := cmp.Diff(want, r.stdout); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
+}
+
+func TestMembers_AsksAsFreshAsWanted(t *testing.T) {
+	f := &fake{}
+	addr := startFake(t, f)
+	for flag, want := range map[string]*pb.MembersRequest{
+		"":                     {},
+		"--stale":              {Stale: true},
+		"--min-index=7":        {MinIndex: 7},
+		"--linearizable":       {Linearizable: true},
+		"--max-staleness=2s":   {MaxStalenessMs: 2000},
+		"--max-staleness=1.5s": {MaxStalenessMs: 1500},
+	} {
+		want.Name = "room"
+		wantCode(t, invoke(t, strings.Fields("members room --addr "+addr+" "+flag)...), exitOK)
+		if diff := cmp.Diff(proto.Message(want), f.last(t), protocmp.Transform()); diff != "" {
+			t.Errorf("%s asked (-want +got):\n%s", flag, diff)
+		}
+	}
+	f.fail = serviceError(t, codes.Unavailable, "STALE", "", "replica is too old: 3s old, at most 2s is allowed")
+	f.status = &pb.StatusResponse{Sid: "agent-1", Problem: "no leader is known"}
+	r := invoke(t, "members", "room", "--addr", addr, "--max-staleness", "2s")
+	wantCode(t, r, exitFailure)
+	wantParts(t, r.stderr, "3s old", "agent-1 says: no leader is known", "--stale does not wait")
 }
 
 func TestMembers_EmptyIsAnArray(t *testing.T) {

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"io"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
@@ -15,11 +18,60 @@ import (
 // members is one question for who is in a channel.
 type members struct {
 	connection
-	format   format
-	sid      string
-	stype    string
-	minIndex uint64
-	stale    bool
+	format format
+	sid    string
+	stype  string
+	freshness
+}
+
+// freshness is how fresh the answer must be: at most one of its flags.
+type freshness struct {
+	minIndex     uint64
+	stale        bool
+	linearizable bool
+	maxStaleness time.Duration
+}
+
+func (f *freshness) register(flags *pflag.FlagSet) {
+	flags.Uint64Var(&f.minIndex, "min-index", 0, "wait until the answering server has applied this index of an earlier write")
+	flags.BoolVar(&f.stale, "stale", false, "what the answering server has, without any wait")
+	flags.BoolVar(&f.linearizable, "linearizable", false, "everything that was acknowledged anywhere before; needs a majority of voters")
+	flags.DurationVar(&f.maxStaleness, "max-staleness", 0, "what the answering server has if it is no older than this, for example 2s (default any age)")
+}
+
+// resolve lets a flag go before what the environment says, and checks that no two are left.
+func (f *freshness) resolve(flags *pflag.FlagSet) error {
+	if flags.Changed("max-staleness") && f.maxStaleness < time.Millisecond || f.maxStaleness < 0 {
+		return wrongUsage("--max-staleness is %v; give 1ms or more", f.maxStaleness)
+	}
+	all := []struct {
+		name string
+		set  bool
+		drop func()
+	}{
+		{"min-index", f.minIndex > 0, func() { f.minIndex = 0 }},
+		{"stale", f.stale, func() { f.stale = false }},
+		{"linearizable", f.linearizable, func() { f.linearizable = false }},
+		{"max-staleness", f.maxStaleness > 0, func() { f.maxStaleness = 0 }},
+	}
+	var meant, set []string
+	for _, o := range all {
+		if o.set {
+			set = append(set, "--"+o.name)
+		}
+		if o.set && flags.Changed(o.name) {
+			meant = append(meant, "--"+o.name)
+		}
+	}
+	if len(meant) > 1 || len(meant) == 0 && len(set) > 1 {
+		return wrongUsage("%s exclude each other", strings.Join(set, " and "))
+	}
+	for _, o := range all {
+		if len(meant) == 1 && !flags.Changed(o.name) {
+			o.drop()
+		}
+	}
+	return nil
 }
 
 func newMembers() *cobra.Command {
@@ -28,7 +80,10 @@ func newMembers() *cobra.Command {
 		Use:   "members NAME",
 		Short: "List who is in a channel",
 		Long: `List who is in a channel: every member (uid, sid), or those on one server, or those on
-servers of one type, each uid once. -o json is a sorted array of uids, each once.`,
+servers of one type, each uid once. -o json is a sorted array of uids, each once.
+
+The answering server shows every write that it has acknowledged itself. Of --stale,
+--min-index, --linearizable and --max-staleness one may say otherwise.`,
 		Args: positional("NAME"),
 		RunE: m.run,
 	}
@@ -37,8 +92,7 @@ servers of one type, each uid once. -o json is a sorted array of uids, each once
 	flags := cmd.Flags()
 	flags.StringVar(&m.sid, "sid", "", "only members on this server")
 	flags.StringVar(&m.stype, "type", "", "only members on servers of this type, each uid once")
-	flags.Uint64Var(&m.minIndex, "min-index", 0, "wait until the answering server has applied this index of an earlier write")
-	flags.BoolVar(&m.stale, "stale", false, "what the answering server has, without any wait")
+	m.freshness.register(flags)
 	return cmd
 }
 
@@ -52,6 +106,9 @@ func (m *members) run(cmd *cobra.Command, args []string) error {
 		default:
 			m.sid = ""
 		}
+	}
+	if err := m.resolve(cmd.Flags()); err != nil {
+		return err
 	}
 	return m.do(cmd, 0, func(ctx context.Context, client pb.GlobalChannelClient) error {
 		found, err := m.fetch(ctx, client, args[0])
@@ -68,7 +125,10 @@ func (m *members) run(cmd *cobra.Command, args []string) error {
 // fetch reads the whole stream before anything is printed: a listing that broke
 // off must not look like a short channel.
 func (m *members) fetch(ctx context.Context, client pb.GlobalChannelClient, name string) ([]*pb.Member, error) {
-	req := &pb.MembersRequest{Name: name, Sid: m.sid, Stype: m.stype, MinIndex: m.minIndex, Stale: m.stale}
+	req := &pb.MembersRequest{
+		Name: name, Sid: m.sid, Stype: m.stype,
+		MinIndex: m.minIndex, Stale: m.stale, Linearizable: m.linearizable, MaxStalenessMs: m.maxStaleness.Milliseconds(),
+	}
 	stream, err := client.Members(ctx, req, bounded()...)
 	if err != nil {
 		return nil, err

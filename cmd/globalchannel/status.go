@@ -35,7 +35,10 @@ func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Tell how the server that answers is",
-		Args:  positional(),
+		Long: `Tell how the server that answers is. Its age is how long ago it had everything that was
+acknowledged anywhere; it is measured for the question if the last time was over a
+second ago, unless --hash compares servers. It grows while no leader answers.`,
+		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.do(cmd, 0, func(ctx context.Context, client pb.GlobalChannelClient) error {
 				r, err := client.Status(ctx, &pb.StatusRequest{Hash: hash}, bounded()...)

@@ -31,6 +31,10 @@ func TestRun_WrongUsageIsTwo(t *testing.T) {
 		{"port 0", "status --addr 127.0.0.1:0", "--addr"},
 		{"invalid timeout", "status --timeout 0s", "--timeout"},
 		{"contradiction", "members room --sid a --type b", "exclude each other"},
+		{"contradicting freshness", "members room --stale --linearizable", "--stale and --linearizable exclude each other"},
+		{"no staleness", "members room --max-staleness 0s", "give 1ms or more"},
+		{"too little staleness", "members room --max-staleness 999us", "give 1ms or more"},
+		{"negative staleness", "members room --max-staleness -1s", "give 1ms or more"},
 		{"missing flags", "push room --type connector", "GLOBALCHANNEL_ROUTE"},
 		{"destroy nothing", "destroy", "missing NAME (or --all)"},
 		{"destroy both", "destroy room --all", "exclude each other"},
@@ -88,6 +92,17 @@ func TestEnvironment_FlagThenEnvironmentThenDefault(t *testing.T) {
 	if got := f.last(t).(*pb.MembersRequest); got.Stype != "" || got.Sid != "connector-1" {
 		t.Errorf("asked for %v, want the flag to go before the environment", got)
 	}
+	env["GLOBALCHANNEL_MAX_STALENESS"] = "1500ms"
+	wantCode(t, invokeEnv(t, env, "members", "room"), exitOK)
+	if got := f.last(t).(*pb.MembersRequest); got.MaxStalenessMs != 1500 || got.Linearizable {
+		t.Errorf("asked for %v, want the environment's staleness", got)
+	}
+	wantCode(t, invokeEnv(t, env, "members", "room", "--linearizable"), exitOK)
+	if got := f.last(t).(*pb.MembersRequest); !got.Linearizable || got.MaxStalenessMs != 0 {
+		t.Errorf("asked for %v, want the flag to go before the environment", got)
+	}
+	env["GLOBALCHANNEL_STALE"] = "true"
+	wantCode(t, invokeEnv(t, env, "members", "room"), exitUsage)
 	wantCode(t, invokeEnv(t, map[string]string{"GLOBALCHANNEL_TIMEOUT": "soon"}, "status"), exitUsage)
 }
 
