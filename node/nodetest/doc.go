@@ -20,6 +20,11 @@
 // node id, as a new life. The machine's network knows that it is dead (it is a
 // sim.Machine), so the cleaning up says no goodbyes.
 //
+// # Other faults
+//
+// Cut and Isolate make the network lose what is sent, until Heal. StallDisk makes a
+// server's disk stand still. Config.LogStore is of real disks: here it says nothing.
+//
 // # Time
 //
 // Under testing/synctest call Cluster inside the bubble: an election, which takes

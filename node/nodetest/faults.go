@@ -37,3 +37,23 @@ func (f *Fleet) Heal() { f.net.HealAll() }
 
 // SetLatency sets how long anything takes one way between two machines; 0 at first.
 func (f *Fleet) SetLatency(d time.Duration) { f.net.SetLatency(d) }
+
+// StallDisk makes the disk of a server stand still: every entry that its node
+// writes to the log from now on is neither written nor answered for until resume,
+// which then lets it go on as if it had only been slow. Raft's main loop waits with
+// it: a leader goes on leading but commits nothing, a follower answers nobody. Terms,
+// votes and snapshots are written as ever.
+//
+// Kill ends the stall too, and what was held is then not on the disk; so does the end
+// of the test. Close of the node does not, and reports a hanging disk call. resume may
+// be called at any time and more than once. A server that is Diskless, or whose
+// disk is stalled already, fails the test.
+func (f *Fleet) StallDisk(sid string) (resume func()) {
+	f.t.Helper()
+	s := f.server(sid)
+	resume, ok := s.machine.disk(s.cfg.DataDir).Stall()
+	if !ok {
+		f.t.Fatalf("nodetest: %q has no disk, or it is stalled already", sid)
+	}
+	return resume
+}

@@ -39,16 +39,33 @@ func (m *Memory) Open(sid string) (*Store, error) {
 
 // PowerOff freezes the disk as it is. Whoever has it open goes on with a copy
 // that nobody will ever read: a process that was killed must not write to what
-// its successor opens. It can be opened again at once.
+// its successor opens. It can be opened again at once, and is not stalled.
 func (m *Memory) PowerOff() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.log != nil {
+		defer m.log.resume(nil) // of the old log: what waits there goes on to write to it
+	}
 	if !m.open {
 		return
 	}
 	m.log, m.snaps = m.log.clone(), m.snaps.clone()
 	m.identity = memoryIdentity(m.identity.content())
 	m.open = false
+}
+
+// Stall makes the disk hold every StoreLogs that begins from now on, until resume
+// or PowerOff. Nothing of it is there before; all else works. ok is false if the
+// disk was never opened, or is stalled already.
+func (m *Memory) Stall() (resume func(), ok bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.log == nil {
+		return nil, false
+	}
+	log := m.log
+	stalled, ok := log.stall()
+	return func() { log.resume(stalled) }, ok
 }
 
 // release is of the Store that was opened with log, which may be of before a PowerOff.

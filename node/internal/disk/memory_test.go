@@ -3,6 +3,7 @@ package disk
 import (
 	"io"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
@@ -73,6 +74,61 @@ func TestMemory_ShowsAfterPowerOffWhatWasWrittenBeforeAndNothingElse(t *testing.
 	if _, err := m.Open("c1"); err == nil {
 		t.Error("the old process's Close unlocked the new one's disk")
 	}
+}
+
+func TestMemory_StallHoldsEntriesUntilResumeOrPowerOff(t *testing.T) {
+	for what, lost := range map[string]bool{"resume": false, "power off": true} {
+		synctest.Test(t, func(t *testing.T) {
+			m := new(Memory)
+			s := openMemory(t, m)
+			must(t, s.Log.StoreLog(entry(1)))
+			resume, ok := m.Stall()
+			if _, again := m.Stall(); !ok || again {
+				t.Fatalf("stalled %v, again %v", ok, again)
+			}
+			stored := false
+			go func() {
+				if err := s.Log.StoreLog(entry(2)); err != nil {
+					t.Error(err)
+				}
+				stored = true
+			}()
+			synctest.Wait() // durably blocked: the bubble's time could go on
+			if stored {
+				t.Error("stored while stalled")
+			}
+			wantLog(t, s, 1, 1) // reads, and the stable store, work
+			must(t, s.Stable.SetUint64([]byte("term"), 1))
+			end, last := resume, uint64(2)
+			if lost {
+				end, last = m.PowerOff, 1
+			}
+			end()
+			synctest.Wait()
+			if !stored {
+				t.Errorf("still stalled after %s", what)
+			}
+			if lost {
+				s = openMemory(t, m)
+			}
+			wantLog(t, s, 1, last)
+			resume() // changes nothing any more
+			must(t, s.Log.StoreLog(entry(last+1)))
+		})
+	}
+}
+
+func TestMemory_PowerOffEndsTheStallOfADiskThatNobodyHasOpen(t *testing.T) {
+	m := new(Memory)
+	if _, ok := m.Stall(); ok {
+		t.Error("stalled what was never made")
+	}
+	must(t, openMemory(t, m).Close())
+	if _, ok := m.Stall(); !ok {
+		t.Error("not stalled")
+	}
+	m.PowerOff()
+	must(t, openMemory(t, m).Log.StoreLog(entry(1)))
 }
 
 func takeSnapshot(t *testing.T, s *Store, index uint64) {

@@ -17,6 +17,7 @@ type memoryLog struct {
 	first, last uint64 // 0, 0: empty
 	values      map[string][]byte
 	numbers     map[string]uint64
+	stalled     chan struct{} // nil: not stalled; closed when that ends
 }
 
 func newMemoryLog() *memoryLog {
@@ -65,6 +66,9 @@ func (l *memoryLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log
 func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	for l.stalled != nil {
+		l.await(l.stalled)
+	}
 	for _, e := range entries {
 		l.entries[e.Index] = *e
 		if l.first == 0 {
@@ -73,6 +77,35 @@ func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
 		l.last = max(l.last, e.Index)
 	}
 	return nil
+}
+
+// await waits without the lock: what reads goes on, and the time of a bubble too.
+func (l *memoryLog) await(stalled <-chan struct{}) {
+	l.mu.Unlock()
+	defer l.mu.Lock()
+	<-stalled
+}
+
+// stall holds every StoreLogs from now on until resume.
+func (l *memoryLog) stall() (stalled chan struct{}, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stalled != nil {
+		return nil, false
+	}
+	l.stalled = make(chan struct{})
+	return l.stalled, true
+}
+
+// resume ends that stall, or with nil any.
+func (l *memoryLog) resume(stalled chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stalled == nil || stalled != nil && l.stalled != stalled {
+		return
+	}
+	close(l.stalled)
+	l.stalled = nil
 }
 
 // DeleteRange implements raft.LogStore; from and to are included.
