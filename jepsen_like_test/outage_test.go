@@ -14,9 +14,11 @@ import (
 // server that does not vote stays up, with players of its own and those of a
 // frontend that is attached to it. The survivors' players never noticed; the
 // restarted servers have none.
-func TestOutage_VotersKilledTogether(t *testing.T) {
+func TestOutage_VotersKilledTogether(t *testing.T) { onDisk(t, votersKilledTogether) }
+
+func votersKilledTogether(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
 	const witness, attached = "connector-9", "attached-1"
-	r := start(t, append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true}))
+	r := start(t, keep(append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true})))
 	all, voters, stayed := r.cluster.Servers, r.cluster.Servers[:3], r.cluster.Server(witness)
 	listener := r.listen(stayed, attached)
 	epoch := listener.epoch

@@ -41,6 +41,21 @@ func connectors(n int) []harness.Spec {
 	return specs
 }
 
+// onDisk runs a test over both ways to keep a log in files.
+func onDisk(t *testing.T, test func(t *testing.T, keep func([]harness.Spec) []harness.Spec)) {
+	t.Helper()
+	for _, store := range []string{"boltdb", "wal"} {
+		t.Run(store, func(t *testing.T) {
+			test(t, func(specs []harness.Spec) []harness.Spec {
+				for i := range specs {
+					specs[i].LogStore = store
+				}
+				return specs
+			})
+		})
+	}
+}
+
 // start starts the servers and waits until they are ready.
 func start(t *testing.T, servers []harness.Spec) *run {
 	t.Helper()

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
 )
 
@@ -14,8 +15,10 @@ const phase = 100
 // The leader is killed under load and comes back. Nobody may be lost who was
 // acknowledged, except, and all of them, the members of the killed server's old
 // life.
-func TestSetFull_LeaderKilled(t *testing.T) {
-	r := start(t, connectors(3))
+func TestSetFull_LeaderKilled(t *testing.T) { onDisk(t, leaderKilled) }
+
+func leaderKilled(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
+	r := start(t, keep(connectors(3)))
 	all := r.cluster.Servers
 	l := r.load(all)
 	r.await(l, phase, all)

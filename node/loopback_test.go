@@ -15,6 +15,14 @@ import (
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
+// onDisk runs a test over both ways to keep a log in files.
+func onDisk(t *testing.T, test func(t *testing.T, store node.LogStore)) {
+	t.Helper()
+	for _, store := range []node.LogStore{node.BoltDB, node.WAL} {
+		t.Run(store.String(), func(t *testing.T) { test(t, store) })
+	}
+}
+
 // onLoopback are three founders with real sockets, files and TLS.
 func onLoopback(t *testing.T) []node.Config {
 	t.Helper()
@@ -62,9 +70,14 @@ func start(t *testing.T, cfg node.Config) *node.Node {
 	return n
 }
 
-func TestLoopback_RealClusterSurvivesARestartOfAll(t *testing.T) {
+func TestLoopback_RealClusterSurvivesARestartOfAll(t *testing.T) { onDisk(t, survivesARestartOfAll) }
+
+func survivesARestartOfAll(t *testing.T, store node.LogStore) {
 	ctx := within(t)
 	cfgs := onLoopback(t)
+	for i := range cfgs {
+		cfgs[i].LogStore = store
+	}
 	cfgs[2].OnPush = func(context.Context, *node.Delivery) ([]string, error) { return nil, nil }
 	var nodes []*node.Node
 	ids := make(map[string]string)
@@ -132,7 +145,7 @@ func TestLoopback_WrongSecretNeverJoins(t *testing.T) {
 
 func TestLoopback_DirectoryInUseOrOfAnotherServerIsRefused(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
-	cfg := node.Config{SID: "c1", SType: "connector", DataDir: dir}
+	cfg := node.Config{SID: "c1", SType: "connector", DataDir: dir, LogStore: node.WAL}
 	n := start(t, cfg)
 	must(t, n.Ready(within(t)))
 	refused := func(cfg node.Config, want string) {
@@ -147,7 +160,9 @@ func TestLoopback_DirectoryInUseOrOfAnotherServerIsRefused(t *testing.T) {
 	}
 	refused(cfg, "in use")
 	must(t, n.Close())
-	cfg.SID = "c2"
+	cfg.LogStore = node.BoltDB
+	refused(cfg, "--log-store wal")
+	cfg.LogStore, cfg.SID = node.WAL, "c2"
 	refused(cfg, `belongs to server "c1"`)
 	cfg.SID, cfg.DataDir = "c1", filepath.Join(dir, "missing", "deep")
 	refused(cfg, "parent does not exist")

@@ -44,6 +44,7 @@ func TestRun_WrongUsageIsTwo(t *testing.T) {
 		{"agent off loopback", "agent --id a --type b --data " + data + " --listen 192.0.2.1:7400", "set --secret-file (the same bytes on every server), or --insecure"},
 		{"agent with too many founders", "agent --id a --type b --data " + data + " --expect 9 --join 127.0.0.1:1", "--expect is 9"},
 		{"agent with log level", "agent --id a --type b --data " + data + " --log-level loud", "--log-level"},
+		{"agent with log store", "agent --id a --type b --data " + data + " --log-store paper", "boltdb or wal is allowed"},
 		{"short secret", "status --secret-file " + short, "9 bytes; at least 16"},
 	}
 	for _, tt := range tests {
@@ -117,6 +118,29 @@ func TestEnvironment_NamesEveryFlag(t *testing.T) {
 	}, "agent")
 	wantCode(t, r, exitUsage)
 	wantParts(t, r.stderr, "--non-voter is set on a founding server (--expect 3)")
+}
+
+// A directory of the other kind is refused: the flag and its variable have arrived.
+func TestAgent_LogStoreComesFromFlagOrEnvironment(t *testing.T) {
+	for _, tt := range []struct{ has, asked, flag, env, want string }{
+		{"boltdb", "wal", "wal", "", "--log-store boltdb"},
+		{"boltdb", "wal", "", "wal", "--log-store boltdb"},
+		{"wal", "boltdb", "", "", "--log-store wal"},
+		{"wal", "boltdb", "boltdb", "wal", "--log-store wal"},
+	} {
+		dir := t.TempDir()
+		identity := `{"format":2,"sid":"a","log_store":"` + tt.has + `","node_id":"3b241101-e2bb-4255-8caf-4136c566a962"}`
+		if err := os.WriteFile(filepath.Join(dir, "node.json"), []byte(identity), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"agent", "--id", "a", "--type", "b", "--data", dir, "--listen", "127.0.0.1:0"}
+		if tt.flag != "" {
+			args = append(args, "--log-store", tt.flag)
+		}
+		r := invokeEnv(t, map[string]string{"GLOBALCHANNEL_LOG_STORE": tt.env}, args...)
+		wantCode(t, r, exitFailure)
+		wantParts(t, r.stderr, "has its log in "+tt.has+", not in "+tt.asked, tt.want, "delete all of the directory")
+	}
 }
 
 func TestSecret_OneNewlineIsTheEditors(t *testing.T) {

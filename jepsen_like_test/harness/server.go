@@ -24,6 +24,7 @@ type Spec struct {
 	SID, SType string
 	Founder    bool // one of those that found the cluster; the others only join
 	NonVoter   bool
+	LogStore   string // as --log-store has it; "": the default
 }
 
 // Server is one server of a cluster over all its processes. Starting and ending
@@ -52,6 +53,9 @@ func (s *Server) Args() []string {
 	}
 	if s.NonVoter {
 		args = append(args, "--non-voter")
+	}
+	if s.LogStore != "" {
+		args = append(args, "--log-store", s.LogStore)
 	}
 	return append(args, s.cluster.SecretFlag()...)
 }
