@@ -26,26 +26,6 @@ type apiServer struct {
 	node *Node
 }
 
-// Add implements pb.GlobalChannelServer.
-func (a *apiServer) Add(ctx context.Context, r *pb.AddRequest) (*pb.WriteResponse, error) {
-	return a.write(ctx, Op{Kind: OpAdd, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()})
-}
-
-// Leave implements pb.GlobalChannelServer.
-func (a *apiServer) Leave(ctx context.Context, r *pb.LeaveRequest) (*pb.WriteResponse, error) {
-	return a.write(ctx, Op{Kind: OpLeave, Name: r.GetName(), UID: r.GetUid(), SID: r.GetSid(), Epoch: r.GetEpoch()})
-}
-
-// Destroy implements pb.GlobalChannelServer.
-func (a *apiServer) Destroy(ctx context.Context, r *pb.DestroyRequest) (*pb.WriteResponse, error) {
-	return a.write(ctx, Op{Kind: OpDestroy, Name: r.GetName()})
-}
-
-// DestroyAll implements pb.GlobalChannelServer.
-func (a *apiServer) DestroyAll(ctx context.Context, _ *pb.DestroyAllRequest) (*pb.WriteResponse, error) {
-	return a.write(ctx, Op{Kind: opDestroyAll})
-}
-
 // answerTime is what a call over the wire leaves of its deadline for the way
 // back: else the caller's own clock ends the call first, and the class of the
 // error, which is what it needs to know, never arrives.
@@ -59,16 +39,6 @@ func answerable(ctx context.Context) (context.Context, context.CancelFunc) {
 	}
 	left := time.Until(deadline)
 	return context.WithTimeout(ctx, left-min(answerTime, left/10))
-}
-
-func (a *apiServer) write(ctx context.Context, op Op) (*pb.WriteResponse, error) {
-	ctx, cancel := answerable(ctx)
-	defer cancel()
-	w, err := a.node.write(ctx, op)
-	if err != nil {
-		return nil, toStatus(err)
-	}
-	return &pb.WriteResponse{Index: w.index}, nil
 }
 
 // memberChunk is how many bytes of members travel in one message.
