@@ -31,6 +31,7 @@ func (n *Node) live() {
 	epoch, index := n.life.registered()
 	n.reader.saw(index)
 	n.group.Go(func() { n.outbox.run(n.ctx, epoch, last) })
+	n.sessions.begin(n)
 	if n.cfg.CleanOnStartUp {
 		n.cleanOnStartUp()
 	}

@@ -39,6 +39,7 @@ type Node struct {
 	life      *life        // this server's registered existence
 	enroll    *enrollment  // asks the leader to begin and end lives
 	outbox    *outbox      // operations on their way to the leader
+	sessions  sessions     // connections of players to this server
 	age       *age         // of the replica
 	indexes   *readIndexes // questions to the leader, how far the log is
 	reader    *reader      // questions to the replica
