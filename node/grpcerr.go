@@ -3,6 +3,8 @@ package node
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -12,8 +14,11 @@ import (
 // errorDomain marks the ErrorInfo of a status as ours.
 const errorDomain = "globalchannel"
 
+// opKey is the metadata key of the position of a group's refused operation.
+const opKey = "op"
+
 // wireErrors is the one table between our errors and gRPC's: an error keeps its
-// identity over the wire.
+// identity over the wire. The first that matches names it.
 var wireErrors = []struct {
 	err    error
 	reason string
@@ -23,9 +28,9 @@ var wireErrors = []struct {
 	{ErrServerGone, "SERVER_GONE", codes.FailedPrecondition},
 	{ErrUnknownServer, "UNKNOWN_SERVER", codes.NotFound},
 	{ErrFenced, "FENCED", codes.Aborted},
-	{ErrAborted, "ABORTED", codes.Aborted},
 	{ErrLimit, "LIMIT", codes.ResourceExhausted},
 	{ErrUnsupported, "UNSUPPORTED", codes.Unimplemented},
+	{ErrAborted, "ABORTED", codes.Aborted}, // after what an operation of a group can be refused for: an OpError is both
 	{ErrOverloaded, "OVERLOADED", codes.ResourceExhausted},
 	{ErrReentrant, "REENTRANT", codes.FailedPrecondition},
 	{ErrNoLeader, "NO_LEADER", codes.Unavailable},
@@ -75,6 +80,10 @@ func toStatus(err error) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		info.Metadata["deadline"] = "exceeded"
 	}
+	var refused *OpError
+	if errors.As(err, &refused) {
+		info.Metadata[opKey] = strconv.Itoa(refused.I)
+	}
 	st, detailErr := status.New(code, err.Error()).WithDetails(info)
 	if detailErr != nil {
 		return status.Error(code, err.Error())
@@ -82,35 +91,79 @@ func toStatus(err error) error {
 	return st.Err()
 }
 
-// FromStatus turns an error of the public service back into one that matches
-// this package's errors. Others are returned as they are.
+// FromStatus turns the error of a call of the public service back into one that
+// matches this package's errors: the class, the occasion, the context's error, and
+// an *OpError (without its Op) for a refused Apply.
+//
+// The service itself may never have answered. Then the error is gRPC's own, which it
+// still matches, and has a class all the same, which only that of a write says
+// anything: ErrRejected where gRPC refuses a call before anybody acts on it
+// (Unimplemented, InvalidArgument, Unauthenticated, PermissionDenied), else
+// ErrOutcomeUnknown, with context.DeadlineExceeded or context.Canceled where gRPC
+// says so. Unavailable is among the unknown: gRPC does not tell a connection that never
+// came up from one that broke under the call.
+//
+// An error that is no status, such as the io.EOF of a stream, or that has a class
+// already, is returned as it is.
 func FromStatus(err error) error {
 	st, ok := status.FromError(err)
-	if err == nil || !ok {
+	if err == nil || !ok || hasClass(err) {
 		return err
 	}
 	for _, d := range st.Details() {
-		info, ok := d.(*errdetails.ErrorInfo)
-		if !ok || info.GetDomain() != errorDomain {
-			continue
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == errorDomain {
+			return fromInfo(st.Message(), info)
 		}
-		e := &wireError{text: st.Message()}
-		for _, c := range wireClasses {
-			if info.GetMetadata()["class"] == c.name {
-				e.is = append(e.is, c.err)
-			}
+	}
+	return foreign(err, st.Code())
+}
+
+// fromInfo is toStatus backwards.
+func fromInfo(text string, info *errdetails.ErrorInfo) error {
+	e := &wireError{text: text}
+	for _, c := range wireClasses {
+		if info.GetMetadata()["class"] == c.name {
+			e.is = append(e.is, c.err)
 		}
-		for _, w := range wireErrors {
-			if info.GetReason() == w.reason {
-				e.is = append(e.is, w.err)
-			}
+	}
+	for _, w := range wireErrors {
+		if info.GetReason() == w.reason {
+			e.is = append(e.is, w.err)
 		}
-		if info.GetMetadata()["deadline"] != "" {
-			e.is = append(e.is, context.DeadlineExceeded)
-		}
+	}
+	if info.GetMetadata()["deadline"] != "" {
+		e.is = append(e.is, context.DeadlineExceeded)
+	}
+	i, err := strconv.Atoi(info.GetMetadata()[opKey])
+	if err != nil {
 		return e
 	}
-	return err
+	e.text = strings.TrimPrefix(text, opPosition(i))
+	return &OpError{I: i, Err: e}
+}
+
+// foreign gives gRPC's own error a class. Its text stays: for a read the class
+// means nothing.
+func foreign(err error, code codes.Code) error {
+	e := &wireError{text: err.Error(), is: []error{ErrOutcomeUnknown, err}}
+	switch code {
+	case codes.Unimplemented, codes.InvalidArgument, codes.Unauthenticated, codes.PermissionDenied:
+		e.is[0] = ErrRejected
+	case codes.DeadlineExceeded:
+		e.is = append(e.is, context.DeadlineExceeded)
+	case codes.Canceled:
+		e.is = append(e.is, context.Canceled)
+	}
+	return e
+}
+
+func hasClass(err error) bool {
+	for _, c := range wireClasses {
+		if errors.Is(err, c.err) {
+			return true
+		}
+	}
+	return false
 }
 
 // wireError is an error that came over the wire.
