@@ -22,6 +22,7 @@ func TestWrite_AsksAndPrintsTheIndex(t *testing.T) {
 	}{
 		{[]string{"add", "room", "alice", "connector-1"}, &pb.AddRequest{Name: "room", Uid: "alice", Sid: "connector-1"}, "alice on connector-1 is in room (index 42)\n"},
 		{[]string{"leave", "room", "alice", "connector-1"}, &pb.LeaveRequest{Name: "room", Uid: "alice", Sid: "connector-1"}, "alice on connector-1 is not in room (index 42)\n"},
+		{[]string{"leave", "--all", "alice", "connector-1"}, &pb.LeaveAllRequest{Uid: "alice", Sid: "connector-1"}, "alice on connector-1 is in no channel (index 42)\n"},
 		{[]string{"destroy", "room"}, &pb.DestroyRequest{Name: "room"}, "room is gone (index 42)\n"},
 		{[]string{"destroy", "--all"}, &pb.DestroyAllRequest{}, "every channel is gone (index 42)\n"},
 	}

@@ -29,6 +29,7 @@ type connection struct {
 	addr       string
 	secretFile string
 	timeout    time.Duration
+	writes     bool // a call without an answer may have taken effect all the same
 }
 
 func (c *connection) register(cmd *cobra.Command) {

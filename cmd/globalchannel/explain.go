@@ -72,7 +72,7 @@ func again(err error) string {
 func (c *connection) explainTransport(ctx context.Context, client pb.GlobalChannelClient, err error) error {
 	switch status.Code(err) {
 	case codes.DeadlineExceeded:
-		return advise(fmt.Errorf("no answer from %s within %v, so a write may or may not have taken effect", c.addr, c.timeout), "%s", c.ownWords(ctx, client))
+		return advise(fmt.Errorf("no answer from %s within %v%s", c.addr, c.timeout, c.doubt(err)), "%s", c.ownWords(ctx, client))
 	case codes.Unavailable, codes.Unauthenticated, codes.PermissionDenied:
 		return c.unreachable(ctx, err)
 	case codes.Unimplemented:
@@ -81,6 +81,14 @@ func (c *connection) explainTransport(ctx context.Context, client pb.GlobalChann
 		return advise(err, "a message may have at most 1 MiB by default")
 	}
 	return err
+}
+
+// doubt is what a write owes to whoever waits for it and got no answer.
+func (c *connection) doubt(err error) string {
+	if c.writes && errors.Is(err, node.ErrOutcomeUnknown) {
+		return ", so the write may or may not have taken effect"
+	}
+	return ""
 }
 
 // unreachable tells a port where nobody listens from one that turned us away.
@@ -93,10 +101,10 @@ func (c *connection) unreachable(ctx context.Context, cause error) error {
 	defer cancel()
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", c.addr)
 	if err != nil {
-		return advise(fmt.Errorf("no server answers at %s: %w", c.addr, err), "%s", c.startOne())
+		return advise(fmt.Errorf("no server answers at %s%s: %w", c.addr, c.doubt(cause), err), "%s", c.startOne())
 	}
 	conn.Close()
-	cause = fmt.Errorf("no way to talk to %s: %w", c.addr, cause)
+	cause = fmt.Errorf("no way to talk to %s%s: %w", c.addr, c.doubt(cause), cause)
 	var timeout net.Error
 	switch {
 	case errors.As(cause, &timeout) && timeout.Timeout():

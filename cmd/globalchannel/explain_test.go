@@ -5,10 +5,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/pofresh/globalchannel/node"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
@@ -35,6 +37,9 @@ func TestExplain_SaysWhatToDo(t *testing.T) {
 			exitFailure, []string{"shutting down", "--addr"}},
 		{"unknown outcome", &fake{fail: serviceError(t, codes.Unknown, "", "outcome_unknown", "outcome unknown")},
 			exitFailure, []string{"(it may have taken effect: run the same command again)"}},
+		{"broken connection", &fake{fail: status.Error(codes.Unavailable, "broken")},
+			exitFailure, []string{"no way to talk to", "the write may or may not have taken effect"}},
+		{"not built", &fake{fail: status.Error(codes.Unimplemented, "unknown method")}, exitFailure, []string{"of this version?"}},
 		{"no answer, sick", &fake{hang: true, status: sick}, exitFailure, []string{"within 2s", "may or may not", "no leader is known"}},
 		{"no answer, well", &fake{hang: true, status: &pb.StatusResponse{Sid: "agent-1", Leader: "agent-2"}}, exitFailure, []string{"follows agent-2", "--timeout 4s"}},
 		{"no answer, no leader", &fake{hang: true, status: &pb.StatusResponse{Sid: "agent-1"}}, exitFailure, []string{"knows no leader"}},
@@ -84,6 +89,15 @@ func TestExplain_SilentListener(t *testing.T) {
 	r := invoke(t, "status", "--addr", l.Addr().String(), "--timeout", "200ms")
 	wantCode(t, r, exitFailure)
 	wantParts(t, r.stderr, l.Addr().String(), "paused or overloaded")
+}
+
+func TestExplain_ReadLeavesNoDoubt(t *testing.T) {
+	r := invoke(t, "members", "room", "--addr", startFake(t, &fake{fail: status.Error(codes.Unavailable, "broken")}))
+	wantCode(t, r, exitFailure)
+	wantParts(t, r.stderr, "no way to talk to", "broken")
+	if strings.Contains(r.stderr, "taken effect") {
+		t.Errorf("a read has no effect: %s", r.stderr)
+	}
 }
 
 func TestExplain_ListenerHangsUp(t *testing.T) {

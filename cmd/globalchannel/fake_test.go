@@ -18,7 +18,7 @@ import (
 // asked.
 type fake struct {
 	pb.UnimplementedGlobalChannelServer
-	fail    error // of Add, Leave, Destroy, Members
+	fail    error // of Add, Leave, LeaveAll, Destroy, Members
 	members [][]*pb.Member
 	push    *pb.PushResponse
 	servers []*pb.Server
@@ -87,6 +87,10 @@ func (f *fake) Add(ctx context.Context, r *pb.AddRequest) (*pb.WriteResponse, er
 }
 
 func (f *fake) Leave(ctx context.Context, r *pb.LeaveRequest) (*pb.WriteResponse, error) {
+	return f.write(ctx, r)
+}
+
+func (f *fake) LeaveAll(ctx context.Context, r *pb.LeaveAllRequest) (*pb.WriteResponse, error) {
 	return f.write(ctx, r)
 }
 

@@ -36,6 +36,8 @@ func TestRun_WrongUsageIsTwo(t *testing.T) {
 		{"too little staleness", "members room --max-staleness 999us", "give 1ms or more"},
 		{"negative staleness", "members room --max-staleness -1s", "give 1ms or more"},
 		{"missing flags", "push room --type connector", "GLOBALCHANNEL_ROUTE"},
+		{"leave all without a player", "leave --all", "missing UID"},
+		{"leave both", "leave room alice connector-1 --all", "exclude each other"},
 		{"destroy nothing", "destroy", "missing NAME (or --all)"},
 		{"destroy both", "destroy room --all", "exclude each other"},
 		{"listen without id", "listen --type connector", "--id"},

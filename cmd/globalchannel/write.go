@@ -17,6 +17,7 @@ type write struct {
 
 func (w *write) register(cmd *cobra.Command) {
 	w.connection.register(cmd)
+	w.writes = true
 	w.format.register(cmd.Flags())
 }
 
@@ -57,11 +58,17 @@ func newAdd() *cobra.Command {
 
 func newLeave() *cobra.Command {
 	w := &write{}
+	all := false
 	cmd := &cobra.Command{
-		Use:   "leave NAME UID SID",
-		Short: "Take a player out of a channel",
-		Args:  positional("NAME", "UID", "SID"),
+		Use:   "leave NAME UID SID | --all UID SID",
+		Short: "Take a player out of a channel, or of every channel",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if all {
+				return w.leaveAll(cmd, args)
+			}
+			if err := positional("NAME", "UID", "SID")(cmd, args); err != nil {
+				return err
+			}
 			done := fmt.Sprintf("%s on %s is not in %s", cell(args[1]), cell(args[2]), cell(args[0]))
 			return w.run(cmd, done, func(ctx context.Context, client pb.GlobalChannelClient) (*pb.WriteResponse, error) {
 				return client.Leave(ctx, &pb.LeaveRequest{Name: args[0], Uid: args[1], Sid: args[2]}, bounded()...)
@@ -69,7 +76,21 @@ func newLeave() *cobra.Command {
 		},
 	}
 	w.register(cmd)
+	cmd.Flags().BoolVar(&all, "all", false, "every channel that the player, on server SID, is in")
 	return cmd
+}
+
+func (w *write) leaveAll(cmd *cobra.Command, args []string) error {
+	if len(args) == 3 {
+		return wrongUsage("--all (or %s) and a NAME exclude each other", envName("all"))
+	}
+	if err := positional("UID", "SID")(cmd, args); err != nil {
+		return err
+	}
+	done := fmt.Sprintf("%s on %s is in no channel", cell(args[0]), cell(args[1]))
+	return w.run(cmd, done, func(ctx context.Context, client pb.GlobalChannelClient) (*pb.WriteResponse, error) {
+		return client.LeaveAll(ctx, &pb.LeaveAllRequest{Uid: args[0], Sid: args[1]}, bounded()...)
+	})
 }
 
 func newDestroy() *cobra.Command {
