@@ -6,12 +6,17 @@
 //	Add -> validate -> epoch of the sid -> outbox -> leader -> log -> fsm on every node
 //	 ^----------------- the leader's answer ------------'
 //
-// calls.go checks the arguments and finds out which life of the sid is meant.
-// outbox.go gives the operation a place in the next numbered batch and sends the
-// batches, one in flight, to the leader that peers.go finds: this very process,
-// or a peer. There commit.go turns the batch into a log entry and raft.go waits
-// for the state machine's answer (package fsm). A batch whose fate is unknown is
-// sent again until it is answered; the state does a number once.
+// write.go takes every write, one operation (calls.go) or a group (apply.go), from
+// its check (op.go) to its answer; target.go finds out which life of a sid is meant.
+// A player's connection (session.go) has its own way in, which puts its last
+// operation behind all others.
+//
+// outbox.go queues the operation, flight.go gives it a place in the next numbered
+// batch and sends the batches to the leader that peers.go finds, over a link
+// (link.go): within this very process, or one stream to a peer. There desk.go packs
+// what waits of all servers into log entries, one at a time, and raft.go waits for
+// the state machine's answer (package fsm). A batch whose fate is unknown is sent
+// again, byte for byte, until it is answered; the state does a number once.
 //
 // # One push
 //
@@ -33,7 +38,8 @@
 // reads.go answers from this node's own replica, once that is as fresh as the
 // options ask. readindex.go asks the leader how far the log is, once for all reads
 // that wait for it; age.go knows how old the replica is, and refresh.go keeps it
-// young while reads with MaxStaleness come. api.go is the
-// public gRPC service over all of this; grpcerr.go keeps an error's identity on
-// the wire.
+// young while reads with MaxStaleness come.
+//
+// api.go and apiwrite.go are the public gRPC service over all of this; grpcerr.go
+// keeps an error's identity on the wire.
 package node
