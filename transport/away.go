@@ -95,7 +95,7 @@ func (f *follower) await(led context.Context, addr raft.ServerAddress, limit tim
 		case <-present:
 		case <-expired:
 		case <-led.Done():
-			err = errSteppedDown(f.id)
+			err = steppedDown(f.id)
 		}
 		again.Stop()
 		return true, err

@@ -24,6 +24,8 @@ const (
 	outageOfCall, outageOfSnapshot = 0, time.Second
 	// After that long a held call is tried, whatever the probes say.
 	maxHold = 30 * time.Second
+	// Of entries in one request, unless one alone is larger: heartbeats wait behind it.
+	maxAppendBytes = 4 << 20
 	// A peer that answers probes, and fails calls at once, may have been restarted:
 	// each stream left in the pool fails once. More often than this it is Raft's
 	// affair, which then backs off.
@@ -151,6 +153,7 @@ func (c *Courier) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *
 	if f.answerIdle(req, resp, time.Now()) {
 		return nil
 	}
+	shorten(req)
 	led := c.leading(req.Term)
 	for quick := 0; ; {
 		held, err := f.await(led, addr, maxHold)
@@ -198,7 +201,20 @@ func isHeartbeat(req *raft.AppendEntriesRequest) bool {
 	return req.PrevLogEntry == 0 && req.PrevLogTerm == 0 && len(req.Entries) == 0 && req.LeaderCommitIndex == 0
 }
 
-// errSteppedDown ends calls that were held.
-func errSteppedDown(id raft.ServerID) error {
+// shorten takes off entries that would make the request too large; Raft counts
+// them only. It reads from the request how far the follower now is, and sends what
+// was taken off with the next one.
+func shorten(req *raft.AppendEntriesRequest) {
+	size := 0
+	for i, e := range req.Entries {
+		if size += len(e.Data); size > maxAppendBytes && i > 0 {
+			req.Entries = req.Entries[:i]
+			return
+		}
+	}
+}
+
+// steppedDown ends calls that were held.
+func steppedDown(id raft.ServerID) error {
 	return fmt.Errorf("%s was away, and this node does not lead any more", id)
 }
