@@ -20,6 +20,10 @@ const (
 	Order       Kind = "order"       // a write took effect before one that had been acknowledged earlier
 	Fence       Kind = "fence"       // an add for one life was acknowledged outside of it
 	Diverged    Kind = "diverged"    // two replicas differ at one index
+
+	NotLinearizable Kind = "not linearizable" // no order in real time explains what was told
+	Undecided       Kind = "undecided"        // the search for such an order took too long
+	Once            Kind = "once"             // a write took effect twice, late or not at all, by the answers of its worker's next ones
 )
 
 // Violation is one broken promise.
@@ -53,15 +57,19 @@ func (r Report) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d adds, %d leaves, %d reads acknowledged; %d failed, %d unknown; %d lives, %d of them ended; %d memberships (%d of ended lives) and %d replica states checked; %d violations",
 		r.Adds, r.Leaves, r.Reads, r.Failed, r.Unknown, r.Lives, r.Ended, r.Decided, r.Purged, r.Replicas, len(r.Violations))
-	const most = 20
-	for i, v := range r.Violations {
-		if i == most {
-			fmt.Fprintf(&b, "\n  and %d more", len(r.Violations)-most)
-			break
-		}
-		fmt.Fprintf(&b, "\n  %v", v)
-	}
+	tell(&b, r.Violations)
 	return b.String()
+}
+
+// tell writes the first of them.
+func tell(b *strings.Builder, violations []Violation) {
+	const most = 20
+	for _, v := range violations[:min(len(violations), most)] {
+		fmt.Fprintf(b, "\n  %v", v)
+	}
+	if more := len(violations) - most; more > 0 {
+		fmt.Fprintf(b, "\n  and %d more", more)
+	}
 }
 
 // Check judges a history. The error is about the history, not about the product:

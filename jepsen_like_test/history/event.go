@@ -25,9 +25,12 @@ type F string
 
 // Operations and notes.
 const (
-	Add   F = "add"
-	Leave F = "leave"
-	Read  F = "read"
+	Add      F = "add"
+	Leave    F = "leave"
+	LeaveAll F = "leave_all" // of (UID, SID) in every channel
+	Destroy  F = "destroy"   // of Channel
+	Apply    F = "apply"     // of Group, all or none
+	Read     F = "read"
 
 	Started F = "started" // Note: the process of server Via was started
 	Life    F = "life"    // Note: SID was seen registered as Epoch
@@ -39,6 +42,14 @@ const (
 type Member struct {
 	UID string `json:"uid"`
 	SID string `json:"sid,omitempty"`
+}
+
+// Write is one operation of a group.
+type Write struct {
+	F       F      `json:"f"` // Add, Leave, LeaveAll or Destroy
+	Channel string `json:"channel,omitempty"`
+	UID     string `json:"uid,omitempty"`
+	SID     string `json:"sid,omitempty"`
 }
 
 // Event is one line of a history. Which fields are set follows from F and Type.
@@ -57,7 +68,11 @@ type Event struct {
 	Epoch    uint64 `json:"epoch,omitempty"`     // the life of SID that was meant; 0: the one the server knew
 	MinIndex uint64 `json:"min_index,omitempty"` // of a read: at least this fresh
 
+	Group        []Write `json:"group,omitempty"`
+	Linearizable bool    `json:"linearizable,omitempty"` // of a read: everything acknowledged anywhere before it
+
 	Index   uint64   `json:"index,omitempty"`   // of a completion: where it took effect, or how fresh the answer was at most
+	Changed []bool   `json:"changed,omitempty"` // of a completion: which of the operations had an effect; none: it was not told
 	Members []Member `json:"members,omitempty"` // of a read
 	State   string   `json:"state,omitempty"`   // hash of a replica
 	Text    string   `json:"text,omitempty"`    // the error, or the fault, for people

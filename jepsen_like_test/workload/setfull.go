@@ -3,7 +3,6 @@ package workload
 import (
 	"context"
 	"fmt"
-	"maps"
 	"sync"
 	"time"
 
@@ -30,17 +29,14 @@ type SetFull struct {
 	Timeout  time.Duration // of one operation
 	History  *history.Recorder
 
-	mu      sync.Mutex // guards all below
-	done    map[string]int
-	changed chan struct{} // closed at the next acknowledged write
-	epochs  map[string]uint64
+	writes progress // acknowledged, by the server that was asked
+
+	mu     sync.Mutex // guards epochs
+	epochs map[string]uint64
 }
 
 // Run works until ctx ends and every operation has returned.
 func (s *SetFull) Run(ctx context.Context) {
-	s.mu.Lock()
-	s.prepareLocked()
-	s.mu.Unlock()
 	sids := s.sids()
 	var wg sync.WaitGroup
 	for i := range s.Workers {
@@ -61,52 +57,9 @@ func (s *SetFull) sids() []string {
 	return sids
 }
 
-func (s *SetFull) prepareLocked() {
-	if s.changed == nil {
-		s.done, s.epochs, s.changed = make(map[string]int), make(map[string]uint64), make(chan struct{})
-	}
-}
-
-// Acknowledged counts the writes that returned successfully, by the server that
-// was asked.
-func (s *SetFull) Acknowledged() map[string]int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return maps.Clone(s.done)
-}
-
 // Await waits until n more writes are acknowledged, each of via by itself.
 func (s *SetFull) Await(ctx context.Context, n int, via ...string) error {
-	before := s.Acknowledged()
-	for {
-		s.mu.Lock()
-		s.prepareLocked()
-		short := ""
-		for _, sid := range via {
-			if got := s.done[sid] - before[sid]; got < n {
-				short = fmt.Sprintf("%d of %d acknowledged by %s", got, n, sid)
-				break
-			}
-		}
-		changed := s.changed
-		s.mu.Unlock()
-		if short == "" {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for writes: %w: %s", context.Cause(ctx), short)
-		}
-	}
-}
-
-func (s *SetFull) acknowledged(via string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.done[via]++
-	close(s.changed)
-	s.changed = make(chan struct{})
+	return s.writes.await(ctx, "writes", n, via)
 }
 
 // ReadAll reads every channel at every server in every way, at least as fresh as
@@ -151,6 +104,9 @@ func (s *SetFull) learn(ctx context.Context, client pb.GlobalChannelClient) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.epochs == nil {
+		s.epochs = make(map[string]uint64)
+	}
 	for _, server := range r.GetServers() {
 		s.epochs[server.GetSid()] = max(s.epochs[server.GetSid()], server.GetEpoch())
 	}

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/node"
@@ -30,16 +33,28 @@ func newWorker(s *SetFull, number int, server Server, sids []string) *worker {
 }
 
 func (w *worker) run(ctx context.Context) {
-	for ctx.Err() == nil {
-		if w.server.Connect(ctx) != nil {
-			continue // it waits, and fails only with ctx, or before the first connection
-		}
-		// What was begun is brought to its end: stopping the load must not make
-		// outcomes unknown.
-		opCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.Timeout)
-		w.one(opCtx)
-		cancel()
+	for connected(ctx, w.server) {
+		within(ctx, w.Timeout, w.one)
 	}
+}
+
+// connected waits until the server's connection stands, so that a dead server
+// costs one unknown operation and not thousands. False: ctx has ended.
+func connected(ctx context.Context, server Server) bool {
+	for ctx.Err() == nil {
+		if server.Connect(ctx) == nil {
+			return true
+		} // it waits, and fails only with ctx, or before the first connection
+	}
+	return false
+}
+
+// within gives an operation its time. What was begun is brought to its end:
+// stopping the load must not make outcomes unknown.
+func within(ctx context.Context, timeout time.Duration, do func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
+	defer cancel()
+	do(ctx)
 }
 
 // one does one operation: of ten, six adds, three leaves and one read.
@@ -103,7 +118,7 @@ func (w *worker) write(ctx context.Context, e history.Event, send func(context.C
 	})
 	if err == nil {
 		w.index = max(w.index, r.GetIndex())
-		w.acknowledged(w.server.ID())
+		w.writes.add(w.server.ID())
 	} else if errors.Is(node.FromStatus(err), node.ErrServerGone) {
 		w.learn(ctx, client) // the life that was meant is over
 	}
@@ -141,10 +156,18 @@ func read(ctx context.Context, h *history.Recorder, server Server, e history.Eve
 }
 
 func list(ctx context.Context, client pb.GlobalChannelClient, e history.Event) (members []history.Member, index uint64, err error) {
-	stream, err := client.Members(ctx, &pb.MembersRequest{Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex})
+	stream, err := client.Members(ctx, request(e))
 	if err != nil {
 		return nil, 0, err
 	}
+	return collect(stream)
+}
+
+func request(e history.Event) *pb.MembersRequest {
+	return &pb.MembersRequest{Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex}
+}
+
+func collect(stream grpc.ServerStreamingClient[pb.MembersResponse]) (members []history.Member, index uint64, err error) {
 	for {
 		r, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
