@@ -20,7 +20,11 @@ type members struct {
 // maxMembers is how many bits a state has.
 const maxMembers = 64
 
+// of is the bit of a member; of nobody, as a Destroy names nobody, none.
 func (m *members) of(uid, sid string) (uint64, error) {
+	if uid == "" {
+		return 0, nil
+	}
 	key := history.Member{UID: uid, SID: sid}
 	if b, ok := m.bit[key]; ok {
 		return b, nil

@@ -55,7 +55,7 @@ func CheckLinear(events []history.Event, limit time.Duration) (LinearReport, err
 	if err != nil {
 		return LinearReport{}, err
 	}
-	r := LinearReport{Channels: len(cs.channels), model: channelModel(&cs.members), members: &cs.members}
+	r := LinearReport{Channels: len(cs.written), model: channelModel(&cs.members), members: &cs.members}
 	r.count(ops)
 	r.Violations = cs.doubles
 	began := time.Now()

@@ -60,7 +60,7 @@ func two() *story {
 }
 
 func group(list ...history.Write) history.Event {
-	return history.Event{F: history.Apply, Worker: 9, Group: list}
+	return history.Event{F: history.Apply, Worker: 1, Group: list}
 }
 
 func judge(t *testing.T, s *story) checker.LinearReport {
@@ -111,6 +111,9 @@ func TestCheckLinear_PlantedFaults(t *testing.T) {
 	add3, leave1 := of(history.Add, "3"), of(history.Leave, "1")
 	destroy := history.Event{F: history.Destroy, Channel: "room"}
 	half := group(history.Write{F: history.Add, Channel: "room", UID: "3", SID: "b"}, history.Write{F: history.Add, Channel: "room", UID: "4", SID: "b"})
+	add1 := group(history.Write{F: history.Add, Channel: "room", UID: "1", SID: "b"})
+	add1.Worker = 2
+	hall := group(history.Write{F: history.Leave, Channel: "hall", UID: "1", SID: "b"}, history.Write{F: history.Leave, Channel: "hall", UID: "2", SID: "b"})
 	inVain := history.Event{F: history.LeaveAll, UID: "1", SID: "b", Changed: []bool{false}}
 	wrong := []checker.Kind{checker.NotLinearizable}
 	for name, tt := range map[string]struct {
@@ -128,7 +131,8 @@ func TestCheckLinear_PlantedFaults(t *testing.T) {
 		"never added":                             {two().sees("1", "2", "4"), 3, wrong},
 		"half a group":                            {two().do(history.Unknown, half).sees("1", "2", "3"), 4, wrong},
 		"destroyed, and there":                    {two().do(history.OK, destroy).sees("2"), 4, wrong},
-		"changed, though it was there":            {two().do(history.OK, group(history.Write{F: history.Add, Channel: "room", UID: "1", SID: "b"})).sees("1", "2").do(history.OK, changed(group(history.Write{F: history.Add, Channel: "room", UID: "1", SID: "b"}), true)), 5, wrong},
+		"changed, though it was there":            {two().sees("1", "2").do(history.OK, changed(add1, true)), 4, wrong},
+		"took out who was never there":            {two().do(history.OK, changed(hall, true, false)), 3, wrong},
 		"left everywhere without change, and was": {two().do(history.OK, inVain), 3, wrong},
 		"listed twice":                            {two().sees("1", "2", "1"), 3, []checker.Kind{checker.Duplicate}},
 	} {
@@ -159,6 +163,10 @@ func TestCheckLinear_CountsEffects(t *testing.T) {
 	if r := judge(t, alternate().told(history.Add, "1", true)); len(r.Violations) > 0 || r.Counted != 3 {
 		t.Errorf("got %v, want no violation and 3 counted", r)
 	}
+	back := group(history.Write{F: history.Add, Channel: "room", UID: "1", SID: "b"})
+	if r := judge(t, alternate().do(history.OK, changed(back, true))); len(r.Violations) > 0 || r.Counted != 3 {
+		t.Errorf("a group of one: got %v, want no violation and 3 counted", r)
+	}
 	if r := judge(t, alternate().do(history.Unknown, of(history.Add, "1"))); len(r.Violations) > 0 || r.Counted != 2 {
 		t.Errorf("got %v, want no violation and 2 counted", r)
 	}
@@ -180,7 +188,7 @@ func TestCheckLinear_CountsNothingThatIsShared(t *testing.T) {
 	other.Worker = 2
 	for name, s := range map[string]*story{
 		"another worker": alone().do(history.OK, other),
-		"a group":        alone().do(history.OK, group(history.Write{F: history.Leave, Channel: "room", UID: "1", SID: "b"})),
+		"a group":        alone().do(history.OK, group(history.Write{F: history.Leave, Channel: "room", UID: "1", SID: "b"}, history.Write{F: history.Add, Channel: "room", UID: "2", SID: "b"})),
 		"leave all":      alone().do(history.OK, history.Event{F: history.LeaveAll, UID: "1", SID: "b"}),
 		"destroy":        alone().do(history.OK, history.Event{F: history.Destroy, Channel: "room"}),
 	} {

@@ -12,16 +12,16 @@ import (
 
 // calls turns operations into porcupine's.
 type calls struct {
-	members  members
-	channels map[string]bool
-	out      []porcupine.Operation
-	end      int64 // after everything that returned
-	rows     int   // of the picture: one per worker, one per operation that stays open
-	doubles  []Violation
+	members members
+	written map[string]uint64 // by channel: who was ever added there, or may have been
+	out     []porcupine.Operation
+	end     int64 // after everything that returned
+	rows    int   // of the picture: one per worker, one per operation that stays open
+	doubles []Violation
 }
 
 func newCalls(ops []history.Operation) (*calls, error) {
-	cs := &calls{members: members{bit: make(map[history.Member]uint64)}, channels: make(map[string]bool)}
+	cs := &calls{members: members{bit: make(map[history.Member]uint64)}, written: make(map[string]uint64)}
 	for _, op := range ops {
 		if op.Returned != history.Forever {
 			cs.end = max(cs.end, int64(op.Returned)+1)
@@ -29,12 +29,15 @@ func newCalls(ops []history.Operation) (*calls, error) {
 		cs.end, cs.rows = max(cs.end, int64(op.Invoked)+1), max(cs.rows, op.Worker+1)
 		// All names first: what a read is about depends on everybody there is.
 		for _, w := range writes(op) {
-			cs.channels[w.Channel] = cs.channels[w.Channel] || w.Channel != ""
-			if w.UID == "" {
-				continue
-			}
-			if _, err := cs.members.of(w.UID, w.SID); err != nil {
+			bit, err := cs.members.of(w.UID, w.SID)
+			if err != nil {
 				return nil, err
+			}
+			if w.F != history.Add {
+				bit = 0
+			}
+			if w.Channel != "" {
+				cs.written[w.Channel] |= bit
 			}
 		}
 		for _, m := range op.Members {
@@ -43,7 +46,6 @@ func newCalls(ops []history.Operation) (*calls, error) {
 			}
 		}
 	}
-	delete(cs.channels, "")
 	for _, op := range ops {
 		cs.add(op)
 	}
@@ -92,18 +94,17 @@ func (cs *calls) addWrite(op history.Operation) {
 	list := writes(op)
 	touched := make(map[string]bool)
 	for _, w := range list {
-		if w.F != history.LeaveAll {
-			touched[w.Channel] = true
-			continue
-		}
-		for channel := range cs.channels {
-			touched[channel] = true
+		for channel := range cs.written {
+			touched[channel] = touched[channel] || cs.touches(w, channel)
 		}
 	}
-	for channel := range touched {
+	for channel, is := range touched {
+		if !is {
+			continue
+		}
 		c, a := call{op: op, channel: channel}, answer{}
 		for i, w := range list {
-			if w.F != history.LeaveAll && w.Channel != channel {
+			if !cs.touches(w, channel) {
 				continue
 			}
 			c.changes = append(c.changes, cs.change(w))
@@ -113,6 +114,15 @@ func (cs *calls) addWrite(op history.Operation) {
 		}
 		cs.append(c, a)
 	}
+}
+
+// touches says whether a write is about that channel. A LeaveAll is about every
+// one that its member was ever added to.
+func (cs *calls) touches(w history.Write, channel string) bool {
+	if w.F != history.LeaveAll {
+		return w.Channel == channel
+	}
+	return cs.written[channel]&cs.members.bit[history.Member{UID: w.UID, SID: w.SID}] != 0
 }
 
 func (cs *calls) change(w history.Write) change {

@@ -23,8 +23,9 @@ func checkOnce(ops []history.Operation) (seen int, broken []Violation) {
 	shared := sharedPlaces(ops)
 	members := make(map[place]*counted)
 	for _, op := range ops {
-		p := place{op.Channel, op.UID, op.SID}
-		if op.F != history.Add && op.F != history.Leave || op.Type == history.Fail || shared(p) {
+		w, ok := single(op)
+		p := place{w.Channel, w.UID, w.SID}
+		if !ok || op.Type == history.Fail || shared(p) {
 			continue
 		}
 		m := members[p]
@@ -35,7 +36,7 @@ func checkOnce(ops []history.Operation) (seen int, broken []Violation) {
 		if m.open = m.open || op.Type == history.Unknown; m.open {
 			continue
 		}
-		add := op.F == history.Add
+		add := w.F == history.Add
 		want := m.there != add
 		m.there = add
 		if len(op.Changed) == 0 {
@@ -45,10 +46,19 @@ func checkOnce(ops []history.Operation) (seen int, broken []Violation) {
 		if op.Changed[0] != want {
 			broken = append(broken, Violation{Once, op.Op, fmt.Sprintf(
 				"%s of %s in %s told changed = %v, want %v: an earlier write of the same worker took effect twice, late, or not at all",
-				op.F, op.UID, op.Channel, op.Changed[0], want)})
+				w.F, w.UID, w.Channel, op.Changed[0], want)})
 		}
 	}
 	return seen, broken
+}
+
+// single is an operation's one Add or Leave.
+func single(op history.Operation) (w history.Write, ok bool) {
+	list := writes(op)
+	if len(list) != 1 || (list[0].F != history.Add && list[0].F != history.Leave) {
+		return history.Write{}, false
+	}
+	return list[0], true
 }
 
 // sharedPlaces tells which members more than one worker may have written.
@@ -58,7 +68,7 @@ func sharedPlaces(ops []history.Operation) func(place) bool {
 	for _, op := range ops {
 		for _, w := range writes(op) {
 			p := place{w.Channel, w.UID, w.SID}
-			if first, seen := owner[p]; seen && first != op.Worker || op.F == history.Apply {
+			if first, seen := owner[p]; seen && first != op.Worker || len(op.Group) > 1 {
 				shared[p] = true
 			}
 			owner[p] = op.Worker

@@ -3,6 +3,7 @@ package workload_test
 import (
 	"context"
 	"io"
+	"maps"
 	"slices"
 	"sync"
 
@@ -28,6 +29,11 @@ const (
 	staleReads     bug = "reads show the state of a while ago"
 	answersTooSoon bug = "acknowledged before commit: the last writes go with the leader"
 	refusesInVain  bug = "a refused add took effect"
+
+	lagsBehind     bug = "reads that did not ask for more show the state of a while ago" // which is none, until it is sold as something else
+	appliesTwice   bug = "a write that was sent again took effect again, late"
+	forgetsResults bug = "a write that was sent again is told what the repetition did"
+	tearsGroups    bug = "some groups take effect in part"
 )
 
 // fakeCluster does what the product promises, except for its bug. One lock and
@@ -40,8 +46,8 @@ type fakeCluster struct {
 	writes  int
 	epochs  map[string]uint64
 	members map[fakeMember]uint64 // to the index of their add
-	old     map[fakeMember]uint64 // for staleReads
-	oldAt   uint64
+	old     map[fakeMember]uint64 // for staleReads and lagsBehind
+	again   []*pb.Op              // for appliesTwice
 }
 
 type fakeMember struct{ name, uid, sid string }
@@ -79,16 +85,10 @@ func (f *fakeCluster) write(name, uid, sid string, epoch uint64, add bool) (*pb.
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := fakeMember{name, uid, sid}
-	f.writes++
+	f.beginLocked()
 	if add && f.bug == refusesInVain && f.writes%20 == 0 {
 		f.members[m] = f.index
 		return nil, status.Error(codes.Unavailable, "refused")
-	}
-	if f.writes%100 == 0 {
-		f.old, f.oldAt = make(map[fakeMember]uint64), f.index
-		for m, i := range f.members {
-			f.old[m] = i
-		}
 	}
 	f.index++
 	switch {
@@ -104,11 +104,18 @@ func (f *fakeCluster) write(name, uid, sid string, epoch uint64, add bool) (*pb.
 	return &pb.WriteResponse{Index: f.index}, nil
 }
 
+// beginLocked counts a write and now and then keeps an old state.
+func (f *fakeCluster) beginLocked() {
+	if f.writes++; f.writes%100 == 0 {
+		f.old = maps.Clone(f.members)
+	}
+}
+
 func (f *fakeCluster) list(r *pb.MembersRequest) *pb.MembersResponse {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out, from := &pb.MembersResponse{Index: f.index}, f.members
-	if f.bug == staleReads && f.old != nil {
+	if (f.bug == staleReads || f.bug == lagsBehind && !r.GetLinearizable()) && f.old != nil {
 		from = f.old // and it claims to be fresh
 	}
 	for m := range from {

@@ -164,7 +164,7 @@ func list(ctx context.Context, client pb.GlobalChannelClient, e history.Event) (
 }
 
 func request(e history.Event) *pb.MembersRequest {
-	return &pb.MembersRequest{Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex}
+	return &pb.MembersRequest{Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex, Linearizable: e.Linearizable}
 }
 
 func collect(stream grpc.ServerStreamingClient[pb.MembersResponse]) (members []history.Member, index uint64, err error) {
