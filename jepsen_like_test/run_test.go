@@ -145,18 +145,24 @@ func (r *run) load(servers []*harness.Server, sids ...string) *load {
 	for _, s := range servers {
 		l.Servers = append(l.Servers, s)
 	}
+	l.stop = r.background(l.Run)
+	return l
+}
+
+// background runs a workload; stop ends it and waits.
+func (r *run) background(work func(context.Context)) (stop func()) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		l.Run(ctx)
+		work(ctx)
 	}()
-	l.stop = func() {
+	stop = func() {
 		cancel()
 		<-ended
 	}
-	r.t.Cleanup(l.stop)
-	return l
+	r.t.Cleanup(stop)
+	return stop
 }
 
 // await waits for n more acknowledged writes from each of the servers.
