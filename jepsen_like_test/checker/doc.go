@@ -18,4 +18,20 @@
 // outcome may take effect at any time after they were sent. lives.go says which
 // life of the sid an Add was for and at which index that life ended, which takes
 // the member away.
+//
+// CheckLinear takes the history of workers that share members, where one answer
+// tells nothing by itself, through these:
+//
+//   - linear.go: is there an order of all writes and linearizable reads that keeps
+//     to real time and explains every answer? porcupine searches it on a model of
+//     one channel (channelmodel.go), which is a set and what each write does to it.
+//     A write of unknown outcome stays open to the end, which covers that it never
+//     took effect; one that was refused or never sent is left out, and if it had an
+//     effect all the same, no order explains that (linearcalls.go).
+//   - once.go: of a member that one worker alone adds and removes by turns, did each
+//     acknowledged turn change something?
+//   - replica.go, as above.
+//
+// A write on several channels becomes one operation in each, over the same time:
+// that it took effect in all of them at one moment is not asked, only in each.
 package checker

@@ -22,34 +22,41 @@ type calls struct {
 
 func newCalls(ops []history.Operation) (*calls, error) {
 	cs := &calls{members: members{bit: make(map[history.Member]uint64)}, written: make(map[string]uint64)}
-	for _, op := range ops {
-		if op.Returned != history.Forever {
-			cs.end = max(cs.end, int64(op.Returned)+1)
-		}
-		cs.end, cs.rows = max(cs.end, int64(op.Invoked)+1), max(cs.rows, op.Worker+1)
-		// All names first: what a read is about depends on everybody there is.
-		for _, w := range writes(op) {
-			bit, err := cs.members.of(w.UID, w.SID)
-			if err != nil {
-				return nil, err
-			}
-			if w.F != history.Add {
-				bit = 0
-			}
-			if w.Channel != "" {
-				cs.written[w.Channel] |= bit
-			}
-		}
-		for _, m := range op.Members {
-			if _, err := cs.members.of(m.UID, m.SID); err != nil {
-				return nil, err
-			}
+	for _, op := range ops { // all names first: what a read is about depends on everybody there is
+		if err := cs.learn(op); err != nil {
+			return nil, err
 		}
 	}
 	for _, op := range ops {
 		cs.add(op)
 	}
 	return cs, nil
+}
+
+// learn takes names and times.
+func (cs *calls) learn(op history.Operation) error {
+	cs.rows, cs.end = max(cs.rows, op.Worker+1), max(cs.end, int64(op.Invoked)+1)
+	if op.Returned != history.Forever {
+		cs.end = max(cs.end, int64(op.Returned)+1)
+	}
+	for _, w := range writes(op) {
+		bit, err := cs.members.of(w.UID, w.SID)
+		if err != nil {
+			return err
+		}
+		if w.F != history.Add {
+			bit = 0
+		}
+		if w.Channel != "" {
+			cs.written[w.Channel] |= bit
+		}
+	}
+	for _, m := range op.Members {
+		if _, err := cs.members.of(m.UID, m.SID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writes are the single operations of a write, in their order.

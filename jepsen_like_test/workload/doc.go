@@ -6,4 +6,7 @@
 // records the invocation, calls its server, and records the answer as outcome.go
 // classifies it. It waits for its connection to stand before the next one, so that
 // a dead server costs one unknown operation and not thousands.
+//
+// Linear (linear.go, linearworker.go, alternator.go) works the same way on members
+// that all workers share, with every kind of write there is.
 package workload

@@ -58,8 +58,10 @@ func (l *Linear) Run(ctx context.Context) {
 // Await waits for n more writes, reads and turns of alternators, each of via by
 // itself.
 func (l *Linear) Await(ctx context.Context, n int, via ...string) error {
-	for what, p := range map[string]*progress{"writes": &l.writes, "reads": &l.reads, "turns": &l.turns} {
-		if err := p.await(ctx, what, n, via); err != nil {
+	for _, wait := range []func(context.Context) error{
+		l.writes.goal("writes", n, via), l.reads.goal("reads", n, via), l.turns.goal("turns", n, via),
+	} {
+		if err := wait(ctx); err != nil {
 			return err
 		}
 	}

@@ -28,25 +28,23 @@ func (p *progress) add(via string) {
 	}
 }
 
-// counts are those so far.
-func (p *progress) counts() map[string]int {
+// goal is n more from now on, of each of via by itself; what names them in the
+// error of wait.
+func (p *progress) goal(what string, n int, via []string) (wait func(context.Context) error) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	return maps.Clone(p.done)
-}
-
-// await waits for n more, of each of via by itself; what names them in the error.
-func (p *progress) await(ctx context.Context, what string, n int, via []string) error {
-	before := p.counts()
-	for {
-		short, changed := p.short(n, via, before)
-		if short == "" {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w: %s", what, context.Cause(ctx), short)
+	before := maps.Clone(p.done)
+	p.mu.Unlock()
+	return func(ctx context.Context) error {
+		for {
+			short, changed := p.short(n, via, before)
+			if short == "" {
+				return nil
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return fmt.Errorf("wait for %s: %w: %s", what, context.Cause(ctx), short)
+			}
 		}
 	}
 }

@@ -59,7 +59,7 @@ func (s *SetFull) sids() []string {
 
 // Await waits until n more writes are acknowledged, each of via by itself.
 func (s *SetFull) Await(ctx context.Context, n int, via ...string) error {
-	return s.writes.await(ctx, "writes", n, via)
+	return s.writes.goal("writes", n, via)(ctx)
 }
 
 // ReadAll reads every channel at every server in every way, at least as fresh as
