@@ -16,7 +16,7 @@ const (
 	searchTime = time.Minute
 	// step is how much each server that can must do before, during and after a
 	// fault: writes, linearizable reads and turns of alternators.
-	step = 30
+	step = 50
 )
 
 // linearRun is a cluster whose members are on servers that nobody hurts, so that
