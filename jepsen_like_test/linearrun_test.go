@@ -41,7 +41,7 @@ func startLinear(t *testing.T, change func(*workload.Linear)) *linearRun {
 	n := len(l.all)
 	l.Linear = &workload.Linear{
 		SIDs: []string{witness, attached}, Workers: 2 * n, Readers: n, Alternators: n, Channels: 4, UIDs: 3, Seed: r.seed,
-		Pause: 5 * time.Millisecond, Timeout: 5 * time.Second, ReadTimeout: time.Second, History: r.history,
+		Pause: 5 * time.Millisecond, Timeout: 5 * time.Second, Impatience: time.Second, History: r.history,
 	}
 	for _, s := range l.all {
 		l.Servers = append(l.Servers, s)

@@ -27,8 +27,8 @@ type Linear struct {
 	UIDs        int
 	Seed        uint64
 	Pause       time.Duration // between two operations of a worker: bounds the history, and with it the search
-	Timeout     time.Duration // of one write
-	ReadTimeout time.Duration // of one read: short, so that a server that stands still is asked again before it goes on
+	Timeout     time.Duration // of one write: long, so that most outcomes are known
+	Impatience  time.Duration // of one read, so that a server that stands still is asked again before it goes on; and of the writes of half of the workers, who so leave some to take effect later
 	History     *history.Recorder
 
 	// LocalReads is a fault on purpose: it sends reads that show what the server

@@ -20,7 +20,7 @@ func runLinear(t *testing.T, b bug, seed uint64, localReads bool) checker.Linear
 	h := history.NewRecorder()
 	load := &workload.Linear{
 		SIDs: sids[:2], Workers: 6, Readers: 3, Alternators: 3, Channels: 2, UIDs: 3, Seed: seed, Pause: 100 * time.Microsecond,
-		Timeout: time.Minute, ReadTimeout: time.Minute, History: h, LocalReads: localReads,
+		Timeout: time.Minute, Impatience: time.Minute, History: h, LocalReads: localReads,
 	}
 	for _, sid := range sids {
 		load.Servers = append(load.Servers, &fakeServer{cluster: cluster, sid: sid, refuse: rejected})

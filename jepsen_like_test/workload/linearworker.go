@@ -16,6 +16,7 @@ type linearWorker struct {
 	number int
 	server Server
 	random *rand.Rand
+	wait   time.Duration // for the answer of a write
 
 	// Of an alternator.
 	rooms int // used so far
@@ -23,7 +24,11 @@ type linearWorker struct {
 }
 
 func newLinearWorker(l *Linear, number int, server Server) *linearWorker {
-	return &linearWorker{Linear: l, number: number, server: server, random: rand.New(rand.NewPCG(l.Seed, uint64(number)))}
+	w := &linearWorker{Linear: l, number: number, server: server, random: rand.New(rand.NewPCG(l.Seed, uint64(number))), wait: l.Timeout}
+	if number <= l.Workers/2 { // the first of each server, where there are two
+		w.wait = l.Impatience
+	}
+	return w
 }
 
 func (w *linearWorker) run(ctx context.Context, work func(*linearWorker, context.Context)) {
@@ -93,7 +98,7 @@ func (w *linearWorker) read(ctx context.Context) {
 	if w.random.IntN(4) == 0 {
 		e.SID = w.sid()
 	}
-	within(ctx, w.ReadTimeout, func(ctx context.Context) { w.begin(ctx, w.server, e)() })
+	within(ctx, w.Impatience, func(ctx context.Context) { w.begin(ctx, w.server, e)() })
 }
 
 // write sends one write, records it, and counts it if it was acknowledged.
@@ -110,7 +115,7 @@ func (w *linearWorker) send(ctx context.Context, e history.Event) (result histor
 		return history.Fail
 	}
 	e.Worker, e.Via = w.number, w.server.ID()
-	within(ctx, w.Timeout, func(ctx context.Context) {
+	within(ctx, w.wait, func(ctx context.Context) {
 		op := w.History.Invoke(e)
 		index, changed, err := call(ctx, client, e)
 		result = outcome(err)
