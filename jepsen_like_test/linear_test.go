@@ -66,7 +66,7 @@ func TestLinear_Paused(t *testing.T) {
 	l.work(l.all)
 
 	report := l.verdict()
-	if answered == 0 || report.Unknown == 0 || report.Counted < (rounds+1)*step*len(l.all) {
+	if answered == 0 || report.Counted < (rounds+1)*step*len(l.all) {
 		t.Errorf("too little was done for the run to count: %d reads over a pause; %v", answered, report)
 	}
 }
