@@ -17,6 +17,8 @@ const (
 	// step is how much each server that can must do before, during and after a
 	// fault: writes, linearizable reads and turns of alternators.
 	step = 50
+	// restful is the least that a worker waits between two operations.
+	restful = 10 * time.Millisecond
 )
 
 // linearRun is a cluster whose members are on servers that nobody hurts, so that
@@ -33,7 +35,8 @@ type linearRun struct {
 func startLinear(t *testing.T, change func(*workload.Linear)) *linearRun {
 	t.Helper()
 	const witness, attached = "connector-9", "attached-1"
-	r := start(t, append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true}))
+	servers := append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true})
+	r := startPatiently(t, servers, 2*patience) // several faults, one after the other
 	l := &linearRun{run: r, all: r.cluster.Servers, lives: make(map[string]uint64)}
 	l.lives[attached] = r.listen(r.cluster.Server(witness), attached).epoch
 	l.lives[witness] = r.servers(r.cluster.Server(witness))[witness].Epoch
@@ -41,7 +44,10 @@ func startLinear(t *testing.T, change func(*workload.Linear)) *linearRun {
 	n := len(l.all)
 	l.Linear = &workload.Linear{
 		SIDs: []string{witness, attached}, Workers: 2 * n, Readers: n, Alternators: n, Channels: 4, UIDs: 3, Seed: r.seed,
-		Pause: 5 * time.Millisecond, Timeout: 5 * time.Second, Impatience: time.Second, History: r.history,
+		Pause: restful, Timeout: 5 * time.Second, Impatience: time.Second, History: r.history,
+	}
+	if harness.Race() {
+		l.Pause *= 2 // the servers need the time
 	}
 	for _, s := range l.all {
 		l.Servers = append(l.Servers, s)

@@ -28,7 +28,7 @@ type run struct {
 const (
 	secret = "a secret of more than sixteen bytes"
 	stype  = "connector"
-	// patience is for waits that take a second or two on an idle machine.
+	// patience is for a test whose faults take a second or two each on an idle machine.
 	patience = 90 * time.Second
 )
 
@@ -56,8 +56,14 @@ func onDisk(t *testing.T, test func(t *testing.T, keep func([]harness.Spec) []ha
 	}
 }
 
-// start starts the servers and waits until they are ready.
+// start starts the servers and waits until they are ready. The whole test may take
+// patience.
 func start(t *testing.T, servers []harness.Spec) *run {
+	t.Helper()
+	return startPatiently(t, servers, patience)
+}
+
+func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration) *run {
 	t.Helper()
 	r := &run{t: t, seed: *seedFlag, history: history.NewRecorder()}
 	if r.seed == 0 {
