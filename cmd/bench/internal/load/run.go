@@ -31,6 +31,8 @@ type Run struct {
 	ended   atomic.Bool
 	window  atomic.Pointer[window] // nil: nothing is being measured
 	callers sync.WaitGroup
+	new     atomic.Int64  // callers without an answer yet
+	warm    chan struct{} // closed when there are none
 }
 
 type window struct {
@@ -46,7 +48,8 @@ const errorPause = time.Millisecond
 // Start begins with the steps of that many callers.
 func Start(callers int, step func(caller int) Step) *Run {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Run{ctx: ctx, cancel: cancel}
+	r := &Run{ctx: ctx, cancel: cancel, warm: make(chan struct{})}
+	r.new.Store(int64(callers))
 	for i := range callers {
 		s := step(i)
 		r.callers.Go(func() { r.loop(i, s) })
@@ -55,10 +58,13 @@ func Start(callers int, step func(caller int) Step) *Run {
 }
 
 func (r *Run) loop(caller int, step Step) {
-	for !r.ended.Load() {
+	for first := true; !r.ended.Load(); first = false {
 		began := time.Now()
 		ops, err := step(r.ctx)
 		took := time.Since(began)
+		if first && r.new.Add(-1) == 0 {
+			close(r.warm)
+		}
 		w := r.window.Load()
 		switch {
 		case err != nil:
@@ -76,6 +82,18 @@ func (r *Run) loop(caller int, step Step) {
 func (w *window) fail(err error) {
 	w.errors.Add(1)
 	w.first.CompareAndSwap(nil, &err)
+}
+
+// WarmUp waits for d, and until every caller has had an answer: a connection that
+// is still being made is no part of what is measured.
+func (r *Run) WarmUp(ctx context.Context, d time.Duration) error {
+	pause(ctx, d)
+	select {
+	case <-r.warm:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("warm up: %d callers have had no answer: %w", r.new.Load(), context.Cause(ctx))
+	}
 }
 
 // Measure counts what ends within the next d. One at a time.

@@ -46,6 +46,7 @@ type Raft struct {
 type Redis struct {
 	Addr        string `json:"addr"`
 	Outstanding int    `json:"outstanding"` // the most there will be
+	Pool        int    `json:"pool"`        // connections, at most; 0: as many as that
 }
 
 // RedisInfo is what the Redis server says of itself.

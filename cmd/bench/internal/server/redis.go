@@ -29,6 +29,9 @@ type redisClient struct {
 func (c *child) openRedis(ctx context.Context, o Redis) (RedisInfo, error) {
 	r := &redisClient{crowd: load.NewCrowd(redisPrefix)}
 	info := RedisInfo{Pool: o.Outstanding}
+	if o.Pool > 0 {
+		info.Pool = o.Pool
+	}
 	probe := redis.NewClient(&redis.Options{Addr: o.Addr, PoolSize: 1})
 	settings := map[string]*string{"appendonly": &info.AppendOnly, "appendfsync": &info.AppendFsync, "save": &info.Save}
 	for name, value := range settings {

@@ -125,21 +125,21 @@ func (c *child) begin(ctx context.Context, l Load) (proc.None, error) {
 	if err != nil {
 		return proc.None{}, err
 	}
-	if err := c.start(l.Callers, step); err != nil {
+	run, err := c.start(l.Callers, step)
+	if err != nil {
 		return proc.None{}, err
 	}
-	wait(ctx, l.WarmUp)
-	return proc.None{}, nil
+	return proc.None{}, run.WarmUp(ctx, l.WarmUp)
 }
 
-func (c *child) start(callers int, step func(int) load.Step) error {
+func (c *child) start(callers int, step func(int) load.Step) (*load.Run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run != nil {
-		return errors.New("a load is running already")
+		return nil, errors.New("a load is running already")
 	}
 	c.run = load.Start(callers, step)
-	return nil
+	return c.run, nil
 }
 
 func (c *child) measure(ctx context.Context, s Span) (load.Result, error) {

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	attempts    = 3 // at a case during which the leader changed
+	attempts    = 3 // at a case while elections disturb it
 	callTimeout = 2 * time.Minute
 )
 
@@ -27,9 +27,8 @@ type Sample struct {
 	FsyncsPerS *float64 // of all processes; nil: not known
 	Errors     uint64
 	Error      string
+	Elections  int // that disturbed it, and made it be measured again
 }
-
-var errLeaderChanged = errors.New("the leader changed while it was being measured")
 
 // block starts one system, goes through its cases, and ends it: so only one
 // system runs at a time, and all begin with the same state.
@@ -60,9 +59,10 @@ func (b *bench) block(ctx context.Context, run int, s system) (err error) {
 	return nil
 }
 
-// onCluster measures a case again if it was disturbed by an election.
+// onCluster measures a case again if it was disturbed by an election. The last
+// attempt counts as it is.
 func (b *bench) onCluster(ctx context.Context, c *fleet.Cluster, k Case) (Sample, error) {
-	for range attempts {
+	for elections := 0; ; {
 		leader, before, err := c.Leader(ctx)
 		if err != nil {
 			return Sample{}, err
@@ -75,12 +75,16 @@ func (b *bench) onCluster(ctx context.Context, c *fleet.Cluster, k Case) (Sample
 		if err != nil {
 			return Sample{}, err
 		}
-		if _, after, err := c.Leader(ctx); err != nil || after.Term == before.Term {
+		_, after, err := c.Leader(ctx)
+		if err == nil && after.Term != before.Term {
+			elections++
+		}
+		sample.Elections = elections
+		if err != nil || after.Term == before.Term || elections == attempts {
 			return sample, err
 		}
-		b.progress("%s: %v; once more", k, errLeaderChanged)
+		b.progress("  %s: the leader changed meanwhile; once more", k)
 	}
-	return Sample{}, errLeaderChanged
 }
 
 // redis needs a client only.
@@ -99,7 +103,7 @@ func (b *bench) redis(ctx context.Context, run int, s system) (err error) {
 		most = max(most, n)
 	}
 	info := &server.RedisInfo{}
-	if err := p.Call(ctx, server.OpenRedis, server.Redis{Addr: b.options.Redis, Outstanding: most}, info); err != nil {
+	if err := p.Call(ctx, server.OpenRedis, server.Redis{Addr: b.options.Redis, Outstanding: most, Pool: b.options.Pool}, info); err != nil {
 		return err
 	}
 	b.redisInfo = info
@@ -148,10 +152,17 @@ func (b *bench) sample(ctx context.Context, p *proc.Process, k Case, read func(c
 	if err := p.Call(ctx, server.Finish, proc.None{}, nil); err != nil {
 		return Sample{}, err
 	}
+	return sampleOf(k, r, before, after), nil
+}
+
+func sampleOf(k Case, r load.Result, before, after server.Meter) Sample {
 	fsyncs := float64(after.Appends-before.Appends) * meter.SyncsPerAppend(k.Store) / r.Seconds
-	return Sample{
+	s := Sample{
 		OpsPerS: float64(r.Ops) / r.Seconds, P50us: r.P50us, P99us: r.P99us,
-		CPUus:      float64((after.CPU - before.CPU).Microseconds()) / max(float64(r.Ops), 1),
 		FsyncsPerS: &fsyncs, Errors: r.Errors, Error: r.Error,
-	}, nil
+	}
+	if r.Ops > 0 {
+		s.CPUus = float64((after.CPU - before.CPU).Microseconds()) / float64(r.Ops)
+	}
+	return s
 }

@@ -37,6 +37,7 @@ in the same run. With the defaults and both, it takes about twenty minutes.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Redis, "redis", "", "measure the Redis at this host:port too; it writes sets named globalchannel-bench:* and removes them")
+	f.IntVar(&o.Pool, "redis-pool", 0, "connections to Redis at most (default: one for each outstanding call, as far as its maxclients allows)")
 	f.BoolVar(&o.Raft, "raft", false, "measure bare hashicorp/raft on the same stores too")
 	f.StringVarP(&output, "output", "o", "table", "table or json")
 	f.StringVar(&o.Dir, "dir", "", "where the data directories are made and removed (default: the system's directory for temporary files)")

@@ -69,7 +69,7 @@ func (b *bench) notes() []string {
 		"fsync/s: appends to the three log stores, times 2 (boltdb) or 1 (wal), which is what strace shows for one append. Terms, votes and new segments are not in it.",
 	}
 	if b.options.Redis != "" {
-		notes = append(notes, "Redis: go-redis, SADD and SREM, one connection for each outstanding call as far as maxclients allows; one process, unreplicated.")
+		notes = append(notes, "Redis: go-redis, SADD and SREM, one connection for each outstanding call unless --redis-pool or maxclients allow less; one process, unreplicated.")
 	}
 	if b.options.Raft {
 		notes = append(notes, "raft: bare hashicorp/raft, one 40-byte entry a call, state machine without a state, store and timeouts as in a node, else the library's defaults.")

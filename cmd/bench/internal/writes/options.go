@@ -9,6 +9,7 @@ import (
 // Options are the flags.
 type Options struct {
 	Redis string // host:port; "": not measured
+	Pool  int    // connections to it; 0: as many as calls outstanding
 	Raft  bool
 	Dir   string // where the data directories are made
 	JSON  bool
@@ -49,6 +50,8 @@ func (o Options) validate() error {
 		return fmt.Errorf("--stores is %v; give each store once", o.Stores)
 	case len(o.Outstanding) == 0 || duplicates(o.Outstanding):
 		return fmt.Errorf("--outstanding is %v; give each number once", o.Outstanding)
+	case o.Pool < 0:
+		return fmt.Errorf("--redis-pool is %d; leave it 0 for one connection for each call", o.Pool)
 	case o.Runs < 1:
 		return fmt.Errorf("--runs is %d; at least 1 is needed", o.Runs)
 	case o.Duration <= 0 || o.WarmUp < 0:

@@ -17,7 +17,8 @@ type RowFigures struct {
 	CPUus      stats.Spread  `json:"cpu_us_per_op"`
 	FsyncsPerS *stats.Spread `json:"fsyncs_per_s,omitempty"`
 	Errors     uint64        `json:"errors"`
-	Error      string        `json:"error,omitempty"` // the first one
+	Error      string        `json:"error,omitempty"`     // the first one
+	Elections  int           `json:"elections,omitempty"` // that disturbed it, and made it be measured again, three times at most in a run
 }
 
 func (r *Row) figures() RowFigures {
@@ -33,6 +34,7 @@ func (r *Row) figures() RowFigures {
 		if s.FsyncsPerS != nil {
 			fsyncs = append(fsyncs, *s.FsyncsPerS)
 		}
+		f.Elections += s.Elections
 		if f.Errors += s.Errors; f.Error == "" {
 			f.Error = s.Error
 		}

@@ -32,7 +32,7 @@ func printTable(w io.Writer, d Document) error {
 			fsyncs = thousands(r.FsyncsPerS.Median)
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%.1f\t%s%s\n", strings.TrimSpace(r.Place+" "+r.Call), r.Outstanding,
-			ranged(r.OpsPerS, thousands), ranged(r.P50us, inMs), ranged(r.P99us, inMs), r.CPUus.Median, fsyncs, failed(r))
+			ranged(r.OpsPerS, thousands), ranged(r.P50us, inMs), ranged(r.P99us, inMs), r.CPUus.Median, fsyncs, remarks(r))
 	}
 	if len(d.Spreads) > 0 {
 		fmt.Fprintf(t, "\nMEASURES\n")
@@ -51,11 +51,16 @@ func printTable(w io.Writer, d Document) error {
 	return err
 }
 
-func failed(r RowFigures) string {
-	if r.Errors == 0 {
-		return ""
+// remarks are what else there is to know of a row.
+func remarks(r RowFigures) string {
+	var text string
+	if r.Elections > 0 {
+		text += fmt.Sprintf("\t%d elections", r.Elections)
 	}
-	return fmt.Sprintf("\t%d ERRORS: %s", r.Errors, r.Error)
+	if r.Errors > 0 {
+		text += fmt.Sprintf("\t%d ERRORS: %s", r.Errors, r.Error)
+	}
+	return text
 }
 
 // ranged leaves the range out where there is none.
