@@ -19,12 +19,13 @@ type channelNode struct {
 }
 
 func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
-	if _, err := logStore(o.Store); err != nil {
+	var store node.LogStore
+	if err := store.UnmarshalText([]byte(o.Store)); err != nil {
 		return proc.None{}, err
 	}
 	n, err := node.Start(ctx, node.Config{
 		SID: o.SID, SType: "bench", Listen: o.Listen, Join: o.Join, Expect: len(o.Join),
-		DataDir: o.DataDir,
+		DataDir: o.DataDir, LogStore: store,
 	})
 	if err != nil {
 		return proc.None{}, fmt.Errorf("start node: %w", err)
@@ -36,13 +37,6 @@ func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
 		return proc.None{}, errors.Join(err, n.Close())
 	}
 	return proc.None{}, nil
-}
-
-func logStore(name string) (int, error) {
-	if name == "boltdb" {
-		return 0, nil
-	}
-	return 0, fmt.Errorf("log store %q is neither boltdb nor wal", name)
 }
 
 func (n *channelNode) add(ctx context.Context, p load.Pair) error {

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
+)
+
+// The test binary is also what the bench starts as its servers.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == proc.Command {
+		os.Exit(run())
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// One run of everything but Redis, so short that its figures mean nothing.
+func TestWrites_EndToEnd(t *testing.T) {
+	dir := t.TempDir()
+	var out, log bytes.Buffer
+	cmd := newCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&log)
+	cmd.SetArgs(strings.Fields("writes --raft -o json --outstanding 1,50 --runs 1 --duration 100ms --warm-up 20ms --kills 1 --handovers 1 --lag-samples 5 --dir " + dir))
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	var got struct {
+		Rows []struct {
+			System, Store, Place, Call string
+			Outstanding                int
+			Ops                        struct{ Median float64 } `json:"ops_per_s"`
+			P50                        struct{ Median float64 } `json:"p50_us"`
+			CPU                        struct{ Median float64 } `json:"cpu_us_per_op"`
+			Fsyncs                     struct{ Median float64 } `json:"fsyncs_per_s"`
+			Error                      string
+		}
+		Measures map[string]float64
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in\n%s", err, &out)
+	}
+	const nodes, rafts = 2 * (2*2 + 1), 2 * 2
+	if n := len(got.Rows); n != nodes+rafts {
+		t.Errorf("got %d rows, want %d", n, nodes+rafts)
+	}
+	for _, r := range got.Rows {
+		if r.Error != "" || r.Ops.Median <= 0 || r.P50.Median <= 0 || r.CPU.Median <= 0 || r.Fsyncs.Median <= 0 {
+			t.Errorf("a figure is missing: %+v", r)
+		}
+	}
+	for _, name := range []string{
+		"single_p50_vs_raft", "out50_ops_per_s", "out50_wal_ops_per_s", "apply512_ops_per_s", "apply512_wal_ops_per_s",
+		"failover_p50_ms", "failover_p99_ms", "handover_p99_ms", "follower_lag_p50_ms", "follower_lag_p99_ms",
+	} {
+		if got.Measures[name] <= 0 {
+			t.Errorf("measure %s: got %v", name, got.Measures[name])
+		}
+	}
+	if _, ok := got.Measures["handover_errors"]; !ok {
+		t.Error("measure handover_errors is missing")
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestWrites_RefusesWrongFlags(t *testing.T) {
+	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more"} {
+		cmd := newCommand()
+		cmd.SetOut(io.Discard)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(strings.Fields(args))
+		if err := cmd.ExecuteContext(t.Context()); err == nil {
+			t.Errorf("%s: got no error", args)
+		}
+	}
+}
