@@ -146,21 +146,22 @@ func TestCourier_HeldCallGoesOutWhenAProbeIsAnswered(t *testing.T) {
 
 func TestCourier_HeartbeatIsNeverHeldAndReleasesWhatIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, w, held := holding(t)
+		w := newWire()
+		w.down.Store(true)
+		c := NewCourier(w, blind{w})
+		held := later(func() error { _, err := c.append(entries(3, 7)); return err })
 		beat := &raft.AppendEntriesRequest{Term: 3}
 		if _, err := c.append(beat); !errors.Is(err, errAway) {
 			t.Errorf("heartbeat: %v, want the transport's error", err)
 		}
-		w.stuck.Store(true) // now probes wait in vain for longer
+		pause(t.Context(), time.Second)
 		w.down.Store(false)
-		synctest.Wait()
-		w.stuck.Store(false)
-		before := w.probes.Load()
+		healed := time.Now()
 		if _, err := c.append(beat); err != nil {
 			t.Error(err)
 		}
-		if a := <-held; a.err != nil || w.probes.Load() > before+1 {
-			t.Errorf("%v after %d more probes", a.err, w.probes.Load()-before)
+		if a := <-held; a.err != nil || a.at.Sub(healed) > probePause {
+			t.Errorf("%v, %v after a heartbeat was answered", a.err, a.at.Sub(healed))
 		}
 	})
 }

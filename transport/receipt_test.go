@@ -34,7 +34,7 @@ func TestCourier_AnswersForAnIdleFollower(t *testing.T) {
 		ask(&raft.AppendEntriesRequest{Term: 3, PrevLogEntry: 6, PrevLogTerm: 2, LeaderCommitIndex: 7}, true)
 		ask(entries(3, 8), true)
 		ask(entries(3, 8), true)
-		ask(idle(4, 8, 7), true)
+		ask(&raft.AppendEntriesRequest{Term: 4, PrevLogEntry: 8, PrevLogTerm: 3, LeaderCommitIndex: 7}, true)
 
 		w.reject.Store(true)
 		ask(entries(4, 9), true)
