@@ -28,24 +28,27 @@ const (
 	leaseTimeout = 350 * time.Millisecond
 	// Followers learn of a commit with the next AppendEntries, after one to two of
 	// these; in the median 3.6, 5.5, 6.9, 8.5 ms after the leader's answer with 2, 3,
-	// 4, 5 ms, 72 ms with Raft's default of 50 ms. The goal is 10 ms at p99. Calls to
-	// 50 idle replicas take the leader 16 % of a core, 24 % without idle answers (see
-	// transport.Courier); 15 % are left at 50 ms.
+	// 4, 5 ms, 72 ms with Raft's default of 50 ms. The goal is 10 ms at p99. 50 idle
+	// replicas take the leader 16-32 % of a core (on a busy machine), 22-30 % without
+	// idle answers (see transport.Courier), and 15-18 % at 50 ms with or without.
 	commitTimeout = 3 * time.Millisecond
-	// A follower that lacks 5,000 small entries needs 79 round trips; with 16 it is
-	// 313, with 256 it is 20, but every idle call would allocate four times as much.
-	// On loopback 23-37 ms, 49-56 ms, 22-28 ms. The Courier bounds a request's bytes.
-	maxAppendEntries  = 64
+	// A follower that lacks 5,000 small entries needs 20 round trips and fsyncs; with
+	// 64 it is 79, with 16 it is 313 (on loopback, in memory, 22-28 ms, 23-37 ms,
+	// 49-56 ms). Cut off for 60 s under 100 writes/s (as below) it held the log again
+	// 0.34-0.36 s after the heal, with 64 after 0.9-1.5 s. The Courier bounds a
+	// request's bytes, behind which heartbeats wait.
+	maxAppendEntries  = 256
 	snapshotInterval  = 30 * time.Second
 	snapshotThreshold = 8192
 	trailingLogs      = 10240 // at least the threshold, or an older snapshot could not be used
 	// What a call may take on a slow disk. It does not delay a follower that comes
 	// back: the Courier cuts what hangs. Cut off for 1 to 30 s under 100 writes/s
 	// (network namespaces, TLS, a busy machine) one held the log again after 0.1 to
-	// 0.8 s; without the Courier it took up to 3.1 s.
+	// 0.9 s; without the Courier it took up to 3.1 s.
 	raftIOTimeout = 3 * time.Second
 	raftPool      = 3
-	// No pipelining: sequential writes take 0.31 ms, with two in flight 0.29 ms.
+	// No pipelining: sequential writes in memory take 0.27-0.35 ms, and took 0.29 ms
+	// with two in flight.
 	rpcsInFlight   = 1
 	enqueueTimeout = time.Second
 	configTimeout  = 5 * time.Second

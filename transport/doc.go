@@ -24,6 +24,10 @@
 // an address that meanwhile belongs to another process makes the dial fail
 // instead of handing one node's log to another.
 //
+// Raft's calls go out through a Courier (courier.go), which holds those to a
+// follower that is away until it answers a fresh dial (away.go), and answers idle
+// ones itself (receipt.go).
+//
 // # Who is trusted with what
 //
 // With a secret, whoever knows it is trusted: each process makes the same
