@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,8 +280,8 @@ func TestReader_TakesOnlyAnAnswerToARequestThatIsLateEnough(t *testing.T) {
 func TestRefresher_AsksAsOftenAsReadsNeedItAndStops(t *testing.T) {
 	asking(t, func(t *testing.T, l *fakeLeader, q *readIndexes) {
 		close(l.elected)
-		applied := uint64(0)
-		f := newRefresher(q, q.age, func() uint64 { return applied })
+		var applied atomic.Uint64
+		f := newRefresher(q, q.age, applied.Load)
 		// for ms of reads with staleness d: how often the leader was asked
 		asked := func(d time.Duration, ms int, answer bool) int {
 			n := 0
@@ -291,8 +292,7 @@ func TestRefresher_AsksAsOftenAsReadsNeedItAndStops(t *testing.T) {
 				for synctest.Wait(); len(l.requests) > 0; synctest.Wait() {
 					n++
 					if r := <-l.requests; answer {
-						applied++
-						r.answer <- reply{index: applied}
+						r.answer <- reply{index: applied.Add(1)}
 					}
 				}
 				wait(t.Context(), time.Millisecond)
@@ -317,8 +317,7 @@ func TestRefresher_AsksAsOftenAsReadsNeedItAndStops(t *testing.T) {
 		check("1 s without answers", asked(40*time.Millisecond, 1000, false), 1, 11)
 		asked(0, 1000, true) // the end of that
 		for range 50 {       // batches keep it fresh
-			applied++
-			q.age.note(time.Now(), applied)
+			q.age.note(time.Now(), applied.Add(1))
 			check("beside batches", asked(40*time.Millisecond, 10, true), 0, 0)
 		}
 		f.measure()
