@@ -35,11 +35,19 @@ func weaken(ctx context.Context, servers []*harness.Server, fault func(*harness.
 	if w.Reign, err = Leader(ctx, servers, 0); err != nil {
 		return w, err
 	}
-	for _, s := range others(servers, w.Leader) {
+	if w.Follower = follower(servers, w.Leader); w.Follower == nil {
+		return w, fmt.Errorf("no voter follows %v", w.Reign)
+	}
+	w.Rest = others(servers, w.Follower)
+	return w, fault(w.Follower)
+}
+
+// follower is a voter that does not lead.
+func follower(servers []*harness.Server, leader *harness.Server) *harness.Server {
+	for _, s := range others(servers, leader) {
 		if !s.NonVoter {
-			w.Follower, w.Rest = s, others(servers, s)
-			return w, fault(s)
+			return s
 		}
 	}
-	return w, fmt.Errorf("no voter follows %v", w.Reign)
+	return nil
 }

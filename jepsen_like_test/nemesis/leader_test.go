@@ -5,6 +5,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
@@ -32,5 +33,16 @@ func TestLeads_OnlyWhereAllAgree(t *testing.T) {
 		if got != tt.want || (err == nil) != (tt.want >= 0) {
 			t.Errorf("%s: got %d, %v; want %d", name, got, err, tt.want)
 		}
+	}
+}
+
+// Hurting a server that does not vote, or the leader, would weaken nothing, or all.
+func TestFollower_IsAVoterThatDoesNotLead(t *testing.T) {
+	leader, witness, voter := &harness.Server{}, &harness.Server{Spec: harness.Spec{NonVoter: true}}, &harness.Server{}
+	if got := follower([]*harness.Server{leader, witness, voter}, leader); got != voter {
+		t.Errorf("got %p, want the voter %p", got, voter)
+	}
+	if got := follower([]*harness.Server{leader, witness}, leader); got != nil {
+		t.Errorf("got %p, want none", got)
 	}
 }
