@@ -15,7 +15,7 @@ import (
 func TestLinear_Killed(t *testing.T) {
 	const rounds = 3
 	l := startLinear(t, nil)
-	l.work(l.all)
+	l.work(step, l.all)
 	for range rounds {
 		d, err := nemesis.KillLeader(l.ctx, l.all)
 		l.must(err)
@@ -23,16 +23,16 @@ func TestLinear_Killed(t *testing.T) {
 		if d.New.Leader == d.Old.Leader || d.New.Term <= d.Old.Term {
 			t.Errorf("no election: %v; the run does not count", d)
 		}
-		l.work(d.Survivors)
+		l.work(step, d.Survivors)
 		l.must(l.cluster.Start(l.ctx, d.Old.Leader))
-		l.work(l.all)
+		l.work(step, l.all)
 	}
 	w, err := nemesis.KillFollower(l.ctx, l.all)
 	l.must(err)
 	t.Log(w)
-	l.work(w.Rest)
+	l.work(step, w.Rest)
 	l.must(l.cluster.Start(l.ctx, w.Follower))
-	l.work(l.all)
+	l.work(step, l.all)
 
 	report := l.verdict()
 	if report.Unknown == 0 || report.Counted < (2*rounds+1)*step*len(l.all) {
@@ -45,7 +45,7 @@ func TestLinear_Killed(t *testing.T) {
 func TestLinear_Paused(t *testing.T) {
 	const rounds = 2
 	l := startLinear(t, nil)
-	l.work(l.all)
+	l.work(step, l.all)
 	answered := 0
 	for range rounds {
 		d, err := nemesis.PauseLeader(l.ctx, l.all)
@@ -54,16 +54,16 @@ func TestLinear_Paused(t *testing.T) {
 		if d.New.Leader == d.Old.Leader || d.New.Term <= d.Old.Term {
 			t.Errorf("no election: %v; the run does not count", d)
 		}
-		l.work(d.Survivors)
+		l.work(brief, d.Survivors)
 		answered += l.resume(d.Old.Leader)
-		l.work(l.all)
+		l.work(step, l.all)
 	}
 	w, err := nemesis.PauseFollower(l.ctx, l.all)
 	l.must(err)
 	t.Log(w)
-	l.work(w.Rest)
+	l.work(brief, w.Rest)
 	answered += l.resume(w.Follower)
-	l.work(l.all)
+	l.work(step, l.all)
 
 	report := l.verdict()
 	if answered == 0 || report.Counted < (rounds+1)*step*len(l.all) {
@@ -75,15 +75,15 @@ func TestLinear_Paused(t *testing.T) {
 // that show what the server has, sold as linearizable, is found out.
 func TestLinear_LocalReadsAreFound(t *testing.T) {
 	l := startLinear(t, func(load *workload.Linear) { load.LocalReads = true })
-	l.work(l.all)
+	l.work(step, l.all)
 	d, err := nemesis.PauseLeader(l.ctx, l.all)
 	l.must(err)
 	t.Log(d)
-	l.work(d.Survivors)
-	answered := l.resume(d.Old.Leader)
-	l.work(l.all)
+	l.work(brief, d.Survivors)
+	l.resume(d.Old.Leader)
+	l.work(step, l.all)
 	report := l.judge()
-	if answered == 0 || len(report.Violations) == 0 || report.Violations[0].Kind != checker.NotLinearizable {
-		t.Errorf("not found with %d reads over a pause: %v", answered, report)
+	if len(report.Violations) == 0 || report.Violations[0].Kind != checker.NotLinearizable {
+		t.Errorf("not found: %v", report)
 	}
 }

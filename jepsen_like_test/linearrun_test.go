@@ -17,6 +17,8 @@ const (
 	// step is how much each server that can must do before, during and after a
 	// fault: writes, linearizable reads and turns of alternators.
 	step = 50
+	// brief is the same while a server stands still: its connections must outlive it.
+	brief = 10
 	// restful is the least that a worker waits between two operations.
 	restful = 10 * time.Millisecond
 )
@@ -64,10 +66,10 @@ func (l *linearRun) noteLife(sid string) {
 	l.history.Note(history.Event{F: history.Life, SID: sid, SType: stype, Epoch: epoch, Index: harness.EpochIndex(epoch)})
 }
 
-// work waits until each of the servers has done a step.
-func (l *linearRun) work(servers []*harness.Server) {
+// work waits until each of the servers has done that much more.
+func (l *linearRun) work(n int, servers []*harness.Server) {
 	l.t.Helper()
-	l.must(l.Await(l.ctx, step, sids(servers)...))
+	l.must(l.Await(l.ctx, n, sids(servers)...))
 }
 
 // resume lets a paused server go on while reads wait in its sockets, and counts
