@@ -11,7 +11,7 @@ import (
 	"github.com/pofresh/globalchannel/node"
 )
 
-// channel is a node, used as any server would: through package node.
+// channelNode is a node, used as any server would: through package node.
 type channelNode struct {
 	*node.Node
 	sid   string
@@ -48,7 +48,14 @@ func (n *channelNode) leave(ctx context.Context, p load.Pair) error {
 }
 
 func (n *channelNode) apply(ctx context.Context, add, leave []load.Pair) error {
-	err := fmt.Errorf("not built yet")
+	ops := make([]node.Op, 0, len(add)+len(leave))
+	for _, p := range add {
+		ops = append(ops, node.Op{Kind: node.OpAdd, Name: p.Name, UID: p.UID, SID: n.sid})
+	}
+	for _, p := range leave {
+		ops = append(ops, node.Op{Kind: node.OpLeave, Name: p.Name, UID: p.UID, SID: n.sid})
+	}
+	_, err := n.Apply(ctx, ops...)
 	return err
 }
 

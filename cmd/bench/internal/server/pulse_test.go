@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -82,11 +83,10 @@ func TestPulse_ForgetsWhatIsOld(t *testing.T) {
 
 func TestPulse_WritesAreNotHeldUpByOneThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hung bool
+		var hung atomic.Bool
 		release := make(chan struct{})
 		add := func(context.Context, load.Pair) error {
-			if !hung {
-				hung = true
+			if !hung.Swap(true) {
 				<-release
 				return errors.New("unknown")
 			}

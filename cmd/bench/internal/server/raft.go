@@ -19,13 +19,11 @@ import (
 )
 
 // What package node sets too: timeouts, the time after which followers learn of a
-// commit, and the log cache. All else is the library's default; 16 entries a
-// request, as a node has, would only hold back a program with one operation in
-// each.
+// commit, and the log cache. All else is the library's default.
 const (
 	raftHeartbeat   = 700 * time.Millisecond
 	raftLease       = 350 * time.Millisecond
-	raftCommit      = 5 * time.Millisecond
+	raftCommit      = 3 * time.Millisecond
 	raftCached      = 512
 	raftPool        = 3
 	raftIOTimeout   = 3 * time.Second
