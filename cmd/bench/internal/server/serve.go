@@ -71,12 +71,19 @@ func (c *child) leave() error {
 	if !ok || c.closed {
 		return nil
 	}
+	c.abandon()
+	return r.close()
+}
+
+// abandon stops a load whose calls nobody waits for any more; else it would write
+// again what is being removed. It runs with mu held.
+func (c *child) abandon() {
 	if c.run != nil {
 		now, cancel := context.WithCancel(context.Background())
 		cancel()
 		c.run.Stop(now)
+		c.run = nil
 	}
-	return r.close()
 }
 
 var errNotOpen = errors.New("nothing is open yet")
@@ -183,6 +190,7 @@ func (c *child) close(context.Context, proc.None) (proc.None, error) {
 	}
 	c.mu.Lock()
 	c.closed = true
+	c.abandon()
 	c.mu.Unlock()
 	if err := t.close(); err != nil {
 		return proc.None{}, fmt.Errorf("close: %w", err)
