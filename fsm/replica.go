@@ -20,7 +20,9 @@ type Replica struct {
 	serversChanged chan struct{}
 
 	waiters waiters // has its own lock, taken inside mu
-	decoder decoder // Apply's alone: what it reads an entry into, to be used again
+
+	decoding sync.Mutex // guards decoder; taken outside mu, and held for one Apply
+	decoder  decoder    // what an entry is read into, to be used again
 }
 
 // raft asks for both. Without the second one configuration entries would not
@@ -40,6 +42,8 @@ func (r *Replica) Apply(l *raft.Log) any {
 	if l.Type != raft.LogCommand {
 		return Result{Index: l.Index}
 	}
+	r.decoding.Lock()
+	defer r.decoding.Unlock()
 	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
 	defer r.decoder.release()
 

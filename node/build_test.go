@@ -53,6 +53,17 @@ func readyCluster(t *testing.T, ctx context.Context, cfgs ...node.Config) *nodet
 	return f
 }
 
+// settle lets everything end that is under way in a bubble: whoever asks for a Status
+// has the age of the replica measured behind his back, for which an entry is written.
+func settle(ctx context.Context) { pause(ctx, time.Second) }
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
 // follower is a running node that does not lead and is none of the others named.
 func follower(t *testing.T, ctx context.Context, f *nodetest.Fleet, but ...string) *node.Node {
 	t.Helper()

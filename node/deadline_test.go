@@ -38,6 +38,7 @@ func TestNode_WithoutAQuorumEveryWriteEndsByItsDeadline(t *testing.T) {
 		}
 		sid := n.Self().SID
 		must(t, n.Add(ctx, "world", "alice", sid))
+		settle(ctx)
 		f.Kill(others...)
 
 		// It still leads: the entry is in its log, and nobody knows what becomes of it.

@@ -58,6 +58,7 @@ func TestClose_EndsTheLifeOfAHaltedNode(t *testing.T) {
 		f := readyCluster(t, ctx, three()...)
 		n := follower(t, ctx, f)
 		must(t, n.Add(ctx, "w", "alice", n.Self().SID))
+		settle(ctx)
 		n.Halt()
 		wantError(t, fmt.Errorf("%w: %w", node.ErrNotSent, n.Err()), node.ErrHalted)
 		must(t, n.Close())

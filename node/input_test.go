@@ -24,6 +24,7 @@ func TestNode_RefusesBadNamesBeforeAnythingIsSent(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, three()...)
 		n := follower(t, ctx, f)
+		settle(ctx)
 		index := n.Index()
 		type call struct {
 			field string

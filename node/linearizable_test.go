@@ -180,13 +180,6 @@ func TestLinearizable_AnOldLeaderWithNonVotersShowsNothingOld(t *testing.T) {
 }
 
 // pause is time for other goroutines of a bubble.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
-}
-
 func TestLinearizable_GoesOnOverAChangeOfLeaders(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, append(four(), server("c5", "connector"))...)
