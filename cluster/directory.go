@@ -38,6 +38,7 @@ type directory struct {
 	entries   map[string]entry // by gossip name; live ones, without ourselves
 	arrivals  uint64
 	known     map[string]uint64 // gossip address -> arrival number when last heard of
+	visible   []entry           // see visibleLocked; nil: to be found out again
 	rejected  Rejections
 	changed   chan struct{} // closed at the next change
 }
@@ -131,8 +132,13 @@ func (d *directory) members() []Member {
 
 // visibleLocked leaves out other clusters' processes (they came in before we
 // knew ours) and superseded ones: of two under one node id, or at one address,
-// only the newer can be alive, and gossip needs seconds to notice.
+// only the newer can be alive, and gossip needs seconds to notice. Sorted by node
+// id; kept until the next change, because Raft asks for an address with every call
+// to a peer. Not to be written to.
 func (d *directory) visibleLocked() []entry {
+	if d.visible != nil {
+		return d.visible
+	}
 	self := d.self
 	self.ClusterID = d.clusterID
 	all := slices.SortedFunc(maps.Values(d.entries), func(a, b entry) int {
@@ -149,17 +155,20 @@ func (d *directory) visibleLocked() []entry {
 		visible = append(visible, e)
 	}
 	slices.SortFunc(visible, func(a, b entry) int { return cmp.Compare(a.NodeID, b.NodeID) })
+	d.visible = visible
 	return visible
 }
 
 // addrOf is the newest address of a live node id.
 func (d *directory) addrOf(nodeID string) (string, bool) {
-	for _, m := range d.members() {
-		if m.NodeID == nodeID {
-			return m.Addr, true
-		}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	visible := d.visibleLocked()
+	at, ok := slices.BinarySearchFunc(visible, nodeID, func(e entry, id string) int { return cmp.Compare(e.NodeID, id) })
+	if !ok {
+		return "", false
 	}
-	return "", false
+	return visible[at].Addr, true
 }
 
 // missing are the gossip addresses that were known and are not live.
@@ -213,6 +222,7 @@ func (d *directory) rememberLocked(gossipAddr string) {
 }
 
 func (d *directory) changedLocked() {
+	d.visible = nil
 	close(d.changed)
 	d.changed = make(chan struct{})
 }
