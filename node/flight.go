@@ -12,10 +12,13 @@ import (
 
 // How batches travel; measured with cmd/bench on three nodes that share a disk.
 const (
-	// lingerTime is how long a batch waits for the callers of the one before it to
-	// come back. Without it they split in two halves, each of which waits for the
-	// other's commit. A lone caller is never waited for.
-	lingerTime = 200 * time.Microsecond
+	// maxLinger is how long a batch waits at most for the callers of the one before it
+	// to come back, and never longer than half of what that one took. Without it they
+	// split in two halves, each of which waits for the other's commit: at 50 callers
+	// 11,000/s instead of 14,000 to 20,000/s (bbolt), 20,000 instead of 27,000 to
+	// 29,000/s (WAL), medians on a disk with 0.4 ms per fsync. A lone caller is never
+	// waited for.
+	maxLinger = time.Millisecond
 	// answerTimeout is how long a leader may be silent before the batches are sent
 	// again on another stream: its machine may be gone without a word.
 	answerTimeout = 5 * time.Second
@@ -274,7 +277,8 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 		c.answer(a)
 	}
 	if len(b.calls) > 1 && len(f.batches) == 0 {
-		f.back, f.backUntil = len(b.calls), time.Now().Add(lingerTime)
+		now := time.Now()
+		f.back, f.backUntil = len(b.calls), now.Add(min(maxLinger, now.Sub(b.sent)/2))
 	}
 	o.reportIdle()
 }

@@ -8,7 +8,7 @@ import (
 
 // What the load plays with.
 const (
-	Channels = 10_000
+	Channels = 1000
 	Standing = 10_000 // members that are there all the time
 	uids     = 200_000
 	held     = 4 // members that a caller has added and not yet removed
