@@ -32,8 +32,9 @@ func TestOutbox_RefusesMoreThanItsQueueHolds(t *testing.T) {
 	if err := begin(1, "w"); !errors.Is(err, ErrOverloaded) || !errors.Is(err, ErrNotSent) {
 		t.Errorf("one operation too many: %v", err)
 	}
+	waiting := o.queue.len()
 	o.keep(1, fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, UID: "alice", SID: "c1"})
-	if o.queue.ops != maxQueuedOps+1 {
+	if o.queue.len() != waiting+1 {
 		t.Error("a goodbye was refused for want of room")
 	}
 	o = newOutbox("c1", nil, time.Hour, nil)

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -52,7 +53,11 @@ func newDesk(propose func(context.Context, []byte) (fsm.Result, peerpb.Dispositi
 // submit puts a batch on the desk. Its answer is called once, unless its context
 // ends before, and must not block. The order of submits is kept.
 func (d *desk) submit(s slip) {
-	if _, err := fsm.CheckBatch(s.data); err != nil {
+	_, err := fsm.CheckBatch(s.data)
+	if size := len(s.data) + slipOverhead; err == nil && size > maxEntryBytes {
+		err = fmt.Errorf("%d bytes are more than an entry may have", size)
+	}
+	if err != nil {
 		// In the log it would halt every replica.
 		s.answer(&peerpb.WriteResponse{Number: s.number, Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Reason: err.Error()})
 		return
@@ -154,9 +159,7 @@ func (d *desk) commit(ctx context.Context, slips []slip, readers []chan<- *peerp
 			// Of a repeated batch the index is where it took effect, not where it was repeated.
 			resp.Index, resp.Results, resp.Batch = b.Index, b.Results, uint32(b.Outcome)
 		}
-		if s.ctx.Err() == nil {
-			s.answer(resp)
-		}
+		s.answer(resp) // also on a link that is over: its end may be due to an answer before this one
 	}
 	for _, r := range readers {
 		r <- &peerpb.ReadIndexResponse{Disposition: disposition, Index: result.Index, Reason: reason}

@@ -62,12 +62,12 @@ type batch struct {
 // wire is free; only full ones follow each other without an answer.
 func (f *flight) due(q *queue) bool {
 	switch {
-	case q.len() == 0:
+	case q.len() == 0, f.link != nil && f.link.failed:
 		return false
 	case len(f.batches) == 0:
 		return q.len() >= f.back
 	}
-	return len(f.batches) < fsm.Window && (q.ops >= maxBatchOps || q.bytes >= maxBatchBytes)
+	return f.number-f.batches[0].number+1 < fsm.Window && (q.ops >= maxBatchOps || q.bytes >= maxBatchBytes)
 }
 
 // seal makes a batch of what waits.
@@ -195,7 +195,11 @@ func (o *outbox) next(ctx context.Context, l *link, timer *time.Timer) *batch {
 		wait := answerTimeout
 		switch {
 		case len(f.batches) > 0:
-			wait = time.Until(f.batches[0].sent.Add(answerTimeout))
+			last := f.batches[0].sent
+			if l.heard.After(last) {
+				last = l.heard // it is only slow
+			}
+			wait = time.Until(last.Add(answerTimeout))
 		case f.back > 0:
 			wait = time.Until(f.backUntil)
 		}
@@ -224,6 +228,7 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 	if f.link != l || at < 0 {
 		return
 	}
+	l.heard = time.Now()
 	b := f.batches[at]
 	outcome := fsm.BatchOutcome(resp.GetBatch())
 	switch d := resp.GetDisposition(); {
@@ -237,6 +242,8 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 		return
 	case d == peerpb.Disposition_DISPOSITION_APPLIED, d == peerpb.Disposition_DISPOSITION_NOT_SUBMITTED:
 		b.link = nil // this sending had no effect, and never will
+	case d == peerpb.Disposition_DISPOSITION_UNKNOWN:
+		b.link, b.exposed = nil, true
 	case d == peerpb.Disposition_DISPOSITION_REFUSED && !b.exposed:
 		// This leader cannot read it. The number must be used all the same, for the
 		// sake of those that may be behind it: by a batch without operations.
@@ -247,7 +254,12 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 		b.calls, b.link, b.exposed = nil, nil, true
 		b.data = fsm.AppendBatch(nil, f.origin.sid, f.origin.epoch, b.number)
 	}
-	l.over() // then all that is unanswered is sent again, from the oldest on
+	// All that is unanswered is sent again, from the oldest on. But first what is
+	// still to be said of the others is heard: it may be that none was submitted.
+	l.failed = true
+	if !slices.ContainsFunc(f.batches, func(b *batch) bool { return b.link == l }) {
+		l.over()
+	}
 }
 
 // settle hands every caller of an answered batch its part. It runs with mu held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
@@ -12,10 +13,14 @@ import (
 // process. It is used until the first sign that something may have been lost, and
 // then never again.
 type link struct {
-	send     func(*batch) error // may block while the leader does not read; not after its context's end
-	over     context.CancelFunc // ends it, also from within an answer
-	readers  sync.WaitGroup
-	progress bool // an answer was final; guarded by outbox.mu
+	send    func(*batch) error // may block while the leader does not read; not after its context's end
+	over    context.CancelFunc // ends it, also from within an answer
+	readers sync.WaitGroup
+
+	// Guarded by outbox.mu.
+	progress bool      // an answer was final
+	heard    time.Time // the last answer
+	failed   bool      // nothing more is sent on it; it ends when what was sent is answered
 }
 
 // open connects l with the leader there is now. answer is called for each answer

@@ -53,9 +53,12 @@ type call struct {
 	group []byte // as it stands in a batch
 	ops   int
 	done  chan answer // buffered: the outbox never waits for a caller; nil: there is none
-	timer *time.Timer // for callers without a deadline
-	gone  bool        // withdrawn; guarded by outbox.mu
-	taken bool        // in a batch; guarded by outbox.mu
+	// player is set for a goodbye, which has no caller.
+	player  string
+	session uint64      // of the goodbye
+	timer   *time.Timer // for callers without a deadline
+	gone    bool        // withdrawn; guarded by outbox.mu
+	taken   bool        // in a batch; guarded by outbox.mu
 }
 
 type answer struct {
@@ -106,25 +109,28 @@ func (o *outbox) begin(seen uint64, ops ...fsm.Op) (*call, error) {
 	case o.queue.ops+c.ops > maxQueuedOps || o.queue.bytes+len(c.group) > maxQueuedBytes:
 		return nil, fmt.Errorf("%w: %d operations wait", ErrOverloaded, o.queue.ops)
 	}
-	o.enqueue(c)
+	o.queue.push(c)
+	if o.flight.due(&o.queue) {
+		o.signal()
+	}
 	return c, nil
 }
 
-// keep is begin for operations that nobody waits for: they stay until they are
-// answered for good, or the outbox ends. They are bounded by what the caller holds
-// anyway, a session for example, and so never refused for want of room.
-func (o *outbox) keep(seen uint64, ops ...fsm.Op) {
-	c := &call{group: fsm.AppendGroup(nil, seen, ops...), ops: len(ops)}
+// keep is begin for a player's goodbye, for which nobody waits: it stays until it is
+// answered for good, or the outbox ends. One per player waits at most, so that what
+// is kept is bounded by who was here; it is never refused for want of room.
+func (o *outbox) keep(seen uint64, goodbye fsm.Op) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.err == nil {
-		o.enqueue(c)
+	if o.err != nil {
+		return
 	}
-}
-
-// enqueue runs with mu held.
-func (o *outbox) enqueue(c *call) {
-	o.queue.push(c)
+	// One in the place of both means the newer of the two connections, whichever was
+	// closed first.
+	goodbye.Session = max(goodbye.Session, o.queue.dropGoodbye(goodbye.UID))
+	o.queue.pushGoodbye(&call{
+		group: fsm.AppendGroup(nil, seen, goodbye), ops: 1, player: goodbye.UID, session: goodbye.Session,
+	})
 	if o.flight.due(&o.queue) {
 		o.signal()
 	}

@@ -26,6 +26,7 @@ type treachery struct {
 	t       *testing.T
 	rand    *rand.Rand // guarded by mu, as all below
 	honest  bool       // the outbox's worst days are over
+	more    []string   // fates beside the usual ones
 	replica *fsm.Replica
 
 	mu    sync.Mutex
@@ -34,9 +35,9 @@ type treachery struct {
 	done  map[string]int
 }
 
-func newTreachery(t *testing.T, seed uint64) *treachery {
+func newTreachery(t *testing.T, seed uint64, more ...string) *treachery {
 	tr := &treachery{
-		t: t, rand: rand.New(rand.NewPCG(seed, 1)), replica: fsm.NewReplica(), done: make(map[string]int),
+		t: t, more: more, rand: rand.New(rand.NewPCG(seed, 1)), replica: fsm.NewReplica(), done: make(map[string]int),
 	}
 	tr.apply(&fsmpb.Entry{Command: &fsmpb.Entry_Found{Found: &fsmpb.Found{ClusterId: "3b241101-e2bb-4255-8caf-4136c566a962", Generation: 1}}})
 	return tr
@@ -138,10 +139,11 @@ func (tr *treachery) receive(ctx context.Context, l *link, b *batch, answer func
 	}
 	fate := "commit"
 	if !tr.honest {
-		fate = []string{
+		fates := append([]string{
 			"commit", "commit", "commit", "commit twice", "lose the answer", "lose the batch", "refuse",
 			"unknown, committed", "unknown, not committed", "commit late", "say it twice", "snapshot",
-		}[tr.rand.IntN(12)]
+		}, tr.more...)
+		fate = fates[tr.rand.IntN(len(fates))]
 	}
 	tr.done[fate]++
 	switch fate {
@@ -156,6 +158,8 @@ func (tr *treachery) receive(ctx context.Context, l *link, b *batch, answer func
 	case "lose the batch": // and say nothing: only a deadline finds out
 	case "refuse":
 		say(peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, fsm.BatchResult{})
+	case "cannot read":
+		say(peerpb.Disposition_DISPOSITION_REFUSED, fsm.BatchResult{})
 	case "unknown, committed":
 		tr.commit(b.data)
 		say(peerpb.Disposition_DISPOSITION_UNKNOWN, fsm.BatchResult{})

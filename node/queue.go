@@ -10,6 +10,8 @@ type queue struct {
 	ops   int // of those that are not withdrawn
 	bytes int
 	live  int // calls that are not withdrawn
+
+	goodbyes map[string]*call // those that keep put here, by player
 }
 
 func (q *queue) len() int { return q.live }
@@ -17,6 +19,29 @@ func (q *queue) len() int { return q.live }
 func (q *queue) push(c *call) {
 	q.calls = append(q.calls, c)
 	q.count(c, 1)
+}
+
+// dropGoodbye takes a player's goodbye out that still waits, for a later one that
+// covers it: nothing between them depends on it. So those who come and go while there
+// is no leader take one place each, however often they do. It returns the session
+// that it was of; 0 if there was none.
+func (q *queue) dropGoodbye(player string) (session uint64) {
+	old := q.goodbyes[player]
+	if old == nil {
+		return 0
+	}
+	delete(q.goodbyes, player)
+	old.gone = true
+	q.withdrew(old)
+	return old.session
+}
+
+func (q *queue) pushGoodbye(c *call) {
+	if q.goodbyes == nil {
+		q.goodbyes = make(map[string]*call)
+	}
+	q.goodbyes[c.player] = c
+	q.push(c)
 }
 
 // pushFront puts calls back that had been taken.
@@ -52,6 +77,9 @@ func (q *queue) take(maxOps, maxBytes int) []*call {
 			}
 			ops, bytes = ops+c.ops, bytes+len(c.group)
 			taken = append(taken, c)
+			if c.player != "" {
+				delete(q.goodbyes, c.player) // its bytes do not change any more
+			}
 			q.count(c, -1)
 		}
 		q.calls[q.head] = nil
@@ -76,7 +104,10 @@ func (q *queue) takeAll() []*call {
 
 // count adds c's size, or takes it off.
 func (q *queue) count(c *call, sign int) {
+	q.live += sign
+	if c.player != "" {
+		return // no part of what is bounded: it must not shut others out
+	}
 	q.ops += sign * c.ops
 	q.bytes += sign * len(c.group)
-	q.live += sign
 }

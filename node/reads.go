@@ -56,7 +56,8 @@ func Linearizable() ReadOption {
 // write that was acknowledged anywhere d or longer before the call. Like Stale it
 // promises nothing of younger writes, not even of this process's own. While such
 // reads come, the node asks the leader about every d/2 (at most every 5 ms), so on a
-// healthy cluster they do not wait. Where the replica is older, the read waits for the
+// healthy cluster they do not wait, if d is well above what an answer and the replica
+// need (tens of milliseconds). Where the replica is older, the read waits for the
 // leader's answer: within its context, and no longer than d or 100 ms, whichever is
 // more. Then it fails with ErrStale, which tells the age. d must be above 0:
 // ErrInvalidArgument.

@@ -134,7 +134,7 @@ type sessions struct {
 
 	mu         sync.Mutex // guards all below
 	registered bool
-	early      []Op // goodbyes from before this life was registered
+	early      map[string]Op // goodbyes from before this life was registered: the last of each player
 }
 
 // goodbye hands a LeaveAll to the outbox, as soon as the life that it means has an
@@ -143,7 +143,11 @@ func (s *sessions) goodbye(n *Node, op Op) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.registered {
-		s.early = append(s.early, op)
+		if s.early == nil {
+			s.early = make(map[string]Op)
+		}
+		op.Session = max(op.Session, s.early[op.UID].Session)
+		s.early[op.UID] = op
 		return
 	}
 	s.keep(n, op)
