@@ -318,7 +318,14 @@ func (c *consensus) handOver(ctx context.Context) error {
 	if voters < 2 {
 		return nil
 	}
-	return c.await(ctx, c.raft.LeadershipTransfer)
+	// Raft gives up when the chosen one is not elected within an election timeout.
+	// Another one may be by then, or it may be on the second try.
+	for {
+		err := c.await(ctx, c.raft.LeadershipTransfer)
+		if err == nil || ctx.Err() != nil || c.raft.State() != raft.Leader {
+			return err
+		}
+	}
 }
 
 // close stops Raft. It first lets Raft answer what it was given, because a
