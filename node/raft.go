@@ -52,6 +52,7 @@ const (
 	rpcsInFlight   = 1
 	enqueueTimeout = time.Second
 	configTimeout  = 5 * time.Second
+	handOverPause  = 20 * time.Millisecond
 	answerLast     = 300 * time.Millisecond // what Raft may take at the end for one step
 )
 
@@ -325,6 +326,7 @@ func (c *consensus) handOver(ctx context.Context) error {
 		if err == nil || ctx.Err() != nil || c.raft.State() != raft.Leader {
 			return err
 		}
+		wait(ctx, handOverPause) // it may have failed at once
 	}
 }
 
