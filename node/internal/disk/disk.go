@@ -13,13 +13,8 @@ import (
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
-const (
-	// Two, so that an unreadable newest snapshot leaves an older one.
-	retainSnapshots = 2
-	// The leader feeds followers from this cache instead of reading back from the
-	// store, which about doubles the throughput of small entries.
-	cachedEntries = 512
-)
+// Two, so that an unreadable newest snapshot leaves an older one.
+const retainSnapshots = 2
 
 // Store is an open disk.
 type Store struct {
@@ -95,12 +90,8 @@ func (o opening) locked(db *raftboltdb.BoltStore) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	cache, err := raft.NewLogCache(cachedEntries, log)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open log cache: %w", err), closeLog())
-	}
 	return &Store{
-		Log: cache, Stable: db, Snapshots: snapshots, Durable: true,
+		Log: &cachedLog{LogStore: log}, Stable: db, Snapshots: snapshots, Durable: true,
 		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
 		// The lock goes last: who gets it may write to the log.
 		close: func() error { return errors.Join(closeLog(), db.Close()) },
