@@ -70,25 +70,25 @@ func openBolt(ctx context.Context, path string, openFile opener) (*raftboltdb.Bo
 
 // waitForLock tries until ctx ends, which bbolt's own wait does not know of.
 func waitForLock(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
-	ctx, cancel := context.WithTimeout(ctx, lockTimeout)
+	wait, cancel := context.WithTimeout(ctx, lockTimeout)
 	defer cancel()
 	again := time.NewTicker(lockRetry)
 	defer again.Stop()
 	for {
-		db, err := tryBolt(path, openFile)
+		db, err := tryBolt(ctx, path, openFile)
 		if !errors.Is(err, bolterrors.ErrTimeout) {
 			return db, err
 		}
 		select {
 		case <-again.C:
-		case <-ctx.Done():
+		case <-wait.Done():
 			return nil, err
 		}
 	}
 }
 
-func tryBolt(path string, openFile opener) (*raftboltdb.BoltStore, error) {
-	if err := inspect(path); err != nil {
+func tryBolt(ctx context.Context, path string, openFile opener) (*raftboltdb.BoltStore, error) {
+	if err := inspect(ctx, path); err != nil {
 		return nil, err
 	}
 	return raftboltdb.New(raftboltdb.Options{
@@ -103,9 +103,9 @@ func tryBolt(path string, openFile opener) (*raftboltdb.BoltStore, error) {
 	})
 }
 
-// inspect looks at every page of a file that is there. To open it for writing would
+// inspect looks at every page of a file that is there, until ctx ends. To open it for writing would
 // do so in a goroutine of bbolt's, where a panic over a broken page is the host's end.
-func inspect(path string) error {
+func inspect(ctx context.Context, path string) error {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil // not there, or never written to: for openWritten to judge
 	}
@@ -123,7 +123,7 @@ func inspect(path string) error {
 				return fmt.Errorf("%w: it has %d bytes of at least %d", errLogDamaged, info.Size(), tx.Size())
 			}
 			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
-				return b.ForEach(func(_, _ []byte) error { return nil })
+				return b.ForEach(func(_, _ []byte) error { return context.Cause(ctx) })
 			})
 		})
 	})

@@ -33,7 +33,8 @@ func (s *Store) Close() error { return s.close() }
 // Open opens, or makes, the directory of the server sid with a log of that kind.
 // Each reason to refuse has a message of its own that says what to do, and leaves
 // no file behind. It waits no longer than ctx for another process to let go of the
-// directory; the error then wraps the context's cause.
+// directory, and reads no more of the log once ctx ends; the error then wraps the
+// context's cause.
 func Open(ctx context.Context, dir, sid string, kind LogStore, log hclog.Logger) (*Store, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("open data directory %s: %w", dir, context.Cause(ctx))
@@ -57,7 +58,7 @@ func Open(ctx context.Context, dir, sid string, kind LogStore, log hclog.Logger)
 	if err != nil {
 		return nil, err
 	}
-	s, err := o.locked(db)
+	s, err := o.locked(ctx, db)
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -72,7 +73,7 @@ type opening struct {
 }
 
 // locked reads the identity again: only now nobody else writes it.
-func (o opening) locked(db *raftboltdb.BoltStore) (*Store, error) {
+func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, error) {
 	id, ok, err := o.identity()
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (o opening) locked(db *raftboltdb.BoltStore) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots in %s: %w", o.dir, err)
 	}
-	log, closeLog, err := o.log(db)
+	log, closeLog, err := o.log(ctx, db)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ func (o opening) locked(db *raftboltdb.BoltStore) (*Store, error) {
 }
 
 // log opens what holds the entries, and reads all of them.
-func (o opening) log(db *raftboltdb.BoltStore) (log raft.LogStore, closeLog func() error, err error) {
+func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore) (log raft.LogStore, closeLog func() error, err error) {
 	log, closeLog, what := db, func() error { return nil }, logFile
 	if o.kind == WAL {
 		what = walDir
@@ -108,7 +109,7 @@ func (o opening) log(db *raftboltdb.BoltStore) (log raft.LogStore, closeLog func
 			return nil, nil, refusal(o.dir, what, err)
 		}
 	}
-	if err := verify(log); err != nil {
+	if err := verify(ctx, log); err != nil {
 		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog())
 	}
 	return log, closeLog, nil

@@ -362,3 +362,48 @@ func TestOpen_StartsAfreshAfterACrashBeforeTheFirstIdentity(t *testing.T) {
 		must(t, os.Remove(filepath.Join(dir, identityFile)))
 	}
 }
+
+// endsAfter is a context that ends when it has been asked so often.
+type endsAfter struct {
+	context.Context
+	left int
+}
+
+func (c *endsAfter) Err() error {
+	if c.left == 0 {
+		return context.Canceled
+	}
+	c.left--
+	return nil
+}
+
+// A large log was read to its end, whatever ctx said.
+func TestOpen_EndsWithItsContextAtAnyEntry(t *testing.T) {
+	each(t, func(t *testing.T, kind LogStore) {
+		const entries = 20
+		dir := filepath.Join(t.TempDir(), "data")
+		belongs(t, dir, kind)
+		s := open(t, dir, kind)
+		for i := range uint64(entries - 1) {
+			must(t, s.Log.StoreLog(entry(i+2)))
+		}
+		must(t, s.Close())
+		want := entries // when they are verified
+		if kind == BoltDB {
+			want += entries // when the file is inspected
+		}
+		for asked := 0; ; asked++ {
+			s, err := Open(&endsAfter{context.Background(), asked}, dir, "c1", kind, hclog.NewNullLogger())
+			if err == nil {
+				must(t, s.Close())
+				if asked < want {
+					t.Errorf("it asked %d times, want %d at least", asked, want)
+				}
+				return
+			}
+			if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
+				t.Fatalf("asked %d times: %v", asked, err)
+			}
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -35,9 +36,9 @@ func refusal(dir, what string, err error) error {
 	}
 }
 
-// verify reads the whole log. Raft panics, in a goroutine of its own, over an entry
+// verify reads the whole log, unless ctx ends. Raft panics, in a goroutine of its own, over an entry
 // that it cannot read.
-func verify(log raft.LogStore) error {
+func verify(ctx context.Context, log raft.LogStore) error {
 	return guarded(func() error {
 		first, err := log.FirstIndex()
 		if err != nil {
@@ -48,6 +49,9 @@ func verify(log raft.LogStore) error {
 			return fmt.Errorf("%w: last index: %w", errLogDamaged, err)
 		}
 		for i := max(first, 1); i <= last; i++ {
+			if ctx.Err() != nil {
+				return fmt.Errorf("read log: %w", context.Cause(ctx))
+			}
 			var e raft.Log
 			if err := log.GetLog(i, &e); err != nil {
 				return fmt.Errorf("%w: entry %d: %w", errLogDamaged, i, err)
