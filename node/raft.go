@@ -39,7 +39,7 @@ const (
 	// request's bytes, behind which heartbeats wait.
 	maxAppendEntries  = 256
 	snapshotInterval  = 30 * time.Second
-	snapshotThreshold = 8192
+	snapshotThreshold = 8192  // entries; see compaction for bytes
 	trailingLogs      = 10240 // at least the threshold, or an older snapshot could not be used
 	// What a call may take on a slow disk. It does not delay a follower that comes
 	// back: the Courier cuts what hangs. Cut off for 1 to 30 s under 100 writes/s
@@ -64,6 +64,8 @@ type consensus struct {
 	transport *raft.NetworkTransport
 	courier   *transport.Courier // over transport
 	log       *slog.Logger
+
+	compaction compaction
 
 	mu      sync.Mutex    // guards changed, leads and closed
 	changed chan struct{} // closed at the next change of leadership, anybody's
@@ -94,8 +96,13 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	conf.ShutdownOnRemove = false // the host lives on, as a forwarding frontend
 	conf.NotifyCh, conf.Logger = notify, logger
 
+	step := int64(memoryLogStep)
+	if store.Durable {
+		step = diskLogStep
+	}
+	entries := countLog(store.Log, step)
 	var err error
-	c.raft, err = raft.NewRaft(conf, replica, store.Log, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
+	c.raft, err = raft.NewRaft(conf, replica, entries, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start raft: %w", err), c.transport.Close())
 	}
@@ -106,15 +113,15 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 		return ok
 	})
 	c.raft.RegisterObserver(c.observer)
-	c.watchers.Add(1)
-	go c.watch(notify, seen)
+	c.watchers.Go(func() { c.watch(notify, seen) })
+	c.compaction = compaction{raft: c.raft, log: entries, snapshots: store.Snapshots, least: step}
+	c.watchers.Go(func() { c.compaction.run(c.stop) })
 	return c, nil
 }
 
 // watch turns Raft's two notification channels into one state that others wait
 // on. It never blocks: NotifyCh holds up Raft's main loop until it is read.
 func (c *consensus) watch(notify <-chan bool, seen <-chan raft.Observation) {
-	defer c.watchers.Done()
 	for {
 		select {
 		case leads := <-notify:
