@@ -203,11 +203,13 @@ func isHeartbeat(req *raft.AppendEntriesRequest) bool {
 
 // shorten takes off entries that would make the request too large; Raft counts
 // them only. It reads from the request how far the follower now is, and sends what
-// was taken off with the next one.
+// was taken off with the next one. Nothing holds that until then: a request lives
+// as long as its follower is away.
 func shorten(req *raft.AppendEntriesRequest) {
 	size := 0
 	for i, e := range req.Entries {
 		if size += len(e.Data); size > maxAppendBytes && i > 0 {
+			clear(req.Entries[i:])
 			req.Entries = req.Entries[:i]
 			return
 		}

@@ -47,6 +47,24 @@ func TestCourier_LargeRequestsAreShortenedAndLoseNothing(t *testing.T) {
 	}
 }
 
+// The request lives until it is answered, hours if the follower is away.
+func TestCourier_HoldsNothingThatItDoesNotSend(t *testing.T) {
+	req := new(raft.AppendEntriesRequest)
+	for range 64 {
+		req.Entries = append(req.Entries, &raft.Log{Data: make([]byte, 256<<10)})
+	}
+	shorten(req)
+	held := 0
+	for _, e := range req.Entries[:cap(req.Entries)] {
+		if e != nil {
+			held += len(e.Data)
+		}
+	}
+	if held != maxAppendBytes {
+		t.Errorf("%d entries go out, %d bytes are held, want %d", len(req.Entries), held, maxAppendBytes)
+	}
+}
+
 // largest is a transport that sees how large requests are, and the state machine over it.
 type largest struct {
 	*raft.NetworkTransport
