@@ -125,7 +125,8 @@ func (c *consensus) watch(notify <-chan bool, seen <-chan raft.Observation) {
 	for {
 		select {
 		case leads := <-notify:
-			if !leads {
+			// This may run late, and the node lead again: that term is not to be ended.
+			if !leads && c.raft.State() != raft.Leader {
 				c.courier.StepDown()
 			}
 			c.announce(func() { c.leads = leads })
