@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -130,6 +132,44 @@ func TestCluster_NewLeaderWithAFollowerAwayStillServes(t *testing.T) {
 		f.Heal()
 		if took := caughtUp(t, ctx, leader, f.Node("c4")); took > returnsWithin {
 			t.Errorf("%v after the heal", took)
+		}
+	})
+}
+
+// It answers probes all the time, and whatever is sent to it stays with it.
+func TestCluster_HangingDiskOfAFollowerTakesBoundedMemory(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ context.Context) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		f := readyCluster(t, ctx, three()...)
+		leader, stuck := f.Leader(ctx), follower(t, ctx, f)
+		resume := f.StallDisk(stuck.Self().SID)
+		long := strings.Repeat("x", 250)
+		var ops []node.Op
+		for i := range 390 {
+			ops = append(ops, node.Op{Kind: node.OpLeave, Name: long, UID: fmt.Sprint(long, i), SID: "c1"})
+		}
+		for range 40 {
+			if _, err := leader.Apply(ctx, ops...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heap := func() uint64 {
+			runtime.GC()
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc >> 20
+		}
+		before, goroutines := heap(), runtime.NumGoroutine()
+		const minutes = 3
+		pause(ctx, minutes*time.Minute)
+		// Each heartbeat that times out, 18 a minute, leaves a goroutine and a buffer of 256 KiB.
+		if now, running := heap(), runtime.NumGoroutine(); now > before+6*minutes || running > goroutines+20*minutes {
+			t.Errorf("%d min later: %d MiB, was %d; %d goroutines, were %d", minutes, now, before, running, goroutines)
+		}
+		resume()
+		if took := caughtUp(t, ctx, leader, stuck); took > returnsWithin {
+			t.Errorf("%v after the disk went on", took)
 		}
 	})
 }

@@ -16,14 +16,18 @@ type follower struct {
 
 	mu      sync.Mutex    // guards all below
 	present chan struct{} // closed while the peer is not away
+	stalled bool          // it is away, but only Raft there: it answers probes
+	beaten  time.Time     // when it last answered a heartbeat
 	last    receipt
 }
 
-// failed notes that a call failed: the next one waits.
-func (f *follower) failed() {
+// failed notes that a call failed: the next one waits, and if the peer stalled,
+// longer than for a probe.
+func (f *follower) failed(stalled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.last = receipt{}
+	f.stalled = stalled
 	select {
 	case <-f.present:
 		f.present = make(chan struct{})
@@ -39,6 +43,7 @@ func (f *follower) arrived() {
 }
 
 func (f *follower) arrivedLocked() {
+	f.stalled = false
 	select {
 	case <-f.present:
 	default:
@@ -54,17 +59,26 @@ func (f *follower) beat(err error, resp *raft.AppendEntriesResponse) {
 		f.last = receipt{}
 	}
 	if err == nil {
+		f.beaten = time.Now()
 		f.arrivedLocked()
 	}
 }
 
+func (f *follower) lastBeat() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.beaten
+}
+
 // await returns at once if the peer is not away, else when it answers a probe or
-// a heartbeat, or after limit (0: none). held: it took more than one probe. An
+// a heartbeat, or after limit (0: none). If it stalled, it must answer a heartbeat,
+// or have been away for longer than outageOfStalled, and there is no limit: a call
+// would get no further than a heartbeat. held: it took more than one probe. An
 // error: this node stepped down, or the peer is none any more. After led has
 // ended nothing is held: what still goes out fails by itself.
 func (f *follower) await(led context.Context, addr raft.ServerAddress, limit time.Duration) (held bool, err error) {
 	f.mu.Lock()
-	present := f.present
+	present, stalled := f.present, f.stalled
 	f.mu.Unlock()
 	select {
 	case <-present:
@@ -75,20 +89,28 @@ func (f *follower) await(led context.Context, addr raft.ServerAddress, limit tim
 		return false, nil
 	}
 	var expired <-chan time.Time
-	if limit > 0 {
+	if limit > 0 && !stalled {
 		t := time.NewTimer(limit)
 		defer t.Stop()
 		expired = t.C
 	}
+	var silent time.Time // since when; zero while probes are answered
 	for ; ; held = true {
-		switch err := f.probe(led, addr); {
-		case err == nil:
+		begun, wait := time.Now(), probePause
+		failure := f.probe(led, addr)
+		switch {
+		case errors.Is(failure, ErrNoPeer):
+			return held, failure
+		case failure != nil && silent.IsZero():
+			silent = begun
+		case failure != nil:
+		case !stalled, !silent.IsZero() && begun.Sub(silent) > outageOfStalled:
 			f.arrived()
 			return held, nil
-		case errors.Is(err, ErrNoPeer):
-			return held, err
+		default:
+			silent, wait = time.Time{}, probePauseSlow
 		}
-		again := time.NewTimer(probePause)
+		again := time.NewTimer(wait)
 		select {
 		case <-again.C:
 			continue
@@ -108,45 +130,59 @@ func (f *follower) probe(ctx context.Context, addr raft.ServerAddress) error {
 	return f.reach.Probe(ctx, f.id, addr)
 }
 
-// watched runs a call. If it takes long, and the peer was away for more than
-// outage meanwhile, the call is cut when the peer is back.
-func (f *follower) watched(led context.Context, addr raft.ServerAddress, outage time.Duration, call func() error) error {
+// watched runs a call. If it takes long, and the peer gave no sign of life for more
+// than outage meanwhile, the call is cut when the peer is back. stalled: it took
+// long, and the peer answered probes to the end.
+func (f *follower) watched(led context.Context, addr raft.ServerAddress, outage time.Duration, call func() error) (stalled bool, err error) {
 	ctx, cancel := context.WithCancel(led)
 	done := make(chan struct{})
 	slow := time.AfterFunc(slowCall, func() {
 		defer close(done)
-		if f.returned(ctx, addr, outage) {
+		var returned bool
+		if returned, stalled = f.watch(ctx, addr, outage); returned {
 			f.reach.Cut(f.id)
 		}
 	})
-	err := call()
+	err = call()
 	cancel()
 	if !slow.Stop() {
 		<-done
 	}
-	return err
+	return stalled, err
 }
 
-// returned probes until the peer was away for longer than outage and is back. It
-// returns false when ctx ends.
-func (f *follower) returned(ctx context.Context, addr raft.ServerAddress, outage time.Duration) bool {
-	var away time.Time // since when; zero while it is not
+// watch probes until the peer is back after it gave no sign of life for longer
+// than outage: returned. If ctx ends before, answers tells of the last probe.
+func (f *follower) watch(ctx context.Context, addr raft.ServerAddress, outage time.Duration) (returned, answers bool) {
+	var silent time.Time // since when; zero while probes are answered
 	for {
 		begun := time.Now()
 		err := f.probe(ctx, addr)
+		if ctx.Err() != nil {
+			return false, answers
+		}
+		answers = err == nil
+		if !answers && silent.IsZero() {
+			silent = begun
+		}
+		if !silent.IsZero() {
+			sign := begun
+			if beat := f.lastBeat(); beat.After(silent) {
+				sign = beat
+			} else if !answers {
+				sign = silent
+			}
+			if sign.Sub(silent) > outage {
+				return true, false
+			}
+			silent = sign
+		}
 		wait := probePause
-		switch {
-		case ctx.Err() != nil:
-			return false
-		case err != nil && away.IsZero():
-			away = begun
-		case err == nil && !away.IsZero() && begun.Sub(away) > outage:
-			return true
-		case err == nil:
-			away, wait = time.Time{}, probePauseSlow
+		if answers {
+			silent, wait = time.Time{}, probePauseSlow
 		}
 		if !pause(ctx, wait) {
-			return false
+			return false, answers
 		}
 	}
 }

@@ -20,8 +20,12 @@ const (
 	// succeed, and are then rarer.
 	slowCall       = 150 * time.Millisecond
 	probePauseSlow = 500 * time.Millisecond
-	// To start a snapshot again costs more than to wait out a short interruption.
-	outageOfCall, outageOfSnapshot = 0, time.Second
+	// A call is cut if the peer gave no sign of life for longer than this. One probe
+	// that comes late is no outage; after a short one TCP soon tries again by itself.
+	// To start a snapshot again costs more than to wait out an interruption.
+	outageOfCall, outageOfSnapshot = 500 * time.Millisecond, time.Second
+	// After that a follower that seemed to hang is taken for one that was away.
+	outageOfStalled = time.Second
 	// After that long a held call is tried, whatever the probes say.
 	maxHold = 30 * time.Second
 	// Of entries in one request, unless one alone is larger: heartbeats wait behind it.
@@ -65,8 +69,14 @@ type Reach interface {
 //
 // A call that hangs when the network heals would go on hanging, for a dial or a
 // stream that lost packets tries again ever more rarely. So a call that takes
-// long is probed beside: when probes fail and then succeed, what there is of
-// streams to the peer is cut, and the call sent again.
+// long is probed beside: when neither probes nor heartbeats were answered for a
+// while, and then one is, what there is of streams to the peer is cut, and the
+// call sent again.
+//
+// A follower whose disk hangs answers probes, and each request that it is sent
+// stays with it, a goroutine and up to maxAppendBytes, until the disk goes on. So
+// where a call has timed out while probes were answered, the next one waits for
+// the answer to a heartbeat: only Raft's main loop there gives it.
 //
 // Heartbeats go through as they are. Raft bounds their back-off (half the
 // heartbeat timeout), its log shows that the peer is away, and they release held
@@ -165,12 +175,12 @@ func (c *Courier) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *
 		}
 		*resp = raft.AppendEntriesResponse{}
 		sent := time.Now()
-		err = f.watched(led, addr, outageOfCall, func() error { return c.RaftTransport.AppendEntries(id, addr, req, resp) })
+		stalled, err := f.watched(led, addr, outageOfCall, func() error { return c.RaftTransport.AppendEntries(id, addr, req, resp) })
 		if err == nil {
 			f.answered(req, resp, sent)
 			return nil
 		}
-		f.failed()
+		f.failed(stalled)
 		if quick++; time.Since(sent) > probePause {
 			quick = 0
 		}
@@ -189,9 +199,9 @@ func (c *Courier) InstallSnapshot(id raft.ServerID, addr raft.ServerAddress, req
 		return err
 	}
 	f.forget() // its log will be another one
-	err := f.watched(led, addr, outageOfSnapshot, func() error { return c.RaftTransport.InstallSnapshot(id, addr, req, resp, data) })
+	stalled, err := f.watched(led, addr, outageOfSnapshot, func() error { return c.RaftTransport.InstallSnapshot(id, addr, req, resp, data) })
 	if err != nil {
-		f.failed()
+		f.failed(stalled)
 	}
 	return err
 }

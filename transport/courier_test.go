@@ -20,8 +20,9 @@ type wire struct {
 	raft.WithPreVote
 
 	down, stuck, unlisted atomic.Bool
+	hung                  atomic.Bool // calls time out, probes are answered
 	probes, cuts          atomic.Int64
-	sent, beats           atomic.Int64
+	sent, beats, late     atomic.Int64  // late: calls that timed out
 	cut                   chan struct{} // ends calls that are stuck
 	slow                  time.Duration // what a call takes
 	reject                atomic.Bool
@@ -38,6 +39,11 @@ func (w *wire) call(n *atomic.Int64) error {
 	}
 	if w.stuck.Load() {
 		<-w.cut
+		return errAway
+	}
+	if w.hung.Load() {
+		pause(context.Background(), 3*time.Second)
+		w.late.Add(1)
 		return errAway
 	}
 	if w.fails.Add(-1) >= 0 {
@@ -285,6 +291,48 @@ func TestCourier_SlowFollowerIsNotCut(t *testing.T) {
 			t.Errorf("%d probes, want at most %d", got, most)
 		}
 	})
+}
+
+// jittery is a follower that is there all the time, to which probes may come late.
+type jittery struct {
+	*wire
+	late func(probe int64) bool
+}
+
+func (j jittery) Probe(ctx context.Context, _ raft.ServerID, _ raft.ServerAddress) error {
+	if !j.late(j.probes.Add(1)) {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestCourier_LateProbesDoNotCutACall(t *testing.T) {
+	for name, test := range map[string]struct {
+		late  func(probe int64) bool
+		beats bool
+	}{
+		"one at a time, and heartbeats wait too": {late: func(n int64) bool { return n%3 == 0 }},
+		"many, and heartbeats are answered":      {late: func(n int64) bool { return n%10 != 0 }, beats: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				w.slow = 30 * time.Second
+				c := NewCourier(w, jittery{w, test.late})
+				done := later(func() error { _, err := c.append(entries(3, 7)); return err })
+				for range 310 {
+					pause(t.Context(), 100*time.Millisecond)
+					if test.beats {
+						c.follower("b").beat(nil, &raft.AppendEntriesResponse{Success: true})
+					}
+				}
+				if a := <-done; a.err != nil || w.cuts.Load() != 0 {
+					t.Errorf("%v, %d cuts of a call to a follower that was there", a.err, w.cuts.Load())
+				}
+			})
+		})
+	}
 }
 
 func TestCourier_SnapshotWaitsForTheFollowerAndSurvivesAShortOutage(t *testing.T) {
