@@ -32,13 +32,12 @@ const (
 	// replicas take the leader 16-32 % of a core (on a busy machine), 22-30 % without
 	// idle answers (see transport.Courier), and 15-18 % at 50 ms with or without.
 	commitTimeout = 3 * time.Millisecond
-	// Raft reads so many entries, of up to 256 KiB, for each request to a follower that
-	// lags: 16 MiB, with 256 it would be 64 MiB, of which the Courier sends 4 MiB. A
-	// follower that lacks 5,000 small entries needs 79 round trips and fsyncs, with 256
-	// it is 20, with 16 it is 313 (on loopback, in memory, calm: 23-37 ms, 22-28 ms,
-	// 49-56 ms). The price: cut off for 60 s under 100 writes/s (as below, a busy
-	// machine) it held the log again 0.9-1.5 s after the heal, with 256 after 0.34-0.36 s.
-	maxAppendEntries  = 64
+	// A follower that lacks 5,000 small entries needs 20 round trips and fsyncs; with
+	// 64 it is 79, with 16 it is 313 (on loopback, in memory, 22-28 ms, 23-37 ms,
+	// 49-56 ms). Cut off for 60 s under 100 writes/s (as below) it held the log again
+	// 0.34-0.36 s after the heal, with 64 after 0.9-1.5 s. The Courier bounds a
+	// request's bytes, behind which heartbeats wait.
+	maxAppendEntries  = 256
 	snapshotInterval  = 30 * time.Second
 	snapshotThreshold = 8192  // entries; see compaction for bytes
 	trailingLogs      = 10240 // at least the threshold, or an older snapshot could not be used
