@@ -92,25 +92,7 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 			t.Errorf("%v (-want +got):\n%s", tt.args, diff)
 		}
 	}
-	report := ask[pushJSON](t, addr, "push", "room", "--type", "connector", "--route", "chat", "--msg", "hi")
-	for i := range report.Servers {
-		report.Servers[i].LatencyMS = 0
-	}
-	want := pushJSON{Failed: []string{"bob"}, Undelivered: []string{"bob"}, Servers: []reportJSON{
-		{ID: "connector-2", Outcome: "delivered", Members: 2, Failed: []string{"bob"}},
-	}}
-	if diff := cmp.Diff(want, report); diff != "" {
-		t.Errorf("push (-want +got):\n%s", diff)
-	}
-	line := pushLine{}
-	if err := json.Unmarshal([]byte(listen.stdout.await(t, "\n", 1)), &line); err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(line.UIDs)
-	if line.Msg == nil || *line.Msg != "hi" || line.Route != "chat" || line.Channel != "room" || !slices.Equal(line.UIDs, []string{"alice", "bob"}) {
-		t.Errorf("listen printed %+v", line)
-	}
-
+	pushArrives(t, addr, listen)
 	refusals(t, addr)
 
 	ask[indexJSON](t, addr, "leave", "room", "alice", "connector-2")
@@ -141,6 +123,29 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 	}
 	if code := agent.stop(t); code != exitOK {
 		t.Errorf("agent: exit code %d, want 0; stderr:\n%s", code, agent.stderr)
+	}
+}
+
+// pushArrives pushes to alice, and to bob who is offline.
+func pushArrives(t *testing.T, addr string, listen *running) {
+	t.Helper()
+	report := ask[pushJSON](t, addr, "push", "room", "--type", "connector", "--route", "chat", "--msg", "hi")
+	for i := range report.Servers {
+		report.Servers[i].LatencyMS = 0
+	}
+	want := pushJSON{Failed: []string{"bob"}, Undelivered: []string{"bob"}, Servers: []reportJSON{
+		{ID: "connector-2", Outcome: "delivered", Members: 2, Failed: []string{"bob"}},
+	}}
+	if diff := cmp.Diff(want, report); diff != "" {
+		t.Errorf("push (-want +got):\n%s", diff)
+	}
+	line := pushLine{}
+	if err := json.Unmarshal([]byte(listen.stdout.await(t, "\n", 1)), &line); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(line.UIDs)
+	if line.Msg == nil || *line.Msg != "hi" || line.Route != "chat" || line.Channel != "room" || !slices.Equal(line.UIDs, []string{"alice", "bob"}) {
+		t.Errorf("listen printed %+v", line)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 const (
 	raftHeartbeat   = 700 * time.Millisecond
 	raftLease       = 350 * time.Millisecond
-	raftCommit      = 3 * time.Millisecond
+	raftCommit      = 2 * time.Millisecond
 	raftCached      = 512
 	raftPool        = 3
 	raftIOTimeout   = 3 * time.Second
