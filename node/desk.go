@@ -25,8 +25,9 @@ const (
 
 // desk is where batches of all origins become log entries: it packs what waits
 // while the entry before is on its way. One at a time: on a shared disk a second
-// one in flight lowers the throughput, because both are half as full. On a node
-// that does not lead, Raft refuses and so does the desk.
+// small one would only make both half as full, and a second one of 96 KiB or more
+// was measured to make no difference. On a node that does not lead, Raft refuses and
+// so does the desk.
 type desk struct {
 	propose func(ctx context.Context, entry []byte) (fsm.Result, peerpb.Disposition, error)
 
