@@ -44,10 +44,12 @@ type fakeCluster struct {
 	mu      sync.Mutex // guards all below
 	index   uint64
 	writes  int
+	armed   bool // the bug acts at its next occasion
 	epochs  map[string]uint64
 	members map[fakeMember]uint64 // to the index of their add
 	old     map[fakeMember]uint64 // for staleReads and lagsBehind
-	again   []*pb.Op              // for appliesTwice
+	again   []*pb.Op              // for appliesTwice, from the write of this number on
+	againAt int
 }
 
 type fakeMember struct{ name, uid, sid string }
@@ -86,7 +88,8 @@ func (f *fakeCluster) write(name, uid, sid string, epoch uint64, add bool) (*pb.
 	defer f.mu.Unlock()
 	m := fakeMember{name, uid, sid}
 	f.beginLocked()
-	if add && f.bug == refusesInVain && f.writes%20 == 0 {
+	_, was := f.members[m]
+	if add && !was && f.strikesLocked(refusesInVain) {
 		f.members[m] = f.index
 		return nil, status.Error(codes.Unavailable, "refused")
 	}
@@ -94,21 +97,36 @@ func (f *fakeCluster) write(name, uid, sid string, epoch uint64, add bool) (*pb.
 	switch {
 	case add && epoch != 0 && epoch != f.epochs[sid] && f.bug != noEpochCheck:
 		return nil, status.Error(codes.FailedPrecondition, "server gone")
-	case add && f.bug == dropsAdds && f.writes%20 == 0:
+	case add && !was && f.strikesLocked(dropsAdds):
 	case add:
 		f.members[m] = f.index
-	case f.bug == ignoresLeaves && f.writes%7 == 0:
+	case was && f.strikesLocked(ignoresLeaves):
 	default:
 		delete(f.members, m)
 	}
 	return &pb.WriteResponse{Index: f.index}, nil
 }
 
-// beginLocked counts a write and now and then keeps an old state.
+// beginLocked counts a write, arms the bug now and then, and keeps an old state.
 func (f *fakeCluster) beginLocked() {
 	if f.writes++; f.writes%100 == 0 {
 		f.old = maps.Clone(f.members)
 	}
+	if f.writes%10 == 0 {
+		f.armed = true
+	}
+}
+
+// strikesLocked says whether the cluster does b wrong now. The caller asks only
+// where that would change what somebody may see: an add of a member who is there
+// can be lost without anybody being able to tell, and a run of such losses is no
+// test of a checker.
+func (f *fakeCluster) strikesLocked(b bug) bool {
+	if f.bug != b || !f.armed {
+		return false
+	}
+	f.armed = false
+	return true
 }
 
 func (f *fakeCluster) list(r *pb.MembersRequest) *pb.MembersResponse {

@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/grpc"
 
@@ -14,38 +15,51 @@ func (f *fakeCluster) apply(ops []*pb.Op) *pb.ApplyResponse {
 	defer f.mu.Unlock()
 	f.beginLocked()
 	f.index++
+	f.repeatLocked()
 	out := &pb.ApplyResponse{Index: f.index}
-	unlucky := f.writes%20 == 0
-	if unlucky {
-		for _, op := range f.again {
-			f.doLocked(op)
-		}
-	}
 	for i, op := range ops {
-		if f.bug == tearsGroups && unlucky && i > 0 {
-			out.Changed = append(out.Changed, true)
+		touched := f.touchedLocked(op)
+		out.Changed = append(out.Changed, len(touched) > 0)
+		if i > 0 && len(touched) > 0 && f.strikesLocked(tearsGroups) {
 			continue
 		}
-		out.Changed = append(out.Changed, f.doLocked(op))
+		f.doLocked(op, touched)
 	}
-	if f.bug == forgetsResults && unlucky {
+	if slices.Contains(out.Changed, true) && f.strikesLocked(forgetsResults) {
 		for i, op := range ops {
-			out.Changed[i] = f.doLocked(op)
+			touched := f.touchedLocked(op)
+			out.Changed[i] = len(touched) > 0
+			f.doLocked(op, touched)
 		}
 	}
-	if f.bug == appliesTwice && f.writes%20 == 10 {
-		f.again = ops
+	if f.again == nil && f.strikesLocked(appliesTwice) {
+		f.again, f.againAt = ops, f.writes+10
 	}
 	return out
 }
 
-// doLocked does one operation and tells whether it changed anything.
-func (f *fakeCluster) doLocked(op *pb.Op) (changed bool) {
+// repeatLocked does the group a second time that waits for it, if it is late by now
+// and would undo what others did meanwhile.
+func (f *fakeCluster) repeatLocked() {
+	if f.again == nil || f.writes < f.againAt {
+		return
+	}
+	for _, op := range f.again {
+		if touched := f.touchedLocked(op); len(touched) > 0 {
+			f.doLocked(op, touched)
+			f.again = nil
+		}
+	}
+}
+
+// touchedLocked is whom op would add or remove.
+func (f *fakeCluster) touchedLocked(op *pb.Op) (touched []fakeMember) {
 	if op.GetKind() == pb.OpKind_OP_KIND_ADD {
 		m := fakeMember{op.GetName(), op.GetUid(), op.GetSid()}
-		_, was := f.members[m]
-		f.members[m] = f.index
-		return !was
+		if _, is := f.members[m]; !is {
+			touched = append(touched, m)
+		}
+		return touched
 	}
 	for m := range f.members {
 		player, channel := m.uid == op.GetUid() && m.sid == op.GetSid(), m.name == op.GetName()
@@ -63,10 +77,19 @@ func (f *fakeCluster) doLocked(op *pb.Op) (changed bool) {
 				continue
 			}
 		}
-		delete(f.members, m)
-		changed = true
+		touched = append(touched, m)
 	}
-	return changed
+	return touched
+}
+
+func (f *fakeCluster) doLocked(op *pb.Op, touched []fakeMember) {
+	for _, m := range touched {
+		if op.GetKind() == pb.OpKind_OP_KIND_ADD {
+			f.members[m] = f.index
+		} else {
+			delete(f.members, m)
+		}
+	}
 }
 
 func (s *fakeServer) Apply(_ context.Context, r *pb.ApplyRequest, _ ...grpc.CallOption) (*pb.ApplyResponse, error) {
