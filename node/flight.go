@@ -239,27 +239,40 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 		if f.due(&o.queue) || f.back > 0 {
 			o.signal()
 		}
-		return
-	case d == peerpb.Disposition_DISPOSITION_APPLIED, d == peerpb.Disposition_DISPOSITION_NOT_SUBMITTED:
-		b.link = nil // this sending had no effect, and never will
 	case d == peerpb.Disposition_DISPOSITION_UNKNOWN:
-		b.link, b.exposed = nil, true
+		b.exposed, l.failed = true, true
 	case d == peerpb.Disposition_DISPOSITION_REFUSED && !b.exposed:
-		// This leader cannot read it. The number must be used all the same, for the
-		// sake of those that may be behind it: by a batch without operations.
-		refuse := fmt.Errorf("%w: %s", ErrRejected, resp.GetReason())
-		for _, c := range b.calls {
-			c.answer(answer{err: refuse})
-		}
-		b.calls, b.link, b.exposed = nil, nil, true
-		b.data = fsm.AppendBatch(nil, f.origin.sid, f.origin.epoch, b.number)
+		o.giveUp(b, resp.GetReason())
+		l.failed = true
+	default: // this sending had no effect, and never will
+		l.failed = true
 	}
-	// All that is unanswered is sent again, from the oldest on. But first what is
-	// still to be said of the others is heard: it may be that none was submitted.
-	l.failed = true
-	if !slices.ContainsFunc(f.batches, func(b *batch) bool { return b.link == l }) {
+	b.link = nil
+	// After a failure all that is unanswered is sent again, from the oldest on. But
+	// first what is still to be said of the others is heard: it may be that none was
+	// submitted.
+	if l.failed && !slices.ContainsFunc(f.batches, func(b *batch) bool { return b.link == l }) {
 		l.over()
 	}
+}
+
+// giveUp answers the callers of a batch that was never sent before and that this
+// leader cannot read. Its number must be used all the same, for the sake of those
+// that may be behind it: by a batch without operations. Goodbyes, which have no
+// caller who would try again, wait for another leader. It runs with mu held.
+func (o *outbox) giveUp(b *batch, reason string) {
+	refused := fmt.Errorf("%w: %s", ErrRejected, reason)
+	var goodbyes []*call
+	for _, c := range b.calls {
+		if c.player != "" {
+			goodbyes = append(goodbyes, c)
+			continue
+		}
+		c.answer(answer{err: refused})
+	}
+	o.queue.pushFront(goodbyes)
+	b.calls, b.exposed = nil, true
+	b.data = fsm.AppendBatch(nil, o.flight.origin.sid, o.flight.origin.epoch, b.number)
 }
 
 // settle hands every caller of an answered batch its part. It runs with mu held.

@@ -117,17 +117,14 @@ func (o *outbox) begin(seen uint64, ops ...fsm.Op) (*call, error) {
 }
 
 // keep is begin for a player's goodbye, for which nobody waits: it stays until it is
-// answered for good, or the outbox ends. One per player waits at most, so that what
-// is kept is bounded by who was here; it is never refused for want of room.
+// answered for good, or the outbox ends. What is kept is bounded by who was here, see
+// pushGoodbye; it is never refused for want of room.
 func (o *outbox) keep(seen uint64, goodbye fsm.Op) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.err != nil {
 		return
 	}
-	// One in the place of both means the newer of the two connections, whichever was
-	// closed first.
-	goodbye.Session = max(goodbye.Session, o.queue.dropGoodbye(goodbye.UID))
 	o.queue.pushGoodbye(&call{
 		group: fsm.AppendGroup(nil, seen, goodbye), ops: 1, player: goodbye.UID, session: goodbye.Session,
 	})

@@ -11,7 +11,7 @@ type queue struct {
 	bytes int
 	live  int // calls that are not withdrawn
 
-	goodbyes map[string]*call // those that keep put here, by player
+	goodbyes map[string][]*call // those that pushGoodbye put here, by player: the sessions fall from front to back
 }
 
 func (q *queue) len() int { return q.live }
@@ -21,27 +21,36 @@ func (q *queue) push(c *call) {
 	q.count(c, 1)
 }
 
-// dropGoodbye takes a player's goodbye out that still waits, for a later one that
-// covers it: nothing between them depends on it. So those who come and go while there
-// is no leader take one place each, however often they do. It returns the session
-// that it was of; 0 if there was none.
-func (q *queue) dropGoodbye(player string) (session uint64) {
-	old := q.goodbyes[player]
-	if old == nil {
-		return 0
-	}
-	delete(q.goodbyes, player)
-	old.gone = true
-	q.withdrew(old)
-	return old.session
-}
-
+// pushGoodbye appends the goodbye of a player's connection, in the place of those
+// that still wait and that it covers: those of the same and of older sessions, since
+// nothing between depends on them. One of a newer session keeps its place: what an
+// older one that is still open joins after it must not be taken along. So those who
+// come and go while there is no leader take one place for each connection that they
+// had at a time, however often they do.
 func (q *queue) pushGoodbye(c *call) {
 	if q.goodbyes == nil {
-		q.goodbyes = make(map[string]*call)
+		q.goodbyes = make(map[string][]*call)
 	}
-	q.goodbyes[c.player] = c
+	waiting := q.goodbyes[c.player]
+	for n := len(waiting); n > 0 && waiting[n-1].session <= c.session; n-- {
+		covered := waiting[n-1]
+		waiting = waiting[:n-1]
+		covered.gone = true
+		q.withdrew(covered)
+	}
+	q.goodbyes[c.player] = append(waiting, c)
 	q.push(c)
+}
+
+// tookGoodbye forgets a goodbye whose bytes do not change any more.
+func (q *queue) tookGoodbye(c *call) {
+	waiting := q.goodbyes[c.player]
+	if len(waiting) == 0 || waiting[0] != c {
+		return // it was taken before, and put back
+	}
+	if q.goodbyes[c.player] = waiting[1:]; len(waiting) == 1 {
+		delete(q.goodbyes, c.player)
+	}
 }
 
 // pushFront puts calls back that had been taken.
@@ -78,7 +87,7 @@ func (q *queue) take(maxOps, maxBytes int) []*call {
 			ops, bytes = ops+c.ops, bytes+len(c.group)
 			taken = append(taken, c)
 			if c.player != "" {
-				delete(q.goodbyes, c.player) // its bytes do not change any more
+				q.tookGoodbye(c)
 			}
 			q.count(c, -1)
 		}
