@@ -97,8 +97,12 @@ func (c *committer) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, pe
 	return c.proposeBytes(ctx, data)
 }
 
-// proposeBytes commits an encoded entry.
+// proposeBytes commits an encoded entry, unless this node's state has halted: it could
+// not tell what became of it, and the entry would be sent again for ever.
 func (c *committer) proposeBytes(ctx context.Context, entry []byte) (fsm.Result, peerpb.Disposition, error) {
+	if err := c.replica.Halted(); err != nil {
+		return fsm.Result{}, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, fmt.Errorf("%w: %w", ErrHalted, err)
+	}
 	result, d, err := c.consensus.propose(ctx, entry)
 	switch {
 	case d == dispositionNotSubmitted:

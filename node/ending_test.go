@@ -72,15 +72,16 @@ func TestClose_AnswersReadsAndLookUpsThatWait(t *testing.T) {
 		n := follower(t, ctx, f)
 		f.Isolate(n.Self().SID)
 		<-time.After(3 * time.Second) // until it knows that it is alone
-		answers := make(chan error, 2)
+		answers := make(chan error, 3)
 		go func() { _, err := n.Members(ctx, "w", node.AtLeast(1<<40)); answers <- err }()
+		go func() { _, err := n.Members(ctx, "w", node.Linearizable()); answers <- err }()
 		go func() { answers <- n.Add(ctx, "w", "u", "nobody") }()
 		synctest.Wait()
 		start := time.Now()
 		must(t, n.Close())
 		for range cap(answers) {
-			if err := <-answers; !errors.Is(err, node.ErrClosed) {
-				t.Errorf("answer %v", err)
+			if err := <-answers; !errors.Is(err, node.ErrClosed) || errors.Is(err, context.Canceled) {
+				t.Errorf("answer %v; the callers' contexts have not ended", err)
 			}
 		}
 		if took := time.Since(start); took > 10*time.Second {
@@ -88,6 +89,26 @@ func TestClose_AnswersReadsAndLookUpsThatWait(t *testing.T) {
 		}
 		if err := n.Ready(ctx); !errors.Is(err, node.ErrClosed) {
 			t.Errorf("ready after Close: %v", err)
+		}
+	})
+}
+
+// A caller whose context lives on must not find a write of unknown fate among those
+// that it cancelled itself.
+func TestClose_BlamesNoContextThatHasNotEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, three()...)
+		leader := f.Leader(ctx)
+		sid := leader.Self().SID
+		f.Isolate(sid)
+		answer := make(chan error, 1)
+		go func() { answer <- leader.Add(ctx, "w", "alice", sid) }()
+		synctest.Wait()
+		_ = leader.Close() // its life could not be ended
+		err := <-answer
+		wantError(t, err, node.ErrOutcomeUnknown, node.ErrClosed)
+		if errors.Is(err, context.Canceled) {
+			t.Errorf("%v", err)
 		}
 	})
 }

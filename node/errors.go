@@ -101,6 +101,8 @@ func ended(ctx context.Context) error {
 	switch {
 	case cause == nil || errors.Is(cause, err):
 		return err
+	case cause == ErrClosed: // the node has ended it, not the caller
+		return ErrClosed
 	case errors.Is(cause, ErrRejected) || errors.Is(cause, ErrNotSent) || errors.Is(cause, ErrOutcomeUnknown):
 		return fmt.Errorf("%w (%v)", err, cause)
 	}

@@ -31,3 +31,6 @@ func (n *Node) Halt() {
 
 // HandOver gives leadership away as Close does; n must lead.
 func (n *Node) HandOver(ctx context.Context) error { return n.consensus.handOver(ctx) }
+
+// LastIndex is the last index of this node's log.
+func (n *Node) LastIndex() uint64 { return n.consensus.LastIndex() }

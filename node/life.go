@@ -177,6 +177,11 @@ func (l *life) begin(ctx context.Context) (last uint64, err error) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	select {
+	case <-l.ready: // the node has ended meanwhile; current reads what follows without a lock
+		return 0, l.err
+	default:
+	}
 	l.epoch, l.index = resp.GetEpoch(), resp.GetIndex()
 	return resp.GetLastNumber(), nil
 }

@@ -180,6 +180,10 @@ func (n *Node) killed() bool {
 // sayGoodbye tells the cluster, in the order that loses nothing. Each step is
 // bounded: without a quorum none of them can succeed.
 func (n *Node) sayGoodbye(ctx context.Context) {
+	// A leader whose state has halted commits nothing: another one has to.
+	if n.replica.Halted() != nil {
+		n.stepDown(ctx)
+	}
 	// From here on there is a life, or there is none to come.
 	n.life.stop()
 	// Callers get their answers while this life may still write. Without a life
@@ -199,14 +203,18 @@ func (n *Node) sayGoodbye(ctx context.Context) {
 	}
 	// Only then give up leadership: as leader the life's end was one local entry.
 	// Without this the others need an election timeout to find out.
-	bounded(ctx, 2*time.Second, func(ctx context.Context) {
-		if err := n.consensus.handOver(ctx); err != nil {
-			n.log.Warn("leadership not handed over", "err", err)
-		}
-	})
+	n.stepDown(ctx)
 	bounded(ctx, time.Second, func(ctx context.Context) {
 		if err := n.cluster.Leave(ctx); err != nil {
 			n.log.Info("gossip not told", "err", err)
+		}
+	})
+}
+
+func (n *Node) stepDown(ctx context.Context) {
+	bounded(ctx, 2*time.Second, func(ctx context.Context) {
+		if err := n.consensus.handOver(ctx); err != nil {
+			n.log.Warn("leadership not handed over", "err", err)
 		}
 	})
 }
