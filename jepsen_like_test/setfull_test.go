@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
 )
 
@@ -23,7 +24,7 @@ func leaderKilled(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
 	l := r.load(all)
 	r.await(l, phase, all)
 
-	d, err := nemesis.KillLeader(r.ctx, all)
+	d, err := nemesis.KillLeader(r.ctx, all, r.history)
 	r.must(err)
 	t.Log(d)
 	r.await(l, phase, d.Survivors)
@@ -50,6 +51,7 @@ func TestSetFull_LeaderPaused(t *testing.T) {
 	l := r.load(all)
 	r.await(l, phase, all)
 
+	since := r.history.Tail()
 	d, err := nemesis.PauseLeader(r.ctx, all)
 	r.must(err)
 	t.Log(d)
@@ -61,6 +63,10 @@ func TestSetFull_LeaderPaused(t *testing.T) {
 	case <-r.ctx.Done():
 		t.Fatal("the test's time is over")
 	}
+	// Nearly always there was one long ago; but all its workers may have been reading.
+	r.must(since.Await(r.ctx, "a write given up by its client", func(e history.Event) bool {
+		return e.Type == history.Unknown && e.Via == d.Old.Leader.SID
+	}))
 	r.must(d.Old.Leader.Resume())
 	r.await(l, phase, all)
 	after, err := nemesis.Leader(r.ctx, all, d.Old.Term)

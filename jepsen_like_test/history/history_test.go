@@ -2,9 +2,12 @@ package history_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
@@ -43,6 +46,36 @@ func TestRecorder_KeepsTheOrderOfTimes(t *testing.T) {
 		if op.Index != 7 || op.Returned < op.Invoked {
 			t.Fatalf("operation %+v: want index 7 and a return after its invocation", op)
 		}
+	}
+}
+
+// A fault is held back until an operation is under way: one from before the wait
+// began proves nothing.
+func TestTail_SeesWhatComesAfterItBegan(t *testing.T) {
+	r := history.NewRecorder()
+	old := r.Invoke(history.Event{F: history.Add, UID: "old"})
+	tail := r.Tail()
+	isInvoke := func(e history.Event) bool { return e.Type == history.Invoke }
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := tail.Await(ended, "nothing", isInvoke); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v before anything was invoked, want the end of the context", err)
+	}
+	found := make(chan error, 1)
+	go func() { found <- tail.Await(t.Context(), "an invocation", isInvoke) }()
+	old.Done(history.OK, nil)
+	select {
+	case err := <-found:
+		t.Errorf("got %v for a completion", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	r.Invoke(history.Event{F: history.Add, UID: "first"})
+	r.Invoke(history.Event{F: history.Add, UID: "second"})
+	if err := <-found; err != nil {
+		t.Error(err)
+	}
+	if err := tail.Await(ended, "the second", func(e history.Event) bool { return e.UID == "second" }); err != nil {
+		t.Errorf("%v, but it is there", err)
 	}
 }
 

@@ -13,6 +13,7 @@ type Recorder struct {
 	mu     sync.Mutex // guards all below; held while the clock is read, so events are in the order of At
 	events []Event
 	ops    int
+	more   chan struct{} // closed at the next event; nil: nobody waits
 }
 
 // NewRecorder starts the run's clock.
@@ -64,5 +65,9 @@ func (r *Recorder) Events() []Event {
 func (r *Recorder) addLocked(e Event) Event {
 	e.At = time.Since(r.start)
 	r.events = append(r.events, e)
+	if r.more != nil {
+		close(r.more)
+		r.more = nil
+	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 )
 
 // Deposed is a leader that was hurt until another one led.
@@ -21,10 +22,20 @@ func (d Deposed) String() string {
 
 // KillLeader sends SIGKILL to the leader and returns when the others have a new
 // one. The killed server stays down.
-func KillLeader(ctx context.Context, servers []*harness.Server) (Deposed, error) {
+//
+// That a write is in flight through it is not left to luck: the leader is stopped
+// with SIGSTOP first, and killed once the history has a write that was sent to it
+// after that, and so has no answer. It dies in the state in which it was stopped.
+func KillLeader(ctx context.Context, servers []*harness.Server, during *history.Recorder) (Deposed, error) {
 	return depose(ctx, servers, func(s *harness.Server) error {
+		if err := s.Pause(); err != nil {
+			return err
+		}
+		err := during.Tail().Await(ctx, "a write in flight through "+s.SID, func(e history.Event) bool {
+			return e.Type == history.Invoke && e.F != history.Read && e.Via == s.SID
+		})
 		s.Kill()
-		return nil
+		return err
 	})
 }
 
