@@ -100,6 +100,7 @@ func TestClose_BlamesNoContextThatHasNotEnded(t *testing.T) {
 		f := readyCluster(t, ctx, three()...)
 		leader := f.Leader(ctx)
 		sid := leader.Self().SID
+		settle(ctx) // no other entry is on its way: the next one goes to the log at once
 		f.Isolate(sid)
 		answer := make(chan error, 1)
 		go func() { answer <- leader.Add(ctx, "w", "alice", sid) }()
