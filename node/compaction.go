@@ -110,10 +110,4 @@ func (l *countedLog) StoreLogs(entries []*raft.Log) error {
 	return nil
 }
 
-// IsMonotonic implements raft.MonotonicLogStore as the log underneath does.
-func (l *countedLog) IsMonotonic() bool {
-	m, ok := l.LogStore.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
-}
-
 func entryBytes(e *raft.Log) int64 { return int64(len(e.Data) + len(e.Extensions) + entryOverhead) }

@@ -88,10 +88,4 @@ func (c *cachedLog) forget(from, to uint64) {
 	}
 }
 
-// IsMonotonic implements raft.MonotonicLogStore as the log underneath does.
-func (c *cachedLog) IsMonotonic() bool {
-	m, ok := c.LogStore.(raft.MonotonicLogStore)
-	return ok && m.IsMonotonic()
-}
-
 func size(e *raft.Log) int { return len(e.Data) + len(e.Extensions) }

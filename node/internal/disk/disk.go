@@ -92,7 +92,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 		return nil, err
 	}
 	return &Store{
-		Log: &cachedLog{LogStore: log}, Stable: db, Snapshots: snapshots, Durable: true,
+		Log: &gapless{&cachedLog{LogStore: log}, snapshots}, Stable: db, Snapshots: snapshots, Durable: true,
 		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
 		// The lock goes last: who gets it may write to the log.
 		close: func() error { return errors.Join(closeLog(), db.Close()) },

@@ -32,7 +32,7 @@ func (m *Memory) Open(sid string) (*Store, error) {
 	m.open = true
 	log := m.log
 	return &Store{
-		Log: log, Stable: log, Snapshots: m.snaps, Identity: m.identity,
+		Log: &gapless{log, m.snaps}, Stable: log, Snapshots: m.snaps, Identity: m.identity,
 		close: func() error { return m.release(log) },
 	}, nil
 }
