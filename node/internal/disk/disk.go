@@ -87,7 +87,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots in %s: %w", o.dir, err)
 	}
-	log, closeLog, err := o.log(ctx, db)
+	log, closeLog, err := o.log(ctx, db, snapshots)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 }
 
 // log opens what holds the entries, and reads all of them.
-func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore) (log raft.LogStore, closeLog func() error, err error) {
+func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots raft.SnapshotStore) (log raft.LogStore, closeLog func() error, err error) {
 	log, closeLog, what := db, func() error { return nil }, logFile
 	if o.kind == WAL {
 		what = walDir
@@ -109,7 +109,7 @@ func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore) (log raft.Lo
 			return nil, nil, refusal(o.dir, what, err)
 		}
 	}
-	if err := verify(ctx, log); err != nil {
+	if err := verify(ctx, log, snapshots); err != nil {
 		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog())
 	}
 	return log, closeLog, nil

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
+	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
 // nothing is a state machine that keeps nothing.
@@ -171,4 +175,59 @@ func TestStore_RefusesAHoleThatNoSnapshotCovers(t *testing.T) {
 		}
 		wantLog(t, s, 1, 20)
 	})
+}
+
+// holed opens a directory whose log has first to last, and what from to to has
+// behind a hole, as older binaries left them.
+func holed(t *testing.T, dir string, first, last, from, to uint64, snapshots ...uint64) {
+	t.Helper()
+	s := open(t, dir, BoltDB)
+	fill(t, s, first, last)
+	for _, index := range snapshots {
+		snapshot(t, s, index)
+	}
+	for i := from; i <= to; i++ {
+		must(t, s.Stable.(*raftboltdb.BoltStore).StoreLog(entry(i)))
+	}
+	must(t, s.Close())
+}
+
+func TestOpen_RemovesWhatIsBelowAHoleThatASnapshotCovers(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	holed(t, dir, 1, 20, 101, 110, 15, 100)
+	for range 2 {
+		s := open(t, dir, BoltDB)
+		wantLog(t, s, 101, 110)
+		must(t, s.Close())
+	}
+	s := open(t, dir, BoltDB)
+	follow(t, s, func(f *follower) { f.append(entry(110).Term, 111, 120) })
+}
+
+func TestOpen_RefusesAHoleThatNoReadableSnapshotCovers(t *testing.T) {
+	for _, c := range []struct {
+		what   string
+		newest uint64
+		hurt   func(dir string) error
+	}{
+		{"it ends within the hole", 99, func(string) error { return nil }},
+		{"it cannot be read", 100, func(dir string) error {
+			all, err := filepath.Glob(filepath.Join(dir, "snapshots", "*-100-*", "state.bin"))
+			if err != nil || len(all) != 1 {
+				return fmt.Errorf("%v: %v", err, all)
+			}
+			return os.WriteFile(all[0], []byte("start"), 0o600)
+		}},
+	} {
+		dir := filepath.Join(t.TempDir(), "data")
+		holed(t, dir, 1, 20, 101, 110, 15, c.newest)
+		must(t, c.hurt(dir))
+		before := files(t, dir)
+		for range 2 {
+			refuses(t, dir, "c1", BoltDB, "entry 100: log not found")
+		}
+		if diff := cmp.Diff(before, files(t, dir)); diff != "" {
+			t.Errorf("%s: %s", c.what, diff)
+		}
+	}
 }

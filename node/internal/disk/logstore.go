@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"github.com/hashicorp/raft"
 )
@@ -36,9 +37,10 @@ func refusal(dir, what string, err error) error {
 	}
 }
 
-// verify reads the whole log, unless ctx ends. Raft panics, in a goroutine of its own, over an entry
-// that it cannot read.
-func verify(ctx context.Context, log raft.LogStore) error {
+// verify reads the whole log, the newest entry first, unless ctx ends. Raft panics, in a goroutine of
+// its own, over an entry that it cannot read. What is below a hole, which older binaries left behind
+// an installed snapshot, is removed if that is still there: nothing asks for it any more.
+func verify(ctx context.Context, log raft.LogStore, snapshots raft.SnapshotStore) error {
 	return guarded(func() error {
 		first, err := log.FirstIndex()
 		if err != nil {
@@ -48,12 +50,16 @@ func verify(ctx context.Context, log raft.LogStore) error {
 		if err != nil {
 			return fmt.Errorf("%w: last index: %w", errLogDamaged, err)
 		}
-		for i := max(first, 1); i <= last; i++ {
+		for i := last; i >= max(first, 1); i-- {
 			if ctx.Err() != nil {
 				return fmt.Errorf("read log: %w", context.Cause(ctx))
 			}
 			var e raft.Log
-			if err := log.GetLog(i, &e); err != nil {
+			err := log.GetLog(i, &e)
+			if errors.Is(err, raft.ErrLogNotFound) && covered(snapshots, i) {
+				return log.DeleteRange(first, i)
+			}
+			if err != nil {
 				return fmt.Errorf("%w: entry %d: %w", errLogDamaged, i, err)
 			}
 			if e.Index != i {
@@ -62,6 +68,23 @@ func verify(ctx context.Context, log raft.LogStore) error {
 		}
 		return nil
 	})
+}
+
+// covered reports whether a snapshot that can be read has all up to index.
+func covered(snapshots raft.SnapshotStore, index uint64) bool {
+	list, err := snapshots.List()
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(list, func(s *raft.SnapshotMeta) bool {
+		return s.Index >= index && readable(snapshots, s.ID)
+	})
+}
+
+// readable reads all of a snapshot and compares its checksum.
+func readable(snapshots raft.SnapshotStore, id string) bool {
+	_, r, err := snapshots.Open(id)
+	return err == nil && r.Close() == nil
 }
 
 // guarded makes an error of a panic, and of a fault in a file that is shorter than

@@ -39,7 +39,7 @@ func TestWAL_KeepsEverythingOverManySegments(t *testing.T) {
 	next := uint64(1)
 	for range 4 {
 		log, list, end := smallSegments(t, dir)
-		must(t, verify(t.Context(), log))
+		must(t, verify(t.Context(), log, new(memorySnapshots)))
 		if last, err := log.LastIndex(); err != nil || last != next-1 {
 			t.Fatalf("%v: last %d, want %d", err, last, next-1)
 		}
@@ -76,7 +76,7 @@ func TestWAL_TakesEntriesAfterACrashWithAFullTail(t *testing.T) {
 
 	for i := range uint64(3) {
 		log, _, end := smallSegments(t, dir)
-		must(t, verify(t.Context(), log))
+		must(t, verify(t.Context(), log, new(memorySnapshots)))
 		must(t, log.StoreLog(big(i+3)))
 		if last, err := log.LastIndex(); err != nil || last != i+3 {
 			t.Errorf("%v: last %d, want %d", err, last, i+3)
@@ -121,7 +121,7 @@ func TestWAL_RefusesAnyMissingOrShortSegment(t *testing.T) {
 			must(t, err)
 			log, closeLog, err := openSegments(filepath.Join(dir, walDir), segmentList{db}, 1024, hclog.NewNullLogger())
 			if err == nil {
-				err = errors.Join(verify(t.Context(), log), closeLog())
+				err = errors.Join(verify(t.Context(), log, new(memorySnapshots)), closeLog())
 			}
 			if c.want == nil && !errors.Is(err, errLogLost) && !errors.Is(err, errLogDamaged) || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("segment %d of %d %s: %v", nth, len(paths), c.what, err)
