@@ -112,6 +112,9 @@ func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots ra
 	if err := verify(ctx, log, snapshots); err != nil {
 		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog())
 	}
+	if err := rejoin(log, snapshots); err != nil {
+		return nil, nil, errors.Join(err, closeLog())
+	}
 	return log, closeLog, nil
 }
 

@@ -231,3 +231,37 @@ func TestOpen_RefusesAHoleThatNoReadableSnapshotCovers(t *testing.T) {
 		}
 	}
 }
+
+// A log that parted from the leader's below an installed snapshot, and is longer
+// than that, refuses every entry (raft#697), and did so after each start too.
+func TestOpen_RemovesALogThatPartedBelowItsSnapshot(t *testing.T) {
+	each(t, func(t *testing.T, kind LogStore) {
+		dir := filepath.Join(t.TempDir(), "data")
+		s := open(t, dir, kind)
+		fill(t, s, 1, 80)
+		for i := uint64(81); i <= 120; i++ {
+			must(t, s.Log.StoreLog(&raft.Log{Index: i, Term: 9, Data: []byte("nobody else's")}))
+		}
+		follow(t, s, func(f *follower) { f.install(100) })
+		s = open(t, dir, kind)
+		wantLog(t, s, 0, 0)
+		follow(t, s, func(f *follower) { f.append(entry(100).Term, 101, 110) })
+	})
+}
+
+func TestOpen_KeepsALogBesideASnapshotThatCannotBeRead(t *testing.T) {
+	each(t, func(t *testing.T, kind LogStore) {
+		dir := filepath.Join(t.TempDir(), "data")
+		s := open(t, dir, kind)
+		fill(t, s, 1, 120)
+		sink, err := s.Snapshots.Create(1, 100, 77, inConfiguration, 1, newTransport())
+		must(t, err)
+		must(t, errors.Join(sink.Close(), s.Close()))
+		all, err := filepath.Glob(filepath.Join(dir, "snapshots", "*", "state.bin"))
+		must(t, err)
+		must(t, os.WriteFile(all[0], []byte("start"), 0o600))
+		s = open(t, dir, kind)
+		wantLog(t, s, 1, 120)
+		must(t, s.Close())
+	})
+}

@@ -70,6 +70,36 @@ func verify(ctx context.Context, log raft.LogStore, snapshots raft.SnapshotStore
 	})
 }
 
+// rejoin empties a log that is not the cluster's: its entry where a snapshot ends has another term.
+// Raft would take no entry for it any more (raft#697). Nothing from there on was ever committed, and
+// what is before is in the snapshot.
+func rejoin(log raft.LogStore, snapshots raft.SnapshotStore) error {
+	list, err := snapshots.List()
+	if err != nil {
+		return fmt.Errorf("list snapshots: %w", err)
+	}
+	for _, s := range list {
+		var e raft.Log
+		err := log.GetLog(s.Index, &e)
+		if errors.Is(err, raft.ErrLogNotFound) || err == nil && (e.Term == s.Term || !readable(snapshots, s.ID)) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", s.Index, err)
+		}
+		first, err := log.FirstIndex()
+		if err != nil {
+			return fmt.Errorf("first index: %w", err)
+		}
+		last, err := log.LastIndex()
+		if err != nil {
+			return fmt.Errorf("last index: %w", err)
+		}
+		return log.DeleteRange(first, last)
+	}
+	return nil
+}
+
 // covered reports whether a snapshot that can be read has all up to index.
 func covered(snapshots raft.SnapshotStore, index uint64) bool {
 	list, err := snapshots.List()
