@@ -50,8 +50,8 @@ func (p *compaction) snapshot() {
 }
 
 // trailing counts the entries since the older of two snapshots, which the next one
-// takes the place of: the one that is then the older stays usable, even if a whole
-// step is appended meanwhile.
+// takes the place of: a follower that lags by no more than a step finds them. What
+// the one that is then the older needs, the log keeps itself; see disk.
 func (p *compaction) trailing(usual uint64) uint64 {
 	list, err := p.snapshots.List()
 	if err != nil || len(list) < 2 {

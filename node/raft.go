@@ -40,7 +40,7 @@ const (
 	maxAppendEntries  = 256
 	snapshotInterval  = 30 * time.Second
 	snapshotThreshold = 8192  // entries; see compaction for bytes
-	trailingLogs      = 10240 // at least the threshold, or an older snapshot could not be used
+	trailingLogs      = 10240 // for followers that lag; what the older snapshot needs is left anyway, see disk
 	// What a call may take on a slow disk. It does not delay a follower that comes
 	// back: the Courier cuts what hangs. Cut off for 1 to 30 s under 100 writes/s
 	// (network namespaces, TLS, a busy machine) one held the log again after 0.1 to

@@ -6,7 +6,7 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// gapless keeps the log free of holes.
+// gapless keeps the log free of holes, also behind the older snapshot.
 //
 // A snapshot from the leader ends beyond the log, and Raft goes on behind it: it
 // leaves what was there before, and a hole. Only a log that calls itself monotonic
@@ -53,4 +53,31 @@ func (g *gapless) beginAt(index, last uint64) error {
 		}
 	}
 	return fmt.Errorf("entry %d does not follow on %d, and no snapshot has what is between", index, last)
+}
+
+// DeleteRange implements raft.LogStore; from and to are included. A compaction leaves
+// what follows the older snapshot. Raft counts from the newest entry what it leaves,
+// which is too little if many came since, or while the newest snapshot was written.
+func (g *gapless) DeleteRange(from, to uint64) error {
+	first, err := g.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("first index: %w", err)
+	}
+	last, err := g.LastIndex()
+	if err != nil {
+		return fmt.Errorf("last index: %w", err)
+	}
+	if from <= first && to < last {
+		list, err := g.snapshots.List()
+		if err != nil {
+			return fmt.Errorf("list snapshots: %w", err)
+		}
+		for _, s := range list {
+			to = min(to, s.Index)
+		}
+	}
+	if from > to {
+		return nil
+	}
+	return g.LogStore.DeleteRange(from, to)
 }

@@ -265,3 +265,26 @@ func TestOpen_KeepsALogBesideASnapshotThatCannotBeRead(t *testing.T) {
 		must(t, s.Close())
 	})
 }
+
+// The older of two snapshots is there for when the newest cannot be read. Two close
+// to each other, or much written while one was taken, left it without its entries.
+func TestStore_CompactionLeavesWhatTheOlderSnapshotNeeds(t *testing.T) {
+	everywhere(t, func(t *testing.T, again func() *Store) {
+		s := again()
+		defer func() { must(t, s.Close()) }()
+		fill(t, s, 1, 60)
+		snapshot(t, s, 20)
+		must(t, s.Log.DeleteRange(1, 19)) // one only: as Raft has it
+		wantLog(t, s, 20, 60)
+		snapshot(t, s, 40)
+		must(t, s.Log.DeleteRange(20, 35))
+		wantLog(t, s, 21, 60)
+		must(t, s.Log.DeleteRange(21, 38))
+		wantLog(t, s, 21, 60)
+		snapshot(t, s, 50)
+		must(t, s.Log.DeleteRange(21, 45))
+		wantLog(t, s, 41, 60)
+		must(t, s.Log.DeleteRange(55, 60)) // what another leader has otherwise
+		wantLog(t, s, 41, 54)
+	})
+}
