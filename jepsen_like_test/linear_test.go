@@ -11,10 +11,15 @@ import (
 // Leaders are killed one after the other while clients everywhere write the same
 // members and read them linearizably; then a follower is. There is an order of all
 // operations that explains every answer, and no write that had to be sent again
-// took effect twice or late.
+// took effect twice or late. A kill is where the two kinds of log differ, so each
+// has its turn; the second has fewer rounds, for time.
 func TestLinear_Killed(t *testing.T) {
-	const rounds = 3
-	l := startLinear(t, nil)
+	t.Run("boltdb", func(t *testing.T) { linearKilled(t, "boltdb", 3) })
+	t.Run("wal", func(t *testing.T) { linearKilled(t, "wal", 2) })
+}
+
+func linearKilled(t *testing.T, store string, rounds int) {
+	l := startLinear(t, store, nil)
 	l.work(step, l.all)
 	for range rounds {
 		d, err := nemesis.KillLeader(l.ctx, l.all, l.history)
@@ -44,7 +49,7 @@ func TestLinear_Killed(t *testing.T) {
 // their sockets: they must not be answered from what such a server still believes.
 func TestLinear_Paused(t *testing.T) {
 	const rounds = 2
-	l := startLinear(t, nil)
+	l := startLinear(t, "", nil)
 	l.work(step, l.all)
 	answered := 0
 	for range rounds {
@@ -74,7 +79,7 @@ func TestLinear_Paused(t *testing.T) {
 // The check sees on real servers what it is there for: the same run with reads
 // that show what the server has, sold as linearizable, is found out.
 func TestLinear_LocalReadsAreFound(t *testing.T) {
-	l := startLinear(t, func(load *workload.Linear) { load.LocalReads = true })
+	l := startLinear(t, "", func(load *workload.Linear) { load.LocalReads = true })
 	l.work(step, l.all)
 	d, err := nemesis.PauseLeader(l.ctx, l.all)
 	l.must(err)

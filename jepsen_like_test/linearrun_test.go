@@ -34,10 +34,14 @@ type linearRun struct {
 	stop  func()
 }
 
-func startLinear(t *testing.T, change func(*workload.Linear)) *linearRun {
+// startLinear starts it with logs in that store; "" is the default.
+func startLinear(t *testing.T, store string, change func(*workload.Linear)) *linearRun {
 	t.Helper()
 	const witness, attached = "connector-9", "attached-1"
 	servers := append(connectors(3), harness.Spec{SID: witness, SType: stype, NonVoter: true})
+	for i := range servers {
+		servers[i].LogStore = store
+	}
 	r := startPatiently(t, servers, 2*patience) // several faults, one after the other
 	l := &linearRun{run: r, all: r.cluster.Servers, lives: make(map[string]uint64)}
 	l.lives[attached] = r.listen(r.cluster.Server(witness), attached).epoch
