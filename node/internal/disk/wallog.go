@@ -65,19 +65,9 @@ func prepare(dir string, files *segments) error {
 		return err
 	}
 	for _, s := range state.Segments {
-		if s.SealTime.IsZero() && s.ID >= begun {
-			continue // nothing was ever acknowledged from it
-		}
-		info, err := os.Stat(filepath.Join(dir, segment.FileName(s)))
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%w: %w", errLogLost, err)
-		case err != nil:
+		unused := s.SealTime.IsZero() && s.ID >= begun // nothing was ever acknowledged from it
+		if err := whole(filepath.Join(dir, segment.FileName(s)), int64(s.SizeLimit), unused); err != nil {
 			return err
-		case info.Size() == 0:
-			return errLogLost
-		case info.Size() < int64(s.SizeLimit): // files are made as long as that
-			return fmt.Errorf("%w: %s has %d bytes of at least %d", errLogDamaged, info.Name(), info.Size(), s.SizeLimit)
 		}
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -87,6 +77,29 @@ func prepare(dir string, files *segments) error {
 		return err
 	}
 	return finishTail(state, begun, files)
+}
+
+// whole refuses a segment's file that is not as long as all are made. One that was
+// never used is removed instead, and the library makes it again: it makes them without
+// a sync, so a power loss may leave one short, and it would use that as it is.
+func whole(path string, size int64, unused bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case unused && errors.Is(err, fs.ErrNotExist):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%w: %w", errLogLost, err)
+	case err != nil:
+		return err
+	case info.Size() >= size:
+		return nil
+	case unused:
+		return os.Remove(path)
+	case info.Size() == 0:
+		return errLogLost
+	default:
+		return fmt.Errorf("%w: %s has %d bytes of at least %d", errLogDamaged, info.Name(), info.Size(), size)
+	}
 }
 
 // finishTail looks at the tail as the library will find it. One that is full but

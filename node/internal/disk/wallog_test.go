@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
 )
 
@@ -159,3 +160,26 @@ func TestWAL_LeavesTheStandardLoggerToTheHost(t *testing.T) {
 }
 
 var _ types.MetaStore = segmentList{}
+
+// The library makes the next segment without a sync: a power loss may leave it short.
+// One such was taken, used, and refused at the start after.
+func TestWAL_MakesAShortUnusedTailAgain(t *testing.T) {
+	for _, size := range []int64{0, 1, 40, 700} {
+		dir := filepath.Join(t.TempDir(), "data")
+		log, list, end := smallSegments(t, dir)
+		must(t, log.StoreLog(big(1)))
+		must(t, log.StoreLog(big(2)))
+		must(t, log.(*wal.WAL).DeleteRange(9, 9)) // nothing; but it waits for the next segment
+		state, err := list.Load("")
+		must(t, err)
+		end()
+		tail := filepath.Join(dir, walDir, segment.FileName(state.Segments[len(state.Segments)-1]))
+		must(t, os.Truncate(tail, size))
+		for i := range uint64(3) {
+			log, _, end := smallSegments(t, dir)
+			must(t, verify(t.Context(), log, new(memorySnapshots)))
+			must(t, log.StoreLog(entry(3+i)))
+			end()
+		}
+	}
+}
