@@ -1,6 +1,7 @@
 package disk
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -76,7 +77,7 @@ func prepare(dir string, files *segments) error {
 	if err := syncDir(filepath.Dir(dir)); err != nil {
 		return err
 	}
-	return finishTail(state, begun, files)
+	return finishTail(dir, state, begun, files)
 }
 
 // whole refuses a segment's file that is not as long as all are made. One that was
@@ -103,8 +104,9 @@ func whole(path string, size int64, unused bool) error {
 }
 
 // finishTail looks at the tail as the library will find it. One that is full but
-// for which the crash came before the next was made would take no entry any more.
-func finishTail(state types.PersistentState, begun uint64, files *segments) error {
+// for which the crash came before the next was made would take no entry any more. If
+// only a part of its end was written, it is not full.
+func finishTail(dir string, state types.PersistentState, begun uint64, files *segments) error {
 	if len(state.Segments) == 0 {
 		return nil
 	}
@@ -129,10 +131,58 @@ func finishTail(state types.PersistentState, begun uint64, files *segments) erro
 		return err
 	}
 	tail.SealTime, tail.MaxIndex, tail.IndexStart = time.Now(), last, index
+	found, err := indexed(*tail, w, files)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return unseal(filepath.Join(dir, segment.FileName(*tail)), int64(index))
+	}
 	state.Segments = append(state.Segments, types.SegmentInfo{
 		ID: state.NextSegmentID, BaseIndex: last + 1, MinIndex: last + 1,
 		SizeLimit: tail.SizeLimit, Codec: tail.Codec, CreateTime: tail.SealTime,
 	})
 	state.NextSegmentID++
 	return files.list.CommitState(state)
+}
+
+// indexed reports whether the index at the end of a full tail finds what w finds
+// without it. The library takes it for written as soon as it was begun: a crash within
+// that append leaves any part of it.
+func indexed(full types.SegmentInfo, w types.SegmentWriter, files *segments) (found bool, err error) {
+	if w.LastIndex() == 0 {
+		return false, nil
+	}
+	r, err := files.SegmentFiler.Open(full)
+	if err != nil {
+		return false, fmt.Errorf("%w: %w", errLogDamaged, err)
+	}
+	defer func() { err = errors.Join(err, r.Close()) }()
+	for i := full.MinIndex; i <= full.MaxIndex; i++ {
+		want, err := w.GetLog(i)
+		if err != nil {
+			return false, fmt.Errorf("%w: entry %d: %w", errLogDamaged, i, err)
+		}
+		got, err := r.GetLog(i)
+		same := err == nil && bytes.Equal(got.Bs, want.Bs)
+		if err == nil {
+			_ = got.Close()
+		}
+		_ = want.Close() // it is a buffer's, as above
+		if !same {
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// unseal takes the head of an index at that place away, so that the tail ends before it.
+func unseal(path string, index int64) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	const head = 8
+	_, err = f.WriteAt(make([]byte, head), index-head)
+	return errors.Join(err, f.Sync(), f.Close())
 }

@@ -2,9 +2,11 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"log"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -182,4 +184,99 @@ func TestWAL_MakesAShortUnusedTailAgain(t *testing.T) {
 			end()
 		}
 	}
+}
+
+// tornSeal makes a directory as a kill leaves it within the append of the entry
+// that fills the tail: hurt gets the bytes of that append. There are acknowledged entries before it.
+func tornSeal(t *testing.T, acknowledged uint64, hurt func(b []byte)) (dir string) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "data")
+	log, list, _ := smallSegments(t, dir)
+	for i := range acknowledged {
+		must(t, log.StoreLog(big(i+1)))
+	}
+	must(t, log.(*wal.WAL).DeleteRange(90, 90)) // nothing; but it waits for the next segment
+	before, err := list.Load("")
+	must(t, err)
+	begun, err := list.begun()
+	must(t, err)
+	path := filepath.Join(dir, walDir, segment.FileName(before.Segments[len(before.Segments)-1]))
+	old, err := os.ReadFile(path)
+	must(t, err)
+	must(t, log.StoreLog(filling(acknowledged+1)))
+	must(t, log.(*wal.WAL).DeleteRange(90, 90))
+	if after, err := list.Load(""); err != nil || len(after.Segments) != len(before.Segments)+1 {
+		t.Fatalf("%v: %d segments, then %d; the test shows nothing", err, len(before.Segments), len(after.Segments))
+	}
+	// Nothing of the end is noted either.
+	must(t, errors.Join(list.CommitState(before), list.db.SetUint64(begunKey, begun), log.(*wal.WAL).Close(), list.db.Close()))
+
+	now, err := os.ReadFile(path)
+	must(t, err)
+	old = append(old, make([]byte, len(now)-len(old))...) // it ends beyond the limit
+	from, to := 0, len(now)
+	for from < to && now[from] == old[from] {
+		from++
+	}
+	for to > from && now[to-1] == old[to-1] {
+		to--
+	}
+	hurt(now[from:to])
+	must(t, os.WriteFile(path, now, 0o600))
+	return dir
+}
+
+// filling is an entry that fills any segment.
+func filling(index uint64) *raft.Log {
+	e := entry(index)
+	e.Data = []byte(strings.Repeat("z", 950))
+	return e
+}
+
+// The index at a segment's end was taken for written as soon as it was begun, and
+// the segment closed with it: no entry of it was found any more.
+func TestWAL_KeepsEverythingOverATornSeal(t *testing.T) {
+	for _, acknowledged := range []uint64{1, 2, 3} { // in the tail: one, none, one
+		size := 0
+		tornSeal(t, acknowledged, func(b []byte) { size = len(b) })
+		for cut := 0; cut <= size; cut += 4 {
+			if cut > 64 && cut < size-64 && cut%100 != 0 { // the entry's data
+				continue
+			}
+			for what, hurt := range map[string]func(b []byte){
+				"nothing from there on": func(b []byte) { clear(b[cut:]) },
+				"8 bytes missing there": func(b []byte) { clear(b[cut:min(cut+8, size)]) },
+			} {
+				dir := tornSeal(t, acknowledged, hurt)
+				if err := goesOn(t, dir, acknowledged); err != nil {
+					t.Errorf("%d acknowledged, at byte %d of %d %s: %v", acknowledged, cut, size, what, err)
+				}
+			}
+		}
+	}
+}
+
+// goesOn opens a log of small segments again and again, and appends to it. It has all
+// that was acknowledged, and at most one entry more.
+func goesOn(t *testing.T, dir string, acknowledged uint64) error {
+	t.Helper()
+	want := []uint64{acknowledged, acknowledged + 1}
+	for range 3 {
+		db, err := openBolt(t.Context(), filepath.Join(dir, logFile), os.OpenFile)
+		must(t, err)
+		log, closeLog, err := openSegments(filepath.Join(dir, walDir), segmentList{db}, 1024, hclog.NewNullLogger())
+		if err != nil {
+			return errors.Join(err, db.Close())
+		}
+		last, err := log.LastIndex()
+		if err == nil && !slices.Contains(want, last) {
+			err = fmt.Errorf("ends at %d, want %v", last, want)
+		}
+		err = errors.Join(err, verify(t.Context(), log, new(memorySnapshots)), log.StoreLog(big(last+1)))
+		if err := errors.Join(err, closeLog(), db.Close()); err != nil {
+			return err
+		}
+		want = []uint64{last + 1}
+	}
+	return nil
 }
