@@ -74,7 +74,9 @@ func prepare(dir string, files *segments) error {
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	// A file that the library makes again it syncs with its directory; one that it finds
+	// it takes for synced. But who made that may have been killed before it was.
+	if err := errors.Join(syncDir(filepath.Dir(dir)), syncDir(dir)); err != nil {
 		return err
 	}
 	return finishTail(dir, state, begun, files)
@@ -114,10 +116,15 @@ func finishTail(dir string, state types.PersistentState, begun uint64, files *se
 	if !tail.SealTime.IsZero() {
 		return nil
 	}
-	w, err := files.SegmentFiler.RecoverTail(*tail)
+	path := filepath.Join(dir, segment.FileName(*tail))
+	err := syncFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // prepare has let it pass
 	}
+	if err != nil {
+		return err
+	}
+	w, err := files.SegmentFiler.RecoverTail(*tail)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errLogDamaged, err)
 	}
@@ -136,7 +143,7 @@ func finishTail(dir string, state types.PersistentState, begun uint64, files *se
 		return err
 	}
 	if !found {
-		return unseal(filepath.Join(dir, segment.FileName(*tail)), int64(index))
+		return unseal(path, int64(index))
 	}
 	state.Segments = append(state.Segments, types.SegmentInfo{
 		ID: state.NextSegmentID, BaseIndex: last + 1, MinIndex: last + 1,
@@ -174,6 +181,16 @@ func indexed(full types.SegmentInfo, w types.SegmentWriter, files *segments) (fo
 		}
 	}
 	return true, nil
+}
+
+// syncFile makes durable what a killed process has written and not synced: what is
+// read from now on counts as stored.
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // unseal takes the head of an index at that place away, so that the tail ends before it.
