@@ -102,9 +102,11 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	}
 	entries := countLog(store.Log, step)
 	var err error
-	c.raft, err = raft.NewRaft(conf, replica, entries, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
+	c.raft, err = restored(func() (*raft.Raft, error) {
+		return raft.NewRaft(conf, replica, entries, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
+	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start raft: %w", err), c.transport.Close())
+		return nil, errors.Join(store.Unusable(fmt.Errorf("start raft: %w", err)), c.transport.Close())
 	}
 	c.started.Store(c.raft)
 	seen := make(chan raft.Observation, 8)
@@ -117,6 +119,21 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	c.compaction = compaction{raft: c.raft, log: entries, snapshots: store.Snapshots, least: step}
 	c.watchers.Go(func() { c.compaction.run(c.stop) })
 	return c, nil
+}
+
+// restored makes an error of a panic. Raft falls back to an older snapshot when it
+// cannot read the newest, and panics over the first entry that it then lacks. It has
+// started nothing by then.
+func restored(start func() (*raft.Raft, error)) (r *raft.Raft, err error) {
+	defer func() {
+		p := recover()
+		if cause, ok := p.(error); ok && errors.Is(cause, raft.ErrLogNotFound) {
+			err = fmt.Errorf("the log does not reach back to the newest snapshot that can be read: %w", cause)
+		} else if p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return start()
 }
 
 // watch turns Raft's two notification channels into one state that others wait

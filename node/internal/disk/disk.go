@@ -24,11 +24,21 @@ type Store struct {
 	Identity  *Identity
 	Durable   bool // survives the process
 
+	dir   string // "" in memory
 	close func() error
 }
 
 // Close releases the directory.
 func (s *Store) Close() error { return s.close() }
+
+// Unusable is what Raft had to say of the content when it was to begin with it, in
+// words that say what to do.
+func (s *Store) Unusable(err error) error {
+	if s.dir == "" {
+		return err
+	}
+	return fmt.Errorf("data directory %s cannot be used (%w): restore the directory, or delete all of it to start as a new node", s.dir, err)
+}
 
 // Open opens, or makes, the directory of the server sid with a log of that kind.
 // Each reason to refuse has a message of its own that says what to do, and leaves
@@ -94,6 +104,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 	return &Store{
 		Log: &gapless{&cachedLog{LogStore: log}, snapshots}, Stable: db, Snapshots: snapshots, Durable: true,
 		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
+		dir:      o.dir,
 		// The lock goes last: who gets it may write to the log.
 		close: func() error { return errors.Join(closeLog(), db.Close()) },
 	}, nil
