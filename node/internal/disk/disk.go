@@ -7,14 +7,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 )
 
-// Two, so that an unreadable newest snapshot leaves an older one.
-const retainSnapshots = 2
+const (
+	// Two, so that an unreadable newest snapshot leaves an older one.
+	retainSnapshots = 2
+	snapshotDir     = "snapshots" // Raft's name for it
+)
 
 // Store is an open disk.
 type Store struct {
@@ -93,6 +97,9 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 			return nil, err
 		}
 	}
+	if err := removeUnfinished(filepath.Join(o.dir, snapshotDir)); err != nil {
+		return nil, err
+	}
 	snapshots, err := raft.NewFileSnapshotStoreWithLogger(o.dir, retainSnapshots, o.logger)
 	if err != nil {
 		return nil, fmt.Errorf("open snapshots in %s: %w", o.dir, err)
@@ -108,6 +115,26 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 		// The lock goes last: who gets it may write to the log.
 		close: func() error { return errors.Join(closeLog(), db.Close()) },
 	}, nil
+}
+
+// removeUnfinished removes what Raft had of a snapshot when it was killed: it never
+// looks there again.
+func removeUnfinished(dir string) error {
+	all, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read snapshots: %w", err)
+	}
+	for _, e := range all {
+		if e.IsDir() && strings.HasSuffix(e.Name(), ".tmp") {
+			if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
+				return fmt.Errorf("remove an unfinished snapshot: %w", err)
+			}
+		}
+	}
+	return nil
 }
 
 // log opens what holds the entries, and reads all of them.

@@ -407,3 +407,35 @@ func TestOpen_EndsWithItsContextAtAnyEntry(t *testing.T) {
 		}
 	})
 }
+
+// Raft leaves what it had of a snapshot when it was killed.
+func TestOpen_RemovesUnfinishedSnapshots(t *testing.T) {
+	each(t, func(t *testing.T, kind LogStore) {
+		dir := filepath.Join(t.TempDir(), "data")
+		s := open(t, dir, kind)
+		fill(t, s, 1, 20)
+		snapshot(t, s, 10)
+		sink, err := s.Snapshots.Create(1, 15, entry(15).Term, inConfiguration, 1, newTransport())
+		must(t, err)
+		_, err = sink.Write([]byte("half of it"))
+		must(t, err)
+		unfinished := filepath.Join(dir, "snapshots", sink.ID()+".tmp")
+		kept := files(t, unfinished)
+		refuses(t, dir, "c1", kind, "in use by another process")
+		if diff := cmp.Diff(kept, files(t, unfinished)); diff != "" {
+			t.Errorf("removed under whoever writes it: %s", diff)
+		}
+		must(t, s.Close())
+
+		s = open(t, dir, kind)
+		if _, err := os.Stat(unfinished); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the unfinished one: %v", err)
+		}
+		list, err := s.Snapshots.List()
+		if err != nil || len(list) != 1 || list[0].Index != 10 {
+			t.Errorf("%v: %d snapshots", err, len(list))
+		}
+		must(t, s.Close())
+		_ = sink.Cancel()
+	})
+}
