@@ -9,7 +9,9 @@
 // A directory keeps the kind of log that it was made with; node.json says which.
 // A start takes the newest snapshot that can be read and needs every entry behind
 // it: the log has no holes, and reaches back to the older snapshot unless the leader
-// sent the newest. The directory is locked by bbolt's own file lock on raft.db while it is open. Memory is the
-// same without files; it survives a restart of the node that uses it, which is
-// what an in-memory disk in a test stands for.
+// sent the newest.
+//
+// The directory is locked by bbolt's own file lock on raft.db while it is open.
+// Memory is the same without files; it survives a restart of the node that uses it,
+// which is what an in-memory disk in a test stands for.
 package disk
