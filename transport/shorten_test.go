@@ -37,6 +37,10 @@ func TestCourier_LargeRequestsAreShortenedAndLoseNothing(t *testing.T) {
 		if got, want := follower.AppliedIndex(), last.Index(); got < want {
 			return fmt.Errorf("applied %d of %d", got, want)
 		}
+		// What Raft calls applied is on its way to the state machine.
+		if got := nodes[1].applied.Load(); got < 60 {
+			return fmt.Errorf("applied %d entries of 60", got)
+		}
 		return nil
 	})
 	if got := nodes[0].bytes.Load(); got > maxAppendBytes || got < maxAppendBytes/2 {
