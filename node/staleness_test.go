@@ -248,10 +248,10 @@ func TestService_StatusWaitsBoundedForTheAge(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, four()...)
 		c := client(t, ctx, f, "c4")
+		leader := f.Leader(ctx).Self().SID // not after the pause: it asks for every status, and so for ages
 		_, err := c.Status(ctx, &pb.StatusRequest{})
 		must(t, err)
 		pause(ctx, 2*time.Second)
-		leader := f.Leader(ctx).Self().SID
 		f.Cut(leader, "c4") // says nothing to it any more
 		f.Cut("c4", leader)
 		began := time.Now()
