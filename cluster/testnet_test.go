@@ -18,16 +18,19 @@ type simNet struct {
 	packets map[string]*simPackets
 	streams map[string]*simListener
 	cut     func(from, to string) bool // of addresses; nil: whole
+	recut   chan struct{}              // closed when cut changes
 }
 
 func newSimNet() *simNet {
-	return &simNet{packets: map[string]*simPackets{}, streams: map[string]*simListener{}}
+	return &simNet{packets: map[string]*simPackets{}, streams: map[string]*simListener{}, recut: make(chan struct{})}
 }
 
 func (n *simNet) setCut(cut func(from, to string) bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cut = cut
+	close(n.recut)
+	n.recut = make(chan struct{})
 }
 
 func (n *simNet) isCut(from, to string) bool {
@@ -47,9 +50,18 @@ func (n *simNet) open(addr string) (net.PacketConn, net.Listener, func(context.C
 }
 
 func (n *simNet) dial(ctx context.Context, from, to string) (net.Conn, error) {
-	if n.isCut(from, to) || n.isCut(to, from) {
-		<-ctx.Done()
-		return nil, ctx.Err()
+	for {
+		n.mu.Lock()
+		recut := n.recut
+		n.mu.Unlock()
+		if !n.isCut(from, to) && !n.isCut(to, from) {
+			break
+		}
+		select {
+		case <-recut: // TCP sends its SYN again
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	n.mu.Lock()
 	l := n.streams[to]
