@@ -221,15 +221,33 @@ func greets(t *testing.T, addr string) net.Conn {
 	return c
 }
 
+// answersPings does no more than keep the connection, until that is closed.
+func answersPings(framer *http2.Framer) {
+	for {
+		frame, err := framer.ReadFrame()
+		if err != nil {
+			return
+		}
+		if ping, ok := frame.(*http2.PingFrame); ok && !ping.IsAck() {
+			_ = framer.WritePing(true, ping.Data) // an error: the next read has one too
+		}
+	}
+}
+
 func TestPort_ThousandsOfConnectionsHitTheCapAndGo(t *testing.T) {
 	const limit, many = 200, 2500
 	p, _ := serve(t, Options{NodeID: "n1", MaxConns: limit, HandshakeTimeout: 10 * time.Second})
-	// Fill the port with connections that have finished their handshake.
+	// Fill the port with connections that have finished their handshake. Those who
+	// stayed silent from then on would be hung up on, and all this takes a while.
 	held := map[net.Conn]bool{}
+	var answering sync.WaitGroup
+	t.Cleanup(answering.Wait) // after all are closed
 	for len(held) < limit {
 		c := greets(t, p.Addr())
-		if _, err := io.ReadFull(c, make([]byte, 9)); err == nil { // the server's settings
+		framer := http2.NewFramer(c, c)
+		if _, err := framer.ReadFrame(); err == nil { // the server's settings
 			held[c] = true
+			answering.Go(func() { answersPings(framer) })
 		}
 	}
 	refused := 0
