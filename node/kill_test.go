@@ -27,6 +27,7 @@ func TestNode_LeaderKilledUnderLoadLosesNothingAcknowledged(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("no load")
 		}
+		l.dying.Store(true)
 		f.Kill(leader)
 		l.killed.Store(true)
 		l.writers.Wait()
@@ -49,7 +50,8 @@ func TestNode_LeaderKilledUnderLoadLosesNothingAcknowledged(t *testing.T) {
 // load is many callers on every node.
 type load struct {
 	t       *testing.T
-	killed  atomic.Bool
+	dying   atomic.Bool   // the kill has begun: the victim may err
+	killed  atomic.Bool   // and it is over
 	reached chan struct{} // closed after 200 acknowledged adds
 	writers sync.WaitGroup
 
@@ -77,7 +79,7 @@ func (l *load) write(ctx context.Context, n *node.Node, target string, caller in
 		killedBefore := l.killed.Load()
 		err := n.Add(ctx, "world", uid, target)
 		switch {
-		case err != nil && victim && l.killed.Load():
+		case err != nil && victim && l.dying.Load():
 			class(l.t, err)
 			return
 		case err != nil:
