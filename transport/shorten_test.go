@@ -96,11 +96,13 @@ func (l *largest) start(t *testing.T, id raft.ServerID, found []raft.Server) *ra
 	c := raft.DefaultConfig()
 	c.LocalID, c.Logger, c.MaxAppendEntries = id, hclog.NewNullLogger(), 256
 	store := raft.NewInmemStore()
-	r, err := raft.NewRaft(c, l, store, store, raft.NewDiscardSnapshotStore(), QuietRaft(NewCourier(l, portReach{l.port})))
+	courier := NewCourier(l, portReach{l.port})
+	r, err := raft.NewRaft(c, l, store, store, raft.NewDiscardSnapshotStore(), QuietRaft(courier))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		courier.StepDown() // or Raft waits for what is held for the follower, which is gone
 		if err := r.Shutdown().Error(); err != nil {
 			t.Error(err)
 		}
