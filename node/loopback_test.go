@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/node"
 	"github.com/pofresh/globalchannel/transport"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
@@ -28,38 +28,16 @@ func onLoopback(t *testing.T) []node.Config {
 	t.Helper()
 	dir := t.TempDir()
 	var cfgs []node.Config
-	var join []string
-	for i := range 3 {
-		addr := freeAddress(t)
-		join = append(join, addr)
+	join, err := ports.Free(3)
+	must(t, err)
+	for i, addr := range join {
 		sid := fmt.Sprint("c", i+1)
 		cfgs = append(cfgs, node.Config{
 			SID: sid, SType: "connector", Listen: addr, Expect: 3,
-			DataDir: filepath.Join(dir, sid), Secret: []byte("a secret of the whole fleet"),
+			DataDir: filepath.Join(dir, sid), Secret: []byte("a secret of the whole fleet"), Join: join,
 		})
 	}
-	for i := range cfgs {
-		cfgs[i].Join = join
-	}
 	return cfgs
-}
-
-// freeAddress is one whose TCP and UDP ports were free a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 20 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		must(t, err)
-		addr := l.Addr().String()
-		p, err := net.ListenPacket("udp", addr)
-		_ = l.Close()
-		if err == nil {
-			_ = p.Close()
-			return addr
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 func start(t *testing.T, cfg node.Config) *node.Node {

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
+	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -63,11 +64,11 @@ func TestPool_NudgeEndsTheWaitForTheNextAttempt(t *testing.T) {
 	a := open(t, Options{NodeID: "a"})
 	a.pool = newPool(dialOptions(a.dialer, backoff.Config{BaseDelay: time.Hour, Multiplier: 1, MaxDelay: time.Hour}, "a"))
 	defer a.pool.close()
-	b, _ := serve(t, Options{NodeID: "b"})
-	addr := b.Addr()
-	if err := b.Close(); err != nil {
+	addrs, err := ports.Free(1) // nobody is given it before there is a server
+	if err != nil {
 		t.Fatal(err)
 	}
+	addr := addrs[0]
 	conn, err := a.Conn(addr)
 	if err != nil {
 		t.Fatal(err)

@@ -118,11 +118,11 @@ func TestListen_PrintsAnswersAndSaysGoodbye(t *testing.T) {
 }
 
 func TestListen_AttachesAgainAsTheSameIncarnation(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr := keptAddress(t)
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := l.Addr().String()
 	first := make(chan *pb.AttachRequest, 16)
 	stop := serveFake(&fake{attach: record(first)}, l)
 	r := launch(t, listenArgs(addr)...)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pofresh/globalchannel/internal/ports"
 )
 
 // program starts this test binary as the program itself.
@@ -36,6 +38,16 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *running) {
 	r.cancel = func() { _ = cmd.Process.Kill() } // fails only if it has ended
 	t.Cleanup(func() { r.stop(t) })
 	return cmd, r
+}
+
+// keptAddress is for who listens at it a second time: nobody is given its port meanwhile.
+func keptAddress(t *testing.T) string {
+	t.Helper()
+	addrs, err := ports.Free(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return addrs[0]
 }
 
 func signalTo(t *testing.T, cmd *exec.Cmd, s os.Signal) {
@@ -105,11 +117,11 @@ func TestProcess_SignalEndsAWaitingAgent(t *testing.T) {
 // the agent's next life by itself.
 func TestProcess_ListenSurvivesTheKillOfItsAgent(t *testing.T) {
 	data := t.TempDir()
-	start := func(listen string) (*exec.Cmd, *running) {
-		return program(t, "agent", "--id", "agent-1", "--type", "agent", "--data", data, "--listen", listen)
+	addr := keptAddress(t)
+	start := func() (*exec.Cmd, *running) {
+		return program(t, "agent", "--id", "agent-1", "--type", "agent", "--data", data, "--listen", addr)
 	}
-	agent, a := start("127.0.0.1:0")
-	addr := boundAt(t, a)
+	agent, a := start()
 	a.stdout.await(t, "agent-1 ready", 1)
 	l := launch(t, listenArgs(addr, "--timeout", "30s")...)
 	l.stderr.await(t, "is attached", 1)
@@ -117,7 +129,7 @@ func TestProcess_ListenSurvivesTheKillOfItsAgent(t *testing.T) {
 	signalTo(t, agent, syscall.SIGKILL)
 	a.wait(t)
 	l.stderr.await(t, "connector-2 is detached", 1)
-	_, a = start(addr)
+	_, a = start()
 	a.stdout.await(t, "agent-1 ready", 1)
 	l.stderr.await(t, "is attached", 2)
 	ask[indexJSON](t, addr, "add", "room", "alice", "connector-2")

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 
+	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
@@ -34,7 +35,7 @@ type Cluster struct {
 
 // NewCluster finds ports and writes the secret; it starts nothing.
 func NewCluster(b Binary, o Options) (*Cluster, error) {
-	addrs, err := freeAddresses(len(o.Servers))
+	addrs, err := ports.Free(len(o.Servers))
 	if err != nil {
 		return nil, err
 	}

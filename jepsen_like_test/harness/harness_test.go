@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -121,17 +120,6 @@ func TestProcess_KillWhilePaused(t *testing.T) {
 	p.Kill()
 	if code, err := p.Terminate(ctx); code != -1 || err != nil {
 		t.Errorf("ending what is gone: %d, %v", code, err)
-	}
-}
-
-func TestFreeAddresses(t *testing.T) {
-	got, err := freeAddresses(20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	slices.Sort(got)
-	if len(slices.Compact(got)) != 20 {
-		t.Errorf("got %q, want 20 different ones", got)
 	}
 }
 

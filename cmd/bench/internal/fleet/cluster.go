@@ -10,6 +10,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
+	"github.com/pofresh/globalchannel/internal/ports"
 )
 
 const (
@@ -37,7 +38,7 @@ type Cluster struct {
 // StartNodes starts a cluster of globalchannel with that log store, and waits
 // until all of its servers are ready.
 func (w *Workspace) StartNodes(ctx context.Context, store string) (*Cluster, error) {
-	addrs, err := freeAddresses(servers)
+	addrs, err := ports.Free(servers)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +50,7 @@ func (w *Workspace) StartNodes(ctx context.Context, store string) (*Cluster, err
 
 // StartRaft starts a cluster of bare Raft, and waits for its leader.
 func (w *Workspace) StartRaft(ctx context.Context, store string) (*Cluster, error) {
-	addrs, err := freeAddresses(servers)
+	addrs, err := ports.Free(servers)
 	if err != nil {
 		return nil, err
 	}
