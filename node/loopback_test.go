@@ -9,10 +9,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/node"
 	"github.com/pofresh/globalchannel/transport"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 // onDisk runs a test over both ways to keep a log in files.

@@ -10,8 +10,8 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
-	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/transport/peerpb"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 func TestPool_SharesOneConnectionPerAddress(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pofresh/globalchannel/internal/ports"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 // program starts this test binary as the program itself.

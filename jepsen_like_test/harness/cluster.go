@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"sync"
 
-	"github.com/pofresh/globalchannel/internal/ports"
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 // Options of a cluster.

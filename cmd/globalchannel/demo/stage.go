@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/pofresh/globalchannel/internal/ports"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 // stage is what the servers share: a folder, a secret in it, and addresses that

@@ -10,7 +10,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
-	"github.com/pofresh/globalchannel/internal/ports"
+	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 const (
