@@ -22,7 +22,7 @@ func linearKilled(t *testing.T, store string, rounds int) {
 	l := startLinear(t, store, nil)
 	l.work(step, l.all)
 	for range rounds {
-		d, err := nemesis.KillLeader(l.ctx, l.all, l.history)
+		d, err := nemesis.KillWritingLeader(l.ctx, l.all, l.history)
 		l.must(err)
 		t.Log(d)
 		if d.New.Leader == d.Old.Leader || d.New.Term <= d.Old.Term {

@@ -24,7 +24,7 @@ func leaderKilled(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
 	l := r.load(all)
 	r.await(l, phase, all)
 
-	d, err := nemesis.KillLeader(r.ctx, all, r.history)
+	d, err := nemesis.KillLeader(r.ctx, all)
 	r.must(err)
 	t.Log(d)
 	r.await(l, phase, d.Survivors)
