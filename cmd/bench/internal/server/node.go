@@ -59,7 +59,12 @@ func (n *channelNode) apply(ctx context.Context, add, leave []load.Pair) error {
 	return err
 }
 
-func (n *channelNode) fill(ctx context.Context) error { return fillWith(ctx, n.crowd, n.add) }
+func (n *channelNode) fill(ctx context.Context) error {
+	if err := n.DestroyAllChannels(ctx); err != nil {
+		return fmt.Errorf("empty: %w", err)
+	}
+	return fillWith(ctx, n.crowd, n.add)
+}
 
 func (n *channelNode) step(l Load) (func(caller int) load.Step, error) {
 	return func(caller int) load.Step {

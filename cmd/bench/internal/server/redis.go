@@ -79,7 +79,12 @@ func (r *redisClient) leave(ctx context.Context, p load.Pair) error {
 	return r.SRem(ctx, p.Name, p.UID).Err()
 }
 
-func (r *redisClient) fill(ctx context.Context) error { return fillWith(ctx, r.crowd, r.add) }
+func (r *redisClient) fill(ctx context.Context) error {
+	if err := r.empty(ctx); err != nil {
+		return fmt.Errorf("empty: %w", err)
+	}
+	return fillWith(ctx, r.crowd, r.add)
+}
 
 func (r *redisClient) step(l Load) (func(caller int) load.Step, error) {
 	if l.Group > 0 {
@@ -111,6 +116,11 @@ func (r *redisClient) foreignCPU(ctx context.Context) (time.Duration, error) {
 func (r *redisClient) close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
 	defer cancel()
+	return errors.Join(r.empty(ctx), r.Client.Close())
+}
+
+// empty removes the sets that the bench writes.
+func (r *redisClient) empty(ctx context.Context) error {
 	var errs []error
 	keys := r.crowd.Channels()
 	for len(keys) > 0 {
@@ -118,5 +128,5 @@ func (r *redisClient) close() error {
 		errs = append(errs, r.Unlink(ctx, keys[:n]...).Err())
 		keys = keys[n:]
 	}
-	return errors.Join(append(errs, r.Client.Close())...)
+	return errors.Join(errs...)
 }

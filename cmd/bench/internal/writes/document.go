@@ -64,7 +64,7 @@ func (b *bench) notes() []string {
 	notes := []string{
 		"Three processes on loopback without TLS, on one disk; callers in the process of the leader or of a follower; all share the CPUs.",
 		"Closed loop: a caller waits for its answer before its next call, so a stall counts once for each caller.",
-		fmt.Sprintf("%s: single calls, adds of random players (mostly new members) to 1,000 channels and leaves of them, in equal parts; 10,000 members stand all the time. %s: groups of %d, half adds and half leaves, from %d callers.", callWrite, callApply, applySize, applyCallers),
+		fmt.Sprintf("%s: single calls, adds of random players (mostly new members) to 1,000 channels and leaves of them, in equal parts; 10,000 members stand all the time, and every case begins with those alone. %s: groups of %d, half adds and half leaves, from %d callers.", callWrite, callApply, applySize, applyCallers),
 		"CPU: user and system time of all three processes, callers included; with Redis, of the client and the server.",
 		"fsync/s: appends to the three log stores, times 2 (boltdb) or 1 (wal), which is what strace shows for one append. Terms, votes and new segments are not in it.",
 	}

@@ -70,9 +70,9 @@ func (o Options) systems() []system {
 	return all
 }
 
-// turn is the order of run i: every other one goes backwards, so that no system
-// is always measured after the same one.
-func turn(all []system, i int) []system {
+// turn is the order of run i: every other one goes backwards, so that nothing is
+// always measured after the same.
+func turn[T any](all []T, i int) []T {
 	all = slices.Clone(all)
 	if i%2 == 1 {
 		slices.Reverse(all)
