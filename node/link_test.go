@@ -50,6 +50,34 @@ func (s scripted) open(ctx context.Context, l *link, answer func(*peerpb.WriteRe
 	return nil
 }
 
+// deliver has an outbox send so many full batches over links as scripted, all of which
+// must be acknowledged, and tells how long that took and over how many links.
+func deliver(t *testing.T, batches int, s scripted) (took time.Duration, links int) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s.opened = &links
+	o := newOutbox("a", s, time.Minute, nil)
+	var group, callers sync.WaitGroup
+	ops := destroys(maxBatchOps)
+	start := time.Now()
+	for range batches {
+		c, err := o.begin(1, ops...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		callers.Go(func() {
+			if _, err := o.end(ctx, c); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Go(func() { o.run(ctx, 1, 0) })
+	callers.Wait()
+	took = time.Since(start)
+	cancel()
+	group.Wait()
+	return took, links
+}
+
 // A leader refused one of two batches and then applied the other. The link had
 // failed and nothing was on its way any more, but the origin stood still until the
 // leader counted as silent.
@@ -69,30 +97,9 @@ func TestOutbox_FailedLinkEndsWithItsLastAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithCancel(t.Context())
-				opened := 0
-				o := newOutbox("a", scripted{say: say, opened: &opened}, time.Minute, nil)
-				var group, callers sync.WaitGroup
-				ops := destroys(maxBatchOps)
-				start := time.Now()
-				for range 2 {
-					c, err := o.begin(1, ops...)
-					if err != nil {
-						t.Fatal(err)
-					}
-					callers.Go(func() {
-						if _, err := o.end(ctx, c); err != nil {
-							t.Error(err)
-						}
-					})
+				if took, links := deliver(t, 2, scripted{say: say}); took >= time.Second || links < 3 {
+					t.Errorf("took %v over %d links", took, links)
 				}
-				group.Go(func() { o.run(ctx, 1, 0) })
-				callers.Wait()
-				if took := time.Since(start); took >= time.Second {
-					t.Errorf("took %v over %d links", took, opened)
-				}
-				cancel()
-				group.Wait()
 			})
 		})
 	}
@@ -101,29 +108,8 @@ func TestOutbox_FailedLinkEndsWithItsLastAnswer(t *testing.T) {
 // An origin that had many batches on their way took a leader on a slow disk for dead.
 func TestOutbox_SlowLeaderIsNotSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		opened := 0
-		o := newOutbox("a", scripted{before: 900 * time.Millisecond, opened: &opened}, time.Minute, nil)
-		var group sync.WaitGroup
-		ops := destroys(maxBatchOps)
-		var callers sync.WaitGroup
-		for range 12 {
-			c, err := o.begin(1, ops...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			callers.Go(func() {
-				if _, err := o.end(ctx, c); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		group.Go(func() { o.run(ctx, 1, 0) })
-		callers.Wait()
-		cancel()
-		group.Wait()
-		if opened != 1 {
-			t.Errorf("%d links to a leader that answered every 0.9 s", opened)
+		if _, links := deliver(t, 12, scripted{before: 900 * time.Millisecond}); links != 1 {
+			t.Errorf("%d links to a leader that answered every 0.9 s", links)
 		}
 	})
 }
