@@ -234,7 +234,7 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 	switch d := resp.GetDisposition(); {
 	case d == peerpb.Disposition_DISPOSITION_APPLIED && outcome != fsm.BatchGap:
 		f.batches = slices.Delete(f.batches, at, at+1)
-		l.progress = true
+		l.progress = l.progress || len(b.calls) > 0 // else it stands for one that was given up
 		o.settle(b, resp, outcome)
 		if f.due(&o.queue) || f.back > 0 {
 			o.signal()

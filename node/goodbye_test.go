@@ -98,3 +98,23 @@ func TestOutbox_GoodbyeOutlivesALeaderThatCannotReadIt(t *testing.T) {
 		group.Wait()
 	})
 }
+
+// As long as such a leader leads, each attempt costs an entry without operations: few
+// of them, or its log would fill for nothing.
+func TestOutbox_LeaderThatCannotReadAGoodbyeIsAskedRarely(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		say := make(map[int]map[uint64]*peerpb.WriteResponse)
+		for n := 1; n <= 1000; n++ {
+			say[n] = map[uint64]*peerpb.WriteResponse{uint64(n): {Disposition: peerpb.Disposition_DISPOSITION_REFUSED}}
+		}
+		opened := 0
+		o := newOutbox("a", scripted{opened: &opened, say: say}, time.Minute, nil)
+		o.keep(1, goodbye(1))
+		o.run(ctx, 1, 0)
+		if opened < 10 || opened > 10*int(time.Second/retryPauseMax)+10 {
+			t.Errorf("%d attempts in 10 s", opened)
+		}
+	})
+}
