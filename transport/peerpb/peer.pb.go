@@ -303,6 +303,7 @@ type JoinRequest struct {
 	NodeId        string                 `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	Addr          string                 `protobuf:"bytes,3,opt,name=addr,proto3" json:"addr,omitempty"`
 	Sid           string                 `protobuf:"bytes,4,opt,name=sid,proto3" json:"sid,omitempty"`
+	Level         uint32                 `protobuf:"varint,5,opt,name=level,proto3" json:"level,omitempty"` // newest entry version that this binary knows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -363,6 +364,13 @@ func (x *JoinRequest) GetSid() string {
 		return x.Sid
 	}
 	return ""
+}
+
+func (x *JoinRequest) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
 }
 
 type JoinResponse struct {
@@ -435,7 +443,8 @@ func (x *JoinResponse) GetRefused() bool {
 
 type PingRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"` // ask for this life in particular (an attached frontend); empty: the node itself
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`     // ask for this life in particular (an attached frontend); empty: the node itself
+	Lives         []*Life                `protobuf:"bytes,2,rep,name=lives,proto3" json:"lives,omitempty"` // the leader asks which of these live here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -477,6 +486,82 @@ func (x *PingRequest) GetSid() string {
 	return ""
 }
 
+func (x *PingRequest) GetLives() []*Life {
+	if x != nil {
+		return x.Lives
+	}
+	return nil
+}
+
+// Life names one life and says what the leader's state knows of it.
+type Life struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	Incarnation   string                 `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Over          bool                   `protobuf:"varint,4,opt,name=over,proto3" json:"over,omitempty"` // the state has ended it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Life) Reset() {
+	*x = Life{}
+	mi := &file_peer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Life) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Life) ProtoMessage() {}
+
+func (x *Life) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Life.ProtoReflect.Descriptor instead.
+func (*Life) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Life) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *Life) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *Life) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Life) GetOver() bool {
+	if x != nil {
+		return x.Over
+	}
+	return false
+}
+
 type PingResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
@@ -487,13 +572,21 @@ type PingResponse struct {
 	Applied       uint64                 `protobuf:"varint,6,opt,name=applied,proto3" json:"applied,omitempty"`                      // index of the replica
 	LastIndex     uint64                 `protobuf:"varint,7,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"` // last index of the Raft log
 	NonVoter      bool                   `protobuf:"varint,8,opt,name=non_voter,json=nonVoter,proto3" json:"non_voter,omitempty"`    // never wants a vote
+	Alive         []bool                 `protobuf:"varint,9,rep,packed,name=alive,proto3" json:"alive,omitempty"`                   // one per asked life: that very one is here
+	Level         uint32                 `protobuf:"varint,10,opt,name=level,proto3" json:"level,omitempty"`                         // newest entry version that this binary knows
+	Durable       bool                   `protobuf:"varint,11,opt,name=durable,proto3" json:"durable,omitempty"`                     // has a data directory
+	Zone          string                 `protobuf:"bytes,12,opt,name=zone,proto3" json:"zone,omitempty"`
+	Version       string                 `protobuf:"bytes,13,opt,name=version,proto3" json:"version,omitempty"`                    // of the binary
+	LastTerm      uint64                 `protobuf:"varint,14,opt,name=last_term,json=lastTerm,proto3" json:"last_term,omitempty"` // of the entry at last_index
+	MayLead       bool                   `protobuf:"varint,15,opt,name=may_lead,json=mayLead,proto3" json:"may_lead,omitempty"`    // its store is good and has room, its state has not halted
+	Problem       string                 `protobuf:"bytes,16,opt,name=problem,proto3" json:"problem,omitempty"`                    // in words; empty if there is none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PingResponse) Reset() {
 	*x = PingResponse{}
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -505,7 +598,7 @@ func (x *PingResponse) String() string {
 func (*PingResponse) ProtoMessage() {}
 
 func (x *PingResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -518,7 +611,7 @@ func (x *PingResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PingResponse.ProtoReflect.Descriptor instead.
 func (*PingResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{6}
+	return file_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PingResponse) GetNodeId() string {
@@ -577,6 +670,302 @@ func (x *PingResponse) GetNonVoter() bool {
 	return false
 }
 
+func (x *PingResponse) GetAlive() []bool {
+	if x != nil {
+		return x.Alive
+	}
+	return nil
+}
+
+func (x *PingResponse) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *PingResponse) GetDurable() bool {
+	if x != nil {
+		return x.Durable
+	}
+	return false
+}
+
+func (x *PingResponse) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *PingResponse) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *PingResponse) GetLastTerm() uint64 {
+	if x != nil {
+		return x.LastTerm
+	}
+	return 0
+}
+
+func (x *PingResponse) GetMayLead() bool {
+	if x != nil {
+		return x.MayLead
+	}
+	return false
+}
+
+func (x *PingResponse) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type WithdrawRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	NodeId        string                 `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Leave         bool                   `protobuf:"varint,3,opt,name=leave,proto3" json:"leave,omitempty"` // out of the configuration; else only out of the voters
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawRequest) Reset() {
+	*x = WithdrawRequest{}
+	mi := &file_peer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawRequest) ProtoMessage() {}
+
+func (x *WithdrawRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawRequest.ProtoReflect.Descriptor instead.
+func (*WithdrawRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *WithdrawRequest) GetClusterId() string {
+	if x != nil {
+		return x.ClusterId
+	}
+	return ""
+}
+
+func (x *WithdrawRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *WithdrawRequest) GetLeave() bool {
+	if x != nil {
+		return x.Leave
+	}
+	return false
+}
+
+type WithdrawResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Done          bool                   `protobuf:"varint,1,opt,name=done,proto3" json:"done,omitempty"`
+	LeaderAddr    string                 `protobuf:"bytes,2,opt,name=leader_addr,json=leaderAddr,proto3" json:"leader_addr,omitempty"` // set where the answering node does not lead but knows who does
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`                           // why not, or not yet
+	Refused       bool                   `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`                        // asking again will not help
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WithdrawResponse) Reset() {
+	*x = WithdrawResponse{}
+	mi := &file_peer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WithdrawResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WithdrawResponse) ProtoMessage() {}
+
+func (x *WithdrawResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WithdrawResponse.ProtoReflect.Descriptor instead.
+func (*WithdrawResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *WithdrawResponse) GetDone() bool {
+	if x != nil {
+		return x.Done
+	}
+	return false
+}
+
+func (x *WithdrawResponse) GetLeaderAddr() string {
+	if x != nil {
+		return x.LeaderAddr
+	}
+	return ""
+}
+
+func (x *WithdrawResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *WithdrawResponse) GetRefused() bool {
+	if x != nil {
+		return x.Refused
+	}
+	return false
+}
+
+type SetSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	SetSettings   []byte                 `protobuf:"bytes,1,opt,name=set_settings,json=setSettings,proto3" json:"set_settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSettingsRequest) Reset() {
+	*x = SetSettingsRequest{}
+	mi := &file_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSettingsRequest) ProtoMessage() {}
+
+func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
+func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SetSettingsRequest) GetSetSettings() []byte {
+	if x != nil {
+		return x.SetSettings
+	}
+	return nil
+}
+
+type SetSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disposition   Disposition            `protobuf:"varint,1,opt,name=disposition,proto3,enum=globalchannel.peer.v1.Disposition" json:"disposition,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Superseded    bool                   `protobuf:"varint,3,opt,name=superseded,proto3" json:"superseded,omitempty"` // the settings changed after seen
+	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSettingsResponse) Reset() {
+	*x = SetSettingsResponse{}
+	mi := &file_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSettingsResponse) ProtoMessage() {}
+
+func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
+func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SetSettingsResponse) GetDisposition() Disposition {
+	if x != nil {
+		return x.Disposition
+	}
+	return Disposition_DISPOSITION_UNKNOWN
+}
+
+func (x *SetSettingsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *SetSettingsResponse) GetSuperseded() bool {
+	if x != nil {
+		return x.Superseded
+	}
+	return false
+}
+
+func (x *SetSettingsResponse) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 type RegisterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerUp      []byte                 `protobuf:"bytes,1,opt,name=server_up,json=serverUp,proto3" json:"server_up,omitempty"`
@@ -586,7 +975,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +987,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +1000,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *RegisterRequest) GetServerUp() []byte {
@@ -629,13 +1018,15 @@ type RegisterResponse struct {
 	LastNumber    uint64                 `protobuf:"varint,4,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
 	Result        uint32                 `protobuf:"varint,5,opt,name=result,proto3" json:"result,omitempty"` // fsm.UpOutcome
 	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Predecessor   []byte                 `protobuf:"bytes,7,opt,name=predecessor,proto3" json:"predecessor,omitempty"` // globalchannel.fsm.v1.Predecessor: the life of this incarnation before; empty: none is known
+	Level         uint32                 `protobuf:"varint,8,opt,name=level,proto3" json:"level,omitempty"`            // of the state
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +1038,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +1051,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RegisterResponse) GetDisposition() Disposition {
@@ -705,6 +1096,20 @@ func (x *RegisterResponse) GetReason() string {
 	return ""
 }
 
+func (x *RegisterResponse) GetPredecessor() []byte {
+	if x != nil {
+		return x.Predecessor
+	}
+	return nil
+}
+
+func (x *RegisterResponse) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
 type UnregisterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
@@ -716,7 +1121,7 @@ type UnregisterRequest struct {
 
 func (x *UnregisterRequest) Reset() {
 	*x = UnregisterRequest{}
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -728,7 +1133,7 @@ func (x *UnregisterRequest) String() string {
 func (*UnregisterRequest) ProtoMessage() {}
 
 func (x *UnregisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -741,7 +1146,7 @@ func (x *UnregisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregisterRequest.ProtoReflect.Descriptor instead.
 func (*UnregisterRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UnregisterRequest) GetSid() string {
@@ -775,7 +1180,7 @@ type UnregisterResponse struct {
 
 func (x *UnregisterResponse) Reset() {
 	*x = UnregisterResponse{}
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -787,7 +1192,7 @@ func (x *UnregisterResponse) String() string {
 func (*UnregisterResponse) ProtoMessage() {}
 
 func (x *UnregisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -800,7 +1205,7 @@ func (x *UnregisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregisterResponse.ProtoReflect.Descriptor instead.
 func (*UnregisterResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UnregisterResponse) GetDisposition() Disposition {
@@ -827,7 +1232,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -839,7 +1244,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -852,7 +1257,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WriteRequest) GetBatch() []byte {
@@ -883,7 +1288,7 @@ type WriteResponse struct {
 
 func (x *WriteResponse) Reset() {
 	*x = WriteResponse{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -895,7 +1300,7 @@ func (x *WriteResponse) String() string {
 func (*WriteResponse) ProtoMessage() {}
 
 func (x *WriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -908,7 +1313,7 @@ func (x *WriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteResponse.ProtoReflect.Descriptor instead.
 func (*WriteResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *WriteResponse) GetDisposition() Disposition {
@@ -961,7 +1366,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -973,7 +1378,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -986,7 +1391,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 type ReadIndexResponse struct {
@@ -1000,7 +1405,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1417,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1430,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ReadIndexResponse) GetDisposition() Disposition {
@@ -1059,7 +1464,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1071,7 +1476,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1084,7 +1489,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1115,7 +1520,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1532,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1545,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1196,7 +1601,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1208,7 +1613,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1221,7 +1626,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -1262,21 +1667,28 @@ const file_peer_proto_rawDesc = "" +
 	"\bsettings\x18\x04 \x01(\fR\bsettings\"E\n" +
 	"\x0fPromiseResponse\x12\x1a\n" +
 	"\bpromised\x18\x01 \x01(\bR\bpromised\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"k\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x81\x01\n" +
 	"\vJoinRequest\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x17\n" +
 	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x12\n" +
 	"\x04addr\x18\x03 \x01(\tR\x04addr\x12\x10\n" +
-	"\x03sid\x18\x04 \x01(\tR\x03sid\"y\n" +
+	"\x03sid\x18\x04 \x01(\tR\x03sid\x12\x14\n" +
+	"\x05level\x18\x05 \x01(\rR\x05level\"y\n" +
 	"\fJoinResponse\x12\x16\n" +
 	"\x06joined\x18\x01 \x01(\bR\x06joined\x12\x1f\n" +
 	"\vleader_addr\x18\x02 \x01(\tR\n" +
 	"leaderAddr\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\arefused\x18\x04 \x01(\bR\arefused\"\x1f\n" +
+	"\arefused\x18\x04 \x01(\bR\arefused\"R\n" +
 	"\vPingRequest\x12\x10\n" +
-	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xe8\x01\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x121\n" +
+	"\x05lives\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.LifeR\x05lives\"d\n" +
+	"\x04Life\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\tR\vincarnation\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04over\x18\x04 \x01(\bR\x04over\"\xae\x03\n" +
 	"\fPingResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12 \n" +
@@ -1287,9 +1699,38 @@ const file_peer_proto_rawDesc = "" +
 	"\aapplied\x18\x06 \x01(\x04R\aapplied\x12\x1d\n" +
 	"\n" +
 	"last_index\x18\a \x01(\x04R\tlastIndex\x12\x1b\n" +
-	"\tnon_voter\x18\b \x01(\bR\bnonVoter\".\n" +
+	"\tnon_voter\x18\b \x01(\bR\bnonVoter\x12\x14\n" +
+	"\x05alive\x18\t \x03(\bR\x05alive\x12\x14\n" +
+	"\x05level\x18\n" +
+	" \x01(\rR\x05level\x12\x18\n" +
+	"\adurable\x18\v \x01(\bR\adurable\x12\x12\n" +
+	"\x04zone\x18\f \x01(\tR\x04zone\x12\x18\n" +
+	"\aversion\x18\r \x01(\tR\aversion\x12\x1b\n" +
+	"\tlast_term\x18\x0e \x01(\x04R\blastTerm\x12\x19\n" +
+	"\bmay_lead\x18\x0f \x01(\bR\amayLead\x12\x18\n" +
+	"\aproblem\x18\x10 \x01(\tR\aproblem\"_\n" +
+	"\x0fWithdrawRequest\x12\x1d\n" +
+	"\n" +
+	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x14\n" +
+	"\x05leave\x18\x03 \x01(\bR\x05leave\"y\n" +
+	"\x10WithdrawResponse\x12\x12\n" +
+	"\x04done\x18\x01 \x01(\bR\x04done\x12\x1f\n" +
+	"\vleader_addr\x18\x02 \x01(\tR\n" +
+	"leaderAddr\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
+	"\arefused\x18\x04 \x01(\bR\arefused\"7\n" +
+	"\x12SetSettingsRequest\x12!\n" +
+	"\fset_settings\x18\x01 \x01(\fR\vsetSettings\"\xa9\x01\n" +
+	"\x13SetSettingsResponse\x12D\n" +
+	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x1e\n" +
+	"\n" +
+	"superseded\x18\x03 \x01(\bR\n" +
+	"superseded\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\".\n" +
 	"\x0fRegisterRequest\x12\x1b\n" +
-	"\tserver_up\x18\x01 \x01(\fR\bserverUp\"\xd5\x01\n" +
+	"\tserver_up\x18\x01 \x01(\fR\bserverUp\"\x8d\x02\n" +
 	"\x10RegisterResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x14\n" +
@@ -1297,7 +1738,9 @@ const file_peer_proto_rawDesc = "" +
 	"\vlast_number\x18\x04 \x01(\x04R\n" +
 	"lastNumber\x12\x16\n" +
 	"\x06result\x18\x05 \x01(\rR\x06result\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\"X\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12 \n" +
+	"\vpredecessor\x18\a \x01(\fR\vpredecessor\x12\x14\n" +
+	"\x05level\x18\b \x01(\rR\x05level\"X\n" +
 	"\x11UnregisterRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1b\n" +
@@ -1342,14 +1785,16 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\xda\x05\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\x9d\a\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
 	"\x04Ping\x12\".globalchannel.peer.v1.PingRequest\x1a#.globalchannel.peer.v1.PingResponse\x12[\n" +
 	"\bRegister\x12&.globalchannel.peer.v1.RegisterRequest\x1a'.globalchannel.peer.v1.RegisterResponse\x12a\n" +
 	"\n" +
-	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12X\n" +
+	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12[\n" +
+	"\bWithdraw\x12&.globalchannel.peer.v1.WithdrawRequest\x1a'.globalchannel.peer.v1.WithdrawResponse\x12d\n" +
+	"\vSetSettings\x12).globalchannel.peer.v1.SetSettingsRequest\x1a*.globalchannel.peer.v1.SetSettingsResponse\x12X\n" +
 	"\aForward\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse(\x010\x01\x12^\n" +
 	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
@@ -1367,58 +1812,69 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_peer_proto_goTypes = []any{
-	(Disposition)(0),           // 0: globalchannel.peer.v1.Disposition
-	(DeliverOutcome)(0),        // 1: globalchannel.peer.v1.DeliverOutcome
-	(*Founder)(nil),            // 2: globalchannel.peer.v1.Founder
-	(*PromiseRequest)(nil),     // 3: globalchannel.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),    // 4: globalchannel.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),        // 5: globalchannel.peer.v1.JoinRequest
-	(*JoinResponse)(nil),       // 6: globalchannel.peer.v1.JoinResponse
-	(*PingRequest)(nil),        // 7: globalchannel.peer.v1.PingRequest
-	(*PingResponse)(nil),       // 8: globalchannel.peer.v1.PingResponse
-	(*RegisterRequest)(nil),    // 9: globalchannel.peer.v1.RegisterRequest
-	(*RegisterResponse)(nil),   // 10: globalchannel.peer.v1.RegisterResponse
-	(*UnregisterRequest)(nil),  // 11: globalchannel.peer.v1.UnregisterRequest
-	(*UnregisterResponse)(nil), // 12: globalchannel.peer.v1.UnregisterResponse
-	(*WriteRequest)(nil),       // 13: globalchannel.peer.v1.WriteRequest
-	(*WriteResponse)(nil),      // 14: globalchannel.peer.v1.WriteResponse
-	(*ReadIndexRequest)(nil),   // 15: globalchannel.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),  // 16: globalchannel.peer.v1.ReadIndexResponse
-	(*DeliverRequest)(nil),     // 17: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),        // 18: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),    // 19: globalchannel.peer.v1.DeliverResponse
+	(Disposition)(0),            // 0: globalchannel.peer.v1.Disposition
+	(DeliverOutcome)(0),         // 1: globalchannel.peer.v1.DeliverOutcome
+	(*Founder)(nil),             // 2: globalchannel.peer.v1.Founder
+	(*PromiseRequest)(nil),      // 3: globalchannel.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),     // 4: globalchannel.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),         // 5: globalchannel.peer.v1.JoinRequest
+	(*JoinResponse)(nil),        // 6: globalchannel.peer.v1.JoinResponse
+	(*PingRequest)(nil),         // 7: globalchannel.peer.v1.PingRequest
+	(*Life)(nil),                // 8: globalchannel.peer.v1.Life
+	(*PingResponse)(nil),        // 9: globalchannel.peer.v1.PingResponse
+	(*WithdrawRequest)(nil),     // 10: globalchannel.peer.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),    // 11: globalchannel.peer.v1.WithdrawResponse
+	(*SetSettingsRequest)(nil),  // 12: globalchannel.peer.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil), // 13: globalchannel.peer.v1.SetSettingsResponse
+	(*RegisterRequest)(nil),     // 14: globalchannel.peer.v1.RegisterRequest
+	(*RegisterResponse)(nil),    // 15: globalchannel.peer.v1.RegisterResponse
+	(*UnregisterRequest)(nil),   // 16: globalchannel.peer.v1.UnregisterRequest
+	(*UnregisterResponse)(nil),  // 17: globalchannel.peer.v1.UnregisterResponse
+	(*WriteRequest)(nil),        // 18: globalchannel.peer.v1.WriteRequest
+	(*WriteResponse)(nil),       // 19: globalchannel.peer.v1.WriteResponse
+	(*ReadIndexRequest)(nil),    // 20: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),   // 21: globalchannel.peer.v1.ReadIndexResponse
+	(*DeliverRequest)(nil),      // 22: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),         // 23: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),     // 24: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
-	0,  // 1: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 2: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 3: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 4: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	18, // 5: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	1,  // 6: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	3,  // 7: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	5,  // 8: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	7,  // 9: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	9,  // 10: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	11, // 11: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	13, // 12: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	15, // 13: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	17, // 14: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	4,  // 15: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	6,  // 16: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	8,  // 17: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	10, // 18: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	12, // 19: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	14, // 20: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	16, // 21: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	19, // 22: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	8,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
+	0,  // 2: globalchannel.peer.v1.SetSettingsResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 3: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 4: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 5: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 6: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	23, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	1,  // 8: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	3,  // 9: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	5,  // 10: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	7,  // 11: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	14, // 12: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	16, // 13: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	10, // 14: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	12, // 15: globalchannel.peer.v1.Peer.SetSettings:input_type -> globalchannel.peer.v1.SetSettingsRequest
+	18, // 16: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	20, // 17: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	22, // 18: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	4,  // 19: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	6,  // 20: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	9,  // 21: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	15, // 22: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	17, // 23: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	11, // 24: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	13, // 25: globalchannel.peer.v1.Peer.SetSettings:output_type -> globalchannel.peer.v1.SetSettingsResponse
+	19, // 26: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	21, // 27: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	24, // 28: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	19, // [19:29] is the sub-list for method output_type
+	9,  // [9:19] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1432,7 +1888,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   18,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
