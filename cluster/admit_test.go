@@ -35,6 +35,9 @@ func (a answering) Progress(_ context.Context, addr string) (Progress, error) {
 	}
 	return Progress{}, errors.New("connection refused")
 }
+func (answering) Ping(context.Context, string, []Life) (Answer, error) {
+	return Answer{}, errors.ErrUnsupported
+}
 func (answering) Promise(context.Context, string, Proposal, bool) error { return errors.ErrUnsupported }
 func (answering) Join(context.Context, string, JoinRequest) (JoinReply, error) {
 	return JoinReply{}, errors.ErrUnsupported

@@ -26,6 +26,7 @@ type Cluster struct {
 	joining   *joining
 	admission *admission
 	promotion *promotion
+	rollCall  *rollCall
 	logger    *slog.Logger
 
 	ctx    context.Context
@@ -82,6 +83,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
 	c.admission = &admission{self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
 	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
+	c.rollCall = newRollCall(o, l, g.dir.members)
 	c.joining = &joining{
 		self: o.Self, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: func(ctx context.Context) []string { return s.resolve(ctx, o.Seeds) },
@@ -261,8 +263,15 @@ func (c *Cluster) Lead(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
-	c.promotion.lead(ctx)
+	var duties sync.WaitGroup
+	defer duties.Wait()
+	duties.Go(func() { c.rollCall.lead(ctx) })
+	duties.Go(func() { c.promotion.lead(ctx) })
 }
+
+// Answers are what the processes said last, by node id, since this node leads; none
+// while it does not. At says how long ago that was.
+func (c *Cluster) Answers() map[string]Answer { return c.rollCall.answers() }
 
 // Leave tells the others that this process goes, which is quicker than its
 // being missed. It changes no configuration. Two seconds at most.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 )
 
 // Member is what gossip says of one process.
@@ -88,6 +89,47 @@ type Peers interface {
 	Promise(ctx context.Context, addr string, p Proposal, release bool) error
 	Join(ctx context.Context, addr string, r JoinRequest) (JoinReply, error)
 	Progress(ctx context.Context, addr string) (Progress, error)
+	// Ping asks the process at addr which of these lives are there. The answer has
+	// one Alive for each.
+	Ping(ctx context.Context, addr string, lives []Life) (Answer, error)
+}
+
+// Life is one registered existence of a sid, as the replicated state has it.
+type Life struct {
+	SID, NodeID, Incarnation string
+	Addr                     string // HOST:PORT where it answered when it registered
+	Via                      string // sid of the agent of an attached frontend, whose NodeID and Addr are the agent's; else empty
+	ViaEpoch                 uint64 // the agent's life
+	Epoch                    uint64
+	Up                       bool   // false: it is over
+	Changed                  uint64 // index of the record's last change
+}
+
+// Answer is what a process says of itself when the leader calls the roll.
+type Answer struct {
+	NodeID, SID, Incarnation, ClusterID string
+
+	Alive []bool // one per asked life: that very one is here
+
+	Applied   uint64 // index of its replica
+	LastIndex uint64 // of its Raft log
+	LastTerm  uint64 // of the entry there
+	Level     uint32 // newest entry version that its binary knows; 0: from before there were levels
+	NonVoter  bool   // never wants a vote
+	Durable   bool   // has a data directory
+	MayLead   bool   // its store is good and has room, its state has not halted
+	Zone      string
+	Version   string // of its binary
+	Problem   string // in words; empty if there is none
+
+	At time.Time // when the answer came, on this node's clock
+}
+
+// State is what a leader's duties need of the replicated state.
+type State interface {
+	// Lives are the records of all sids that the state knows: the life that is up,
+	// else the last one. Not to be written to.
+	Lives() []Life
 }
 
 // JoinRequest asks to be in the Raft configuration under this id and address.
@@ -128,5 +170,7 @@ type Options struct {
 	Identity  Identity
 	Consensus Consensus
 	Peers     Peers
-	Logger    *slog.Logger // nil: silent
+	State     State
+	Answer    func(lives []Life) Answer // this node's own, when it calls the roll as the leader; At is filled in
+	Logger    *slog.Logger              // nil: silent
 }

@@ -144,7 +144,8 @@ func TestOptions_NameWhatIsWrong(t *testing.T) {
 	w := newWorld(newSimNet())
 	good := func() Options {
 		o := Options{Self: Member{NodeID: "n", Incarnation: "i", SID: "s", Addr: simAddr(0)},
-			Identity: &disk{}, Consensus: &fakeRaft{world: w, nodeID: "n"}, Peers: answering{}}
+			Identity: &disk{}, Consensus: &fakeRaft{world: w, nodeID: "n"}, Peers: answering{},
+			State: noLives{}, Answer: func([]Life) Answer { return Answer{} }}
 		o.Packets, o.Streams, o.Dial = w.sim.open(simAddr(0))
 		return o
 	}
@@ -160,6 +161,7 @@ func TestOptions_NameWhatIsWrong(t *testing.T) {
 		"expect":       {func(o *Options) { o.Expect = 256 }, "Expect"},
 		"key":          {func(o *Options) { o.GossipKey = make([]byte, 20) }, "GossipKey"},
 		"no consensus": {func(o *Options) { o.Consensus = nil }, "Consensus"},
+		"no state":     {func(o *Options) { o.State = nil }, "State"},
 		"no wire":      {func(o *Options) { o.Dial = nil }, "Dial"},
 		"other record": {func(o *Options) { o.Identity = &disk{record: Record{NodeID: "x"}} }, "record"},
 		"too long": {func(o *Options) {

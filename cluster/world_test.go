@@ -103,6 +103,7 @@ func (s *server) start(t testing.TB) *server {
 
 func (s *server) open(t testing.TB, o Options) *server {
 	t.Helper()
+	o.State, o.Answer = noLives{}, s.answer
 	c, err := Open(o)
 	if err != nil {
 		t.Fatalf("open %s: %v", s.self.SID, err)
@@ -315,3 +316,24 @@ func (w *world) foundOnce(servers []*server) string {
 	}
 	return ""
 }
+
+// Ping reaches processes that know of no lives.
+func (p *fakePeers) Ping(ctx context.Context, addr string, lives []Life) (Answer, error) {
+	s, err := p.to(addr)
+	if err != nil {
+		return Answer{}, err
+	}
+	return s.answer(lives), ctx.Err()
+}
+
+func (s *server) answer(lives []Life) Answer {
+	return Answer{
+		NodeID: s.self.NodeID, SID: s.self.SID, Incarnation: s.self.Incarnation, ClusterID: s.identity.current().ClusterID,
+		Alive: make([]bool, len(lives)), LastIndex: s.raft.LastIndex(),
+	}
+}
+
+// noLives is the state of a cluster before anybody has registered.
+type noLives struct{}
+
+func (noLives) Lives() []Life { return nil }

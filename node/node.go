@@ -46,6 +46,7 @@ type Node struct {
 	frontends *frontends   // who takes pushes here
 	pusher    *pusher      // messages to the members of a channel
 	agent     *agent       // frontends of other processes
+	rollCall  *rollCall    // answers who is here
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -159,6 +160,7 @@ func (n *Node) assemble() {
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
 	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader)
+	n.rollCall = &rollCall{node: n, version: binaryVersion()}
 }
 
 func (n *Node) openCluster() (*cluster.Cluster, error) {
@@ -176,6 +178,7 @@ func (n *Node) openCluster() (*cluster.Cluster, error) {
 		MaxVoters: func() int { return n.settings().MaxVoters },
 		Packets:   wire.Packets, Streams: wire.Streams, Dial: wire.Dial, GossipKey: n.port.GossipKey(),
 		Identity: n.store.Identity, Consensus: n.consensus, Peers: peers{n.port}, Logger: n.log,
+		State: &leading{replica: n.replica}, Answer: n.rollCall.local,
 	})
 }
 

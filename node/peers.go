@@ -68,6 +68,19 @@ func (p peers) Progress(ctx context.Context, addr string) (cluster.Progress, err
 	return cluster.Progress{NodeID: resp.GetNodeId(), LastIndex: resp.GetLastIndex(), NonVoter: resp.GetNonVoter()}, nil
 }
 
+// Ping asks the process at addr which of these lives are there.
+func (p peers) Ping(ctx context.Context, addr string, lives []cluster.Life) (cluster.Answer, error) {
+	c, err := p.client(addr)
+	if err != nil {
+		return cluster.Answer{}, err
+	}
+	resp, err := c.Ping(ctx, &peerpb.PingRequest{Lives: livesToProto(lives)})
+	if err != nil {
+		return cluster.Answer{}, err
+	}
+	return answerFromProto(resp, lives), nil
+}
+
 // ping asks who answers at addr, and for the life of sid there if sid is set.
 func (p peers) ping(ctx context.Context, addr, sid string) (*peerpb.PingResponse, error) {
 	c, err := p.client(addr)

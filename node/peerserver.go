@@ -10,7 +10,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/cluster"
-	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
@@ -48,20 +47,7 @@ func (p *peerServer) Join(ctx context.Context, req *peerpb.JoinRequest) (*peerpb
 
 // Ping implements peerpb.PeerServer.
 func (p *peerServer) Ping(_ context.Context, req *peerpb.PingRequest) (*peerpb.PingResponse, error) {
-	n := p.node
-	resp := &peerpb.PingResponse{
-		NodeId: n.nodeID, Sid: n.cfg.SID, Incarnation: n.incarnation,
-		ClusterId: n.store.Identity.Load().ClusterID,
-		Applied:   n.replica.Index(), LastIndex: n.consensus.LastIndex(), NonVoter: n.cfg.NonVoter,
-	}
-	// A leader counts once the cluster is founded: before, lives would get epochs
-	// of no generation.
-	leads, _ := n.consensus.leadership()
-	n.replica.View(func(s *fsm.State) { resp.Leader = leads && s.ClusterID() != "" })
-	if sid := req.GetSid(); sid != "" && sid != n.cfg.SID {
-		resp.Sid, resp.Incarnation = sid, n.frontends.lifeHere(sid)
-	}
-	return resp, nil
+	return p.node.rollCall.answer(req), nil
 }
 
 // Register implements peerpb.PeerServer.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -323,6 +324,20 @@ func (c *consensus) await(ctx context.Context, start func() raft.Future) error {
 
 // LastIndex is the last index of this node's log.
 func (c *consensus) LastIndex() uint64 { return c.raft.LastIndex() }
+
+// last is the last index of this node's log, and the term of the entry there: what
+// elections compare.
+func (c *consensus) last() (index, term uint64) {
+	stats := c.raft.Stats() // the only way to the term
+	number := func(name string) uint64 {
+		n, _ := strconv.ParseUint(stats[name], 10, 64)
+		return n
+	}
+	if snapshot := number("last_snapshot_index"); snapshot > number("last_log_index") {
+		return snapshot, number("last_snapshot_term")
+	}
+	return number("last_log_index"), number("last_log_term")
+}
 
 func (c *consensus) term() uint64 { return c.raft.CurrentTerm() }
 
