@@ -174,32 +174,6 @@ func within(room *int, uids iter.Seq[string]) (list []string) {
 	return list
 }
 
-// Servers implements pb.GlobalChannelServer.
-func (a *apiServer) Servers(ctx context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
-	ctx, cancel := answerable(ctx)
-	defer cancel()
-	ctx, cancel = a.node.bounded(ctx)
-	defer cancel()
-	// Like any read: what this node has acknowledged, such as an Attach, shows. But
-	// who asks why a node is not ready gets an answer.
-	if err := a.node.reader.wait(ctx, max(r.GetMinIndex(), a.node.reader.acked.Load())); err != nil {
-		return nil, toStatus(err)
-	}
-	roles, leader := a.node.roles()
-	out := &pb.ServersResponse{Index: a.node.replica.Index()}
-	for _, s := range a.node.Servers() {
-		server := &pb.Server{
-			Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, Epoch: s.Epoch, Addr: s.Addr, Via: s.Via, Zone: s.Zone,
-			Leader: s.Via == "" && s.NodeID == leader, Role: roles[s.NodeID],
-		}
-		if s.Via != "" {
-			server.Role = "attached"
-		}
-		out.Servers = append(out.Servers, server)
-	}
-	return out, nil
-}
-
 // Status implements pb.GlobalChannelServer.
 func (a *apiServer) Status(ctx context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {
 	if !r.GetHash() { // who compares replicas must not move them

@@ -158,10 +158,14 @@ func (n *Node) Servers() []Server {
 	n.replica.View(func(s *fsm.State) { list = s.Servers() })
 	out := make([]Server, 0, len(list))
 	for _, s := range list {
-		out = append(out, Server{
-			SID: s.SID, SType: s.SType, Zone: s.Zone, NodeID: s.NodeID, Incarnation: s.Incarnation,
-			Epoch: s.Epoch, Addr: s.Addr, Via: s.Via,
-		})
+		out = append(out, serverOf(s))
 	}
 	return slices.Clip(out)
+}
+
+func serverOf(s fsm.Server) Server {
+	return Server{
+		SID: s.SID, SType: s.SType, Zone: s.Zone, NodeID: s.NodeID, Incarnation: s.Incarnation,
+		Epoch: s.Epoch, Addr: s.Addr, Via: s.Via,
+	}
 }

@@ -47,7 +47,7 @@ var (
 	ErrStale         = errors.New("replica is too old") // for MaxStaleness; the text tells its age
 	ErrReplicaBehind = errors.New("replica is behind")
 	ErrHalted        = errors.New("state halted") // the log holds what this binary does not know
-	ErrRefused       = errors.New("refused")      // by the cluster, for good: see Ready
+	ErrRefused       = errors.New("refused")      // by the cluster, for good: see Ready; what an operator asked for: see RemoveServer
 )
 
 // occasion is a sentinel that belongs to one class.

@@ -264,16 +264,8 @@ func (c *consensus) Bootstrap(servers []cluster.Server) error {
 
 // Configuration returns the latest configuration, committed or not.
 func (c *consensus) Configuration() ([]cluster.Server, error) {
-	f := c.raft.GetConfiguration() // answered from memory
-	if err := f.Error(); err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	var servers []cluster.Server
-	for _, s := range f.Configuration().Servers {
-		_, addr := transport.SplitRaftAddress(s.Address)
-		servers = append(servers, cluster.Server{NodeID: string(s.ID), Addr: addr, Voter: s.Suffrage == raft.Voter})
-	}
-	return servers, nil
+	servers, _, err := c.configured()
+	return servers, err
 }
 
 // AddNonvoter adds a replica, or updates its address.
@@ -288,6 +280,27 @@ func (c *consensus) AddVoter(ctx context.Context, s cluster.Server) error {
 	return c.reconfigure(ctx, "add voter", func() raft.Future {
 		return c.raft.AddVoter(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr), 0, configTimeout)
 	})
+}
+
+// removeIf takes a server out of the configuration that has this index, and of no
+// other: what was decided while looking at it must not be done to a later one.
+func (c *consensus) removeIf(ctx context.Context, nodeID string, configuration uint64) error {
+	return c.reconfigure(ctx, "remove server", func() raft.Future {
+		return c.raft.RemoveServer(raft.ServerID(nodeID), configuration, configTimeout)
+	})
+}
+
+// configured is Configuration, with the index that it is of.
+func (c *consensus) configured() (servers []cluster.Server, index uint64, err error) {
+	f := c.raft.GetConfiguration() // answered from memory
+	if err := f.Error(); err != nil {
+		return nil, 0, fmt.Errorf("read configuration: %w", err)
+	}
+	for _, s := range f.Configuration().Servers {
+		_, addr := transport.SplitRaftAddress(s.Address)
+		servers = append(servers, cluster.Server{NodeID: string(s.ID), Addr: addr, Voter: s.Suffrage == raft.Voter})
+	}
+	return servers, f.Index(), nil
 }
 
 // Remove takes a server out of the configuration.
@@ -368,6 +381,13 @@ func (c *consensus) handOver(ctx context.Context) error {
 		}
 		wait(ctx, handOverPause) // it may have failed at once
 	}
+}
+
+// handOverTo gives leadership to that very voter; nil: it was told to run for it now.
+func (c *consensus) handOverTo(ctx context.Context, s cluster.Server) error {
+	return c.await(ctx, func() raft.Future {
+		return c.raft.LeadershipTransferToServer(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr))
+	})
 }
 
 // close stops Raft. It first lets Raft answer what it was given, because a

@@ -104,30 +104,89 @@ func TestMembers_BrokenListingPrintsNothing(t *testing.T) {
 }
 
 func TestServers_Shapes(t *testing.T) {
-	f := &fake{servers: []*pb.Server{
-		{Sid: "connector-2", Stype: "connector", NodeId: "n2", Via: "connector-1", Role: "attached", Epoch: 9},
-		{Sid: "connector-1", Stype: "connector", NodeId: "n1", Addr: "127.0.0.1:7400", Role: "voter", Leader: true, Epoch: 3, Zone: "eu"},
-	}}
+	f := &fake{
+		servers: []*pb.Server{
+			{Sid: "connector-2", Stype: "connector", NodeId: "n2", Via: "connector-1", Role: "attached", Epoch: 9, Health: &pb.Health{Problem: "no answer"}},
+			{Sid: "connector-1", Stype: "connector", NodeId: "n1", Addr: "127.0.0.1:7400", Role: "voter", Leader: true, Epoch: 3, Zone: "eu",
+				Health: &pb.Health{Answers: true, Version: "v1", Lag: proto.Uint64(0)}},
+		},
+		lifeless: []*pb.Server{{NodeId: "n3", Role: "voter", Health: &pb.Health{Problem: "nobody listens"}}},
+	}
 	addr := startFake(t, f)
 	r := invoke(t, "servers", "--addr", addr, "-o", "json")
 	wantCode(t, r, exitOK)
 	want := `{"servers":[` +
-		`{"id":"connector-1","type":"connector","node_id":"n1","leader":true,"role":"voter","addr":"127.0.0.1:7400","via":"","zone":"eu","epoch":3},` +
-		`{"id":"connector-2","type":"connector","node_id":"n2","leader":false,"role":"attached","addr":"","via":"connector-1","zone":"","epoch":9}]}` + "\n"
+		`{"id":"connector-1","type":"connector","node_id":"n1","leader":true,"role":"voter","addr":"127.0.0.1:7400","via":"","zone":"eu","epoch":3,"health":"ok","lag":0,"version":"v1"},` +
+		`{"id":"connector-2","type":"connector","node_id":"n2","leader":false,"role":"attached","addr":"","via":"connector-1","zone":"","epoch":9,"health":"no answer","lag":null,"version":""}],` +
+		`"lifeless":[{"id":"","type":"","node_id":"n3","leader":false,"role":"voter","addr":"","via":"","zone":"","epoch":0,"health":"nobody listens","lag":null,"version":""}],` +
+		`"last_index":41,"last_index_of":"connector-1"}` + "\n"
 	if diff := cmp.Diff(want, r.stdout); diff != "" {
 		t.Errorf("json (-want +got):\n%s", diff)
 	}
-	lines := strings.Split(invoke(t, "servers", "--addr", addr).stdout, "\n")
-	wantParts(t, lines[0], "ID", "TYPE", "ROLE", "LEADER", "NODE_ID")
-	wantParts(t, lines[1], "connector-1", "voter", "yes", "127.0.0.1:7400")
-	wantParts(t, lines[2], "connector-2", "attached", "no", "connector-1")
+	if !f.last(t).(*pb.ServersRequest).Health {
+		t.Error("nobody was asked how he is")
+	}
+	r = invoke(t, "servers", "--addr", addr)
+	lines := strings.Split(r.stdout, "\n")
+	wantParts(t, lines[0], "ID", "TYPE", "ROLE", "LEADER", "HEALTH", "LAG", "EPOCH", "ZONE", "VERSION", "NODE_ID")
+	wantParts(t, lines[1], "connector-1", "voter", "yes", "ok", "0", "3", "eu", "v1", "127.0.0.1:7400")
+	wantParts(t, lines[2], "connector-2", "attached", "no", "no answer", "9", "connector-1")
+	wantParts(t, lines[3], "voter", "nobody listens", "none", "n3")
+	wantParts(t, r.stderr, "1 server without a life")
+	invoke(t, "servers", "--addr", addr, "--health=false")
+	if f.last(t).(*pb.ServersRequest).Health {
+		t.Error("--health=false was not passed on")
+	}
 }
 
 func TestServers_NobodyIsAnArray(t *testing.T) {
 	r := invoke(t, "servers", "--addr", startFake(t, &fake{}), "-o", "json")
-	if want := "{\"servers\":[]}\n"; r.stdout != want {
+	if want := `{"servers":[],"lifeless":[],"last_index":41,"last_index_of":"connector-1"}` + "\n"; r.stdout != want {
 		t.Errorf("json: %q, want %q", r.stdout, want)
 	}
+}
+
+func TestTransferLeader_AsksAndPrintsWhoLeads(t *testing.T) {
+	f := &fake{transfer: &pb.TransferLeaderResponse{Sid: "connector-2", NodeId: "n2", TookUs: 31500}}
+	addr := startFake(t, f)
+	r := invoke(t, "transfer-leader", "connector-2", "--addr", addr)
+	wantCode(t, r, exitOK)
+	if got := f.last(t).(*pb.TransferLeaderRequest); got.Sid != "connector-2" || got.PassedOn || r.stdout != "connector-2 leads (took over within 31.5ms)\n" {
+		t.Errorf("asked %v, printed %q", got, r.stdout)
+	}
+	r = invoke(t, "transfer-leader", "--addr", addr, "-o", "json")
+	if want := `{"leader":"connector-2","node_id":"n2","took_ms":31.5}` + "\n"; f.last(t).(*pb.TransferLeaderRequest).Sid != "" || r.stdout != want {
+		t.Errorf("asked %v, printed %q", f.last(t), r.stdout)
+	}
+	f.transfer.TookUs = 0
+	wantParts(t, invoke(t, "transfer-leader", "connector-2", "--addr", addr).stdout, "led already")
+	f.fail = serviceError(t, codes.FailedPrecondition, "REFUSED", "", "refused: connector-2 is not a voter")
+	r = invoke(t, "transfer-leader", "connector-2", "--addr", addr)
+	wantCode(t, r, exitFailure)
+	if want := "globalchannel: refused: connector-2 is not a voter\n"; r.stderr != want {
+		t.Errorf("%q, want %q", r.stderr, want)
+	}
+}
+
+func TestRemoveServer_AsksAndPrintsWhatItWas(t *testing.T) {
+	f := &fake{removed: &pb.RemoveServerResponse{Sid: "connector-2", NodeId: "n2", Role: "voter", LifeEnded: true}}
+	addr := startFake(t, f)
+	r := invoke(t, "remove-server", "connector-2", "--addr", addr, "--force", "I know, that", "--force", "and this")
+	wantCode(t, r, exitOK)
+	if diff := cmp.Diff(&pb.RemoveServerRequest{Server: "connector-2", Force: []string{"I know, that", "and this"}}, f.last(t), protocmp.Transform()); diff != "" {
+		t.Errorf("asked (-want +got):\n%s", diff)
+	}
+	if want := "connector-2 (node n2) is removed: it was a voter, its life is over\n"; r.stdout != want {
+		t.Errorf("%q, want %q", r.stdout, want)
+	}
+	r = invoke(t, "remove-server", "n2", "--addr", addr, "-o", "json")
+	if want := `{"id":"connector-2","node_id":"n2","role":"voter","life_ended":true}` + "\n"; r.stdout != want {
+		t.Errorf("%q, want %q", r.stdout, want)
+	}
+	f.fail = serviceError(t, codes.FailedPrecondition, "REFUSED", "", "refused: connector-2 answers")
+	r = invoke(t, "remove-server", "connector-2", "--addr", addr)
+	wantCode(t, r, exitFailure)
+	wantParts(t, r.stderr, "refused: connector-2 answers")
 }
 
 func TestStatus_Shapes(t *testing.T) {

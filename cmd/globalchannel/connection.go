@@ -29,6 +29,7 @@ type connection struct {
 	addr       string
 	secretFile string
 	timeout    time.Duration
+	tells      bool // a refusal says by itself what to do
 	writes     bool // a call without an answer may have taken effect all the same
 }
 

@@ -42,6 +42,8 @@ func (c *connection) explain(ctx context.Context, client pb.GlobalChannelClient,
 		return c.explainTransport(ctx, client, err)
 	}
 	switch {
+	case errors.Is(err, node.ErrUnknownServer) && c.tells:
+		return advise(err, "%s", c.registered(ctx, client))
 	case errors.Is(err, node.ErrUnknownServer):
 		return advise(err, "%s; the order is NAME UID SID", c.registered(ctx, client))
 	case errors.Is(err, node.ErrServerGone):
@@ -50,6 +52,8 @@ func (c *connection) explain(ctx context.Context, client pb.GlobalChannelClient,
 		return advise(err, "%s; members --stale does not wait", c.ownWords(ctx, client))
 	case errors.Is(err, node.ErrClosed):
 		return advise(err, "that server is shutting down: name another with --addr")
+	case errors.Is(err, node.ErrRefused) && c.tells:
+		return err // it says what to do
 	case errors.Is(err, node.ErrRefused):
 		return advise(err, "%s", c.registered(ctx, client))
 	case errors.Is(err, node.ErrNoLeader), errors.Is(err, context.DeadlineExceeded):

@@ -18,13 +18,18 @@ import (
 // asked.
 type fake struct {
 	pb.UnimplementedGlobalChannelServer
-	fail    error // of Add, Leave, LeaveAll, Destroy, Members
+	fail    error // of Add, Leave, LeaveAll, Destroy, Members, TransferLeader, RemoveServer
 	members [][]*pb.Member
 	push    *pb.PushResponse
 	servers []*pb.Server
-	status  *pb.StatusResponse
-	hang    bool // Add waits for its context
-	attach  func(pb.GlobalChannel_AttachServer) error
+
+	lifeless []*pb.Server
+	transfer *pb.TransferLeaderResponse
+	removed  *pb.RemoveServerResponse
+
+	status *pb.StatusResponse
+	hang   bool // Add waits for its context
+	attach func(pb.GlobalChannel_AttachServer) error
 
 	mu    sync.Mutex // guards asked
 	asked []any
@@ -119,7 +124,17 @@ func (f *fake) Push(_ context.Context, r *pb.PushRequest) (*pb.PushResponse, err
 
 func (f *fake) Servers(_ context.Context, r *pb.ServersRequest) (*pb.ServersResponse, error) {
 	f.ask(r)
-	return &pb.ServersResponse{Index: 42, Servers: f.servers}, nil
+	return &pb.ServersResponse{Index: 42, Servers: f.servers, Lifeless: f.lifeless, LastIndex: 41, LastIndexOf: "connector-1"}, nil
+}
+
+func (f *fake) TransferLeader(_ context.Context, r *pb.TransferLeaderRequest) (*pb.TransferLeaderResponse, error) {
+	f.ask(r)
+	return f.transfer, f.fail
+}
+
+func (f *fake) RemoveServer(_ context.Context, r *pb.RemoveServerRequest) (*pb.RemoveServerResponse, error) {
+	f.ask(r)
+	return f.removed, f.fail
 }
 
 func (f *fake) Status(_ context.Context, r *pb.StatusRequest) (*pb.StatusResponse, error) {

@@ -1111,6 +1111,7 @@ func (x *PushResponse) GetTruncated() bool {
 type ServersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	MinIndex      uint64                 `protobuf:"varint,1,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`
+	Health        bool                   `protobuf:"varint,2,opt,name=health,proto3" json:"health,omitempty"` // also ask every server how it is, 1 s each, all at once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1152,6 +1153,13 @@ func (x *ServersRequest) GetMinIndex() uint64 {
 	return 0
 }
 
+func (x *ServersRequest) GetHealth() bool {
+	if x != nil {
+		return x.Health
+	}
+	return false
+}
+
 type Server struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
@@ -1162,7 +1170,8 @@ type Server struct {
 	Via           string                 `protobuf:"bytes,6,opt,name=via,proto3" json:"via,omitempty"` // the agent of an attached frontend
 	Zone          string                 `protobuf:"bytes,7,opt,name=zone,proto3" json:"zone,omitempty"`
 	Leader        bool                   `protobuf:"varint,8,opt,name=leader,proto3" json:"leader,omitempty"`
-	Role          string                 `protobuf:"bytes,9,opt,name=role,proto3" json:"role,omitempty"` // voter, replica, attached; empty: not in the configuration
+	Role          string                 `protobuf:"bytes,9,opt,name=role,proto3" json:"role,omitempty"`      // voter, replica, attached; empty: not in the configuration
+	Health        *Health                `protobuf:"bytes,10,opt,name=health,proto3" json:"health,omitempty"` // only where it was asked for
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1260,17 +1269,98 @@ func (x *Server) GetRole() string {
 	return ""
 }
 
-type ServersResponse struct {
+func (x *Server) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+// Health is what the asked server found out about another one just now.
+type Health struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	Servers       []*Server              `protobuf:"bytes,2,rep,name=servers,proto3" json:"servers,omitempty"` // sorted by sid
+	Problem       string                 `protobuf:"bytes,1,opt,name=problem,proto3" json:"problem,omitempty"`  // in words; empty: it answers and has none
+	Answers       bool                   `protobuf:"varint,2,opt,name=answers,proto3" json:"answers,omitempty"` // this very life does
+	Version       string                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`  // of its binary
+	Lag           *uint64                `protobuf:"varint,4,opt,name=lag,proto3,oneof" json:"lag,omitempty"`   // entries of the log that it lacks, of ServersResponse.last_index
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Health) Reset() {
+	*x = Health{}
+	mi := &file_globalchannel_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Health) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Health) ProtoMessage() {}
+
+func (x *Health) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Health.ProtoReflect.Descriptor instead.
+func (*Health) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Health) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+func (x *Health) GetAnswers() bool {
+	if x != nil {
+		return x.Answers
+	}
+	return false
+}
+
+func (x *Health) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Health) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
+type ServersResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Index   uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Servers []*Server              `protobuf:"bytes,2,rep,name=servers,proto3" json:"servers,omitempty"` // sorted by sid
+	// Those of the Raft configuration that have no life: dead, or not up yet. The
+	// sid is the last one known of that node, and may be empty.
+	Lifeless      []*Server `protobuf:"bytes,3,rep,name=lifeless,proto3" json:"lifeless,omitempty"`                            // sorted by node id
+	LastIndex     uint64    `protobuf:"varint,4,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`        // what lag is counted from: the leader's last entry, or failing that the newest seen
+	LastIndexOf   string    `protobuf:"bytes,5,opt,name=last_index_of,json=lastIndexOf,proto3" json:"last_index_of,omitempty"` // the sid that has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServersResponse) Reset() {
 	*x = ServersResponse{}
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1282,7 +1372,7 @@ func (x *ServersResponse) String() string {
 func (*ServersResponse) ProtoMessage() {}
 
 func (x *ServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1295,7 +1385,7 @@ func (x *ServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServersResponse.ProtoReflect.Descriptor instead.
 func (*ServersResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{17}
+	return file_globalchannel_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ServersResponse) GetIndex() uint64 {
@@ -1312,6 +1402,267 @@ func (x *ServersResponse) GetServers() []*Server {
 	return nil
 }
 
+func (x *ServersResponse) GetLifeless() []*Server {
+	if x != nil {
+		return x.Lifeless
+	}
+	return nil
+}
+
+func (x *ServersResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *ServersResponse) GetLastIndexOf() string {
+	if x != nil {
+		return x.LastIndexOf
+	}
+	return ""
+}
+
+type TransferLeaderRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`                            // a voter's; empty: any that can
+	PassedOn      bool                   `protobuf:"varint,2,opt,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"` // by a server that does not lead: is not passed on again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeaderRequest) Reset() {
+	*x = TransferLeaderRequest{}
+	mi := &file_globalchannel_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeaderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeaderRequest) ProtoMessage() {}
+
+func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeaderRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeaderRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *TransferLeaderRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *TransferLeaderRequest) GetPassedOn() bool {
+	if x != nil {
+		return x.PassedOn
+	}
+	return false
+}
+
+type TransferLeaderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"` // who leads now
+	NodeId        string                 `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	TookUs        int64                  `protobuf:"varint,3,opt,name=took_us,json=tookUs,proto3" json:"took_us,omitempty"` // from the leader's first step until the new one led; 0: it led before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeaderResponse) Reset() {
+	*x = TransferLeaderResponse{}
+	mi := &file_globalchannel_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeaderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeaderResponse) ProtoMessage() {}
+
+func (x *TransferLeaderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeaderResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeaderResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *TransferLeaderResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *TransferLeaderResponse) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *TransferLeaderResponse) GetTookUs() int64 {
+	if x != nil {
+		return x.TookUs
+	}
+	return 0
+}
+
+type RemoveServerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`                      // its sid or its node id
+	Force         []string               `protobuf:"bytes,2,rep,name=force,proto3" json:"force,omitempty"`                        // the sentences that a refusal asked for
+	PassedOn      bool                   `protobuf:"varint,3,opt,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"` // by a server that does not lead: is not passed on again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerRequest) Reset() {
+	*x = RemoveServerRequest{}
+	mi := &file_globalchannel_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerRequest) ProtoMessage() {}
+
+func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
+func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *RemoveServerRequest) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *RemoveServerRequest) GetForce() []string {
+	if x != nil {
+		return x.Force
+	}
+	return nil
+}
+
+func (x *RemoveServerRequest) GetPassedOn() bool {
+	if x != nil {
+		return x.PassedOn
+	}
+	return false
+}
+
+type RemoveServerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"` // empty: not known
+	NodeId        string                 `protobuf:"bytes,2,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Role          string                 `protobuf:"bytes,3,opt,name=role,proto3" json:"role,omitempty"`                             // that it had in the configuration; empty: it was not in it
+	LifeEnded     bool                   `protobuf:"varint,4,opt,name=life_ended,json=lifeEnded,proto3" json:"life_ended,omitempty"` // it had one until now
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerResponse) Reset() {
+	*x = RemoveServerResponse{}
+	mi := &file_globalchannel_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerResponse) ProtoMessage() {}
+
+func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
+func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *RemoveServerResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *RemoveServerResponse) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *RemoveServerResponse) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *RemoveServerResponse) GetLifeEnded() bool {
+	if x != nil {
+		return x.LifeEnded
+	}
+	return false
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hash          bool                   `protobuf:"varint,1,opt,name=hash,proto3" json:"hash,omitempty"` // also compute state_hash; costs a pass over the whole state
@@ -1321,7 +1672,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1333,7 +1684,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1346,7 +1697,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{18}
+	return file_globalchannel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StatusRequest) GetHash() bool {
@@ -1378,7 +1729,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1390,7 +1741,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1403,7 +1754,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{19}
+	return file_globalchannel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StatusResponse) GetSid() string {
@@ -1518,7 +1869,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1881,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1894,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{20}
+	return file_globalchannel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AttachRequest) GetMessage() isAttachRequest_Message {
@@ -1614,7 +1965,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1626,7 +1977,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1639,7 +1990,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{21}
+	return file_globalchannel_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Hello) GetSid() string {
@@ -1678,7 +2029,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1690,7 +2041,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1703,7 +2054,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{22}
+	return file_globalchannel_proto_rawDescGZIP(), []int{27}
 }
 
 type PushReply struct {
@@ -1717,7 +2068,7 @@ type PushReply struct {
 
 func (x *PushReply) Reset() {
 	*x = PushReply{}
-	mi := &file_globalchannel_proto_msgTypes[23]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +2080,7 @@ func (x *PushReply) String() string {
 func (*PushReply) ProtoMessage() {}
 
 func (x *PushReply) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[23]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +2093,7 @@ func (x *PushReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushReply.ProtoReflect.Descriptor instead.
 func (*PushReply) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{23}
+	return file_globalchannel_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PushReply) GetId() uint64 {
@@ -1779,7 +2130,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_globalchannel_proto_msgTypes[24]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2142,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[24]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2155,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{24}
+	return file_globalchannel_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AttachResponse) GetMessage() isAttachResponse_Message {
@@ -1859,7 +2210,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1871,7 +2222,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1884,7 +2235,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+	return file_globalchannel_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Attached) GetEpoch() uint64 {
@@ -1924,7 +2275,7 @@ type PushDelivery struct {
 
 func (x *PushDelivery) Reset() {
 	*x = PushDelivery{}
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1936,7 +2287,7 @@ func (x *PushDelivery) String() string {
 func (*PushDelivery) ProtoMessage() {}
 
 func (x *PushDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1949,7 +2300,7 @@ func (x *PushDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushDelivery.ProtoReflect.Descriptor instead.
 func (*PushDelivery) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+	return file_globalchannel_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PushDelivery) GetId() uint64 {
@@ -2084,9 +2435,10 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\aservers\x18\x05 \x03(\v2\x1e.globalchannel.v1.ServerReportR\aservers\x12\x0e\n" +
 	"\x02ok\x18\x06 \x01(\bR\x02ok\x12\x14\n" +
 	"\x05error\x18\a \x01(\tR\x05error\x12\x1c\n" +
-	"\ttruncated\x18\b \x01(\bR\ttruncated\"-\n" +
+	"\ttruncated\x18\b \x01(\bR\ttruncated\"E\n" +
 	"\x0eServersRequest\x12\x1b\n" +
-	"\tmin_index\x18\x01 \x01(\x04R\bminIndex\"\xc5\x01\n" +
+	"\tmin_index\x18\x01 \x01(\x04R\bminIndex\x12\x16\n" +
+	"\x06health\x18\x02 \x01(\bR\x06health\"\xf7\x01\n" +
 	"\x06Server\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x17\n" +
@@ -2096,10 +2448,39 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x03via\x18\x06 \x01(\tR\x03via\x12\x12\n" +
 	"\x04zone\x18\a \x01(\tR\x04zone\x12\x16\n" +
 	"\x06leader\x18\b \x01(\bR\x06leader\x12\x12\n" +
-	"\x04role\x18\t \x01(\tR\x04role\"[\n" +
+	"\x04role\x18\t \x01(\tR\x04role\x120\n" +
+	"\x06health\x18\n" +
+	" \x01(\v2\x18.globalchannel.v1.HealthR\x06health\"u\n" +
+	"\x06Health\x12\x18\n" +
+	"\aproblem\x18\x01 \x01(\tR\aproblem\x12\x18\n" +
+	"\aanswers\x18\x02 \x01(\bR\aanswers\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x15\n" +
+	"\x03lag\x18\x04 \x01(\x04H\x00R\x03lag\x88\x01\x01B\x06\n" +
+	"\x04_lag\"\xd4\x01\n" +
 	"\x0fServersResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x122\n" +
-	"\aservers\x18\x02 \x03(\v2\x18.globalchannel.v1.ServerR\aservers\"#\n" +
+	"\aservers\x18\x02 \x03(\v2\x18.globalchannel.v1.ServerR\aservers\x124\n" +
+	"\blifeless\x18\x03 \x03(\v2\x18.globalchannel.v1.ServerR\blifeless\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x04 \x01(\x04R\tlastIndex\x12\"\n" +
+	"\rlast_index_of\x18\x05 \x01(\tR\vlastIndexOf\"F\n" +
+	"\x15TransferLeaderRequest\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x1b\n" +
+	"\tpassed_on\x18\x02 \x01(\bR\bpassedOn\"\\\n" +
+	"\x16TransferLeaderResponse\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x17\n" +
+	"\atook_us\x18\x03 \x01(\x03R\x06tookUs\"`\n" +
+	"\x13RemoveServerRequest\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x14\n" +
+	"\x05force\x18\x02 \x03(\tR\x05force\x12\x1b\n" +
+	"\tpassed_on\x18\x03 \x01(\bR\bpassedOn\"t\n" +
+	"\x14RemoveServerResponse\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x17\n" +
+	"\anode_id\x18\x02 \x01(\tR\x06nodeId\x12\x12\n" +
+	"\x04role\x18\x03 \x01(\tR\x04role\x12\x1d\n" +
+	"\n" +
+	"life_ended\x18\x04 \x01(\bR\tlifeEnded\"#\n" +
 	"\rStatusRequest\x12\x12\n" +
 	"\x04hash\x18\x01 \x01(\bR\x04hash\"\xea\x02\n" +
 	"\x0eStatusResponse\x12\x10\n" +
@@ -2164,7 +2545,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_DELIVERED\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_NOT_DELIVERED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x032\xe2\x06\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x032\xa6\b\n" +
 	"\rGlobalChannel\x12D\n" +
 	"\x03Add\x12\x1c.globalchannel.v1.AddRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
 	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
@@ -2176,7 +2557,9 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\n" +
 	"DestroyAll\x12#.globalchannel.v1.DestroyAllRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
 	"\aServers\x12 .globalchannel.v1.ServersRequest\x1a!.globalchannel.v1.ServersResponse\x12K\n" +
-	"\x06Status\x12\x1f.globalchannel.v1.StatusRequest\x1a .globalchannel.v1.StatusResponse\x12O\n" +
+	"\x06Status\x12\x1f.globalchannel.v1.StatusRequest\x1a .globalchannel.v1.StatusResponse\x12c\n" +
+	"\x0eTransferLeader\x12'.globalchannel.v1.TransferLeaderRequest\x1a(.globalchannel.v1.TransferLeaderResponse\x12]\n" +
+	"\fRemoveServer\x12%.globalchannel.v1.RemoveServerRequest\x1a&.globalchannel.v1.RemoveServerResponse\x12O\n" +
 	"\x06Attach\x12\x1f.globalchannel.v1.AttachRequest\x1a .globalchannel.v1.AttachResponse(\x010\x01B<Z:github.com/pofresh/globalchannel/transport/globalchannelv1b\x06proto3"
 
 var (
@@ -2192,37 +2575,42 @@ func file_globalchannel_proto_rawDescGZIP() []byte {
 }
 
 var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_globalchannel_proto_goTypes = []any{
-	(OpKind)(0),               // 0: globalchannel.v1.OpKind
-	(Outcome)(0),              // 1: globalchannel.v1.Outcome
-	(*AddRequest)(nil),        // 2: globalchannel.v1.AddRequest
-	(*LeaveRequest)(nil),      // 3: globalchannel.v1.LeaveRequest
-	(*LeaveAllRequest)(nil),   // 4: globalchannel.v1.LeaveAllRequest
-	(*Op)(nil),                // 5: globalchannel.v1.Op
-	(*ApplyRequest)(nil),      // 6: globalchannel.v1.ApplyRequest
-	(*ApplyResponse)(nil),     // 7: globalchannel.v1.ApplyResponse
-	(*DestroyRequest)(nil),    // 8: globalchannel.v1.DestroyRequest
-	(*DestroyAllRequest)(nil), // 9: globalchannel.v1.DestroyAllRequest
-	(*WriteResponse)(nil),     // 10: globalchannel.v1.WriteResponse
-	(*MembersRequest)(nil),    // 11: globalchannel.v1.MembersRequest
-	(*Member)(nil),            // 12: globalchannel.v1.Member
-	(*MembersResponse)(nil),   // 13: globalchannel.v1.MembersResponse
-	(*PushRequest)(nil),       // 14: globalchannel.v1.PushRequest
-	(*ServerReport)(nil),      // 15: globalchannel.v1.ServerReport
-	(*PushResponse)(nil),      // 16: globalchannel.v1.PushResponse
-	(*ServersRequest)(nil),    // 17: globalchannel.v1.ServersRequest
-	(*Server)(nil),            // 18: globalchannel.v1.Server
-	(*ServersResponse)(nil),   // 19: globalchannel.v1.ServersResponse
-	(*StatusRequest)(nil),     // 20: globalchannel.v1.StatusRequest
-	(*StatusResponse)(nil),    // 21: globalchannel.v1.StatusResponse
-	(*AttachRequest)(nil),     // 22: globalchannel.v1.AttachRequest
-	(*Hello)(nil),             // 23: globalchannel.v1.Hello
-	(*Goodbye)(nil),           // 24: globalchannel.v1.Goodbye
-	(*PushReply)(nil),         // 25: globalchannel.v1.PushReply
-	(*AttachResponse)(nil),    // 26: globalchannel.v1.AttachResponse
-	(*Attached)(nil),          // 27: globalchannel.v1.Attached
-	(*PushDelivery)(nil),      // 28: globalchannel.v1.PushDelivery
+	(OpKind)(0),                    // 0: globalchannel.v1.OpKind
+	(Outcome)(0),                   // 1: globalchannel.v1.Outcome
+	(*AddRequest)(nil),             // 2: globalchannel.v1.AddRequest
+	(*LeaveRequest)(nil),           // 3: globalchannel.v1.LeaveRequest
+	(*LeaveAllRequest)(nil),        // 4: globalchannel.v1.LeaveAllRequest
+	(*Op)(nil),                     // 5: globalchannel.v1.Op
+	(*ApplyRequest)(nil),           // 6: globalchannel.v1.ApplyRequest
+	(*ApplyResponse)(nil),          // 7: globalchannel.v1.ApplyResponse
+	(*DestroyRequest)(nil),         // 8: globalchannel.v1.DestroyRequest
+	(*DestroyAllRequest)(nil),      // 9: globalchannel.v1.DestroyAllRequest
+	(*WriteResponse)(nil),          // 10: globalchannel.v1.WriteResponse
+	(*MembersRequest)(nil),         // 11: globalchannel.v1.MembersRequest
+	(*Member)(nil),                 // 12: globalchannel.v1.Member
+	(*MembersResponse)(nil),        // 13: globalchannel.v1.MembersResponse
+	(*PushRequest)(nil),            // 14: globalchannel.v1.PushRequest
+	(*ServerReport)(nil),           // 15: globalchannel.v1.ServerReport
+	(*PushResponse)(nil),           // 16: globalchannel.v1.PushResponse
+	(*ServersRequest)(nil),         // 17: globalchannel.v1.ServersRequest
+	(*Server)(nil),                 // 18: globalchannel.v1.Server
+	(*Health)(nil),                 // 19: globalchannel.v1.Health
+	(*ServersResponse)(nil),        // 20: globalchannel.v1.ServersResponse
+	(*TransferLeaderRequest)(nil),  // 21: globalchannel.v1.TransferLeaderRequest
+	(*TransferLeaderResponse)(nil), // 22: globalchannel.v1.TransferLeaderResponse
+	(*RemoveServerRequest)(nil),    // 23: globalchannel.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),   // 24: globalchannel.v1.RemoveServerResponse
+	(*StatusRequest)(nil),          // 25: globalchannel.v1.StatusRequest
+	(*StatusResponse)(nil),         // 26: globalchannel.v1.StatusResponse
+	(*AttachRequest)(nil),          // 27: globalchannel.v1.AttachRequest
+	(*Hello)(nil),                  // 28: globalchannel.v1.Hello
+	(*Goodbye)(nil),                // 29: globalchannel.v1.Goodbye
+	(*PushReply)(nil),              // 30: globalchannel.v1.PushReply
+	(*AttachResponse)(nil),         // 31: globalchannel.v1.AttachResponse
+	(*Attached)(nil),               // 32: globalchannel.v1.Attached
+	(*PushDelivery)(nil),           // 33: globalchannel.v1.PushDelivery
 }
 var file_globalchannel_proto_depIdxs = []int32{
 	0,  // 0: globalchannel.v1.Op.kind:type_name -> globalchannel.v1.OpKind
@@ -2230,39 +2618,45 @@ var file_globalchannel_proto_depIdxs = []int32{
 	12, // 2: globalchannel.v1.MembersResponse.members:type_name -> globalchannel.v1.Member
 	1,  // 3: globalchannel.v1.ServerReport.outcome:type_name -> globalchannel.v1.Outcome
 	15, // 4: globalchannel.v1.PushResponse.servers:type_name -> globalchannel.v1.ServerReport
-	18, // 5: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
-	23, // 6: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
-	25, // 7: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
-	24, // 8: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
-	27, // 9: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
-	28, // 10: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
-	2,  // 11: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
-	3,  // 12: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
-	4,  // 13: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
-	6,  // 14: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
-	11, // 15: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
-	14, // 16: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
-	8,  // 17: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
-	9,  // 18: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
-	17, // 19: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
-	20, // 20: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
-	22, // 21: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
-	10, // 22: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
-	10, // 23: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
-	10, // 24: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
-	7,  // 25: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
-	13, // 26: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
-	16, // 27: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
-	10, // 28: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
-	10, // 29: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
-	19, // 30: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
-	21, // 31: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
-	26, // 32: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
-	22, // [22:33] is the sub-list for method output_type
-	11, // [11:22] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	19, // 5: globalchannel.v1.Server.health:type_name -> globalchannel.v1.Health
+	18, // 6: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
+	18, // 7: globalchannel.v1.ServersResponse.lifeless:type_name -> globalchannel.v1.Server
+	28, // 8: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
+	30, // 9: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
+	29, // 10: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
+	32, // 11: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
+	33, // 12: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
+	2,  // 13: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
+	3,  // 14: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
+	4,  // 15: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
+	6,  // 16: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
+	11, // 17: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
+	14, // 18: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
+	8,  // 19: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
+	9,  // 20: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
+	17, // 21: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
+	25, // 22: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
+	21, // 23: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
+	23, // 24: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
+	27, // 25: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
+	10, // 26: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
+	10, // 27: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
+	10, // 28: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
+	7,  // 29: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
+	13, // 30: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
+	16, // 31: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
+	10, // 32: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
+	10, // 33: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
+	20, // 34: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
+	26, // 35: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
+	22, // 36: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
+	24, // 37: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
+	31, // 38: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
+	26, // [26:39] is the sub-list for method output_type
+	13, // [13:26] is the sub-list for method input_type
+	13, // [13:13] is the sub-list for extension type_name
+	13, // [13:13] is the sub-list for extension extendee
+	0,  // [0:13] is the sub-list for field type_name
 }
 
 func init() { file_globalchannel_proto_init() }
@@ -2270,13 +2664,14 @@ func file_globalchannel_proto_init() {
 	if File_globalchannel_proto != nil {
 		return
 	}
-	file_globalchannel_proto_msgTypes[19].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[20].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[17].OneofWrappers = []any{}
+	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{}
+	file_globalchannel_proto_msgTypes[25].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Reply)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[29].OneofWrappers = []any{
 		(*AttachResponse_Attached)(nil),
 		(*AttachResponse_Push)(nil),
 	}
@@ -2286,7 +2681,7 @@ func file_globalchannel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_globalchannel_proto_rawDesc), len(file_globalchannel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   27,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,17 +26,19 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	GlobalChannel_Add_FullMethodName        = "/globalchannel.v1.GlobalChannel/Add"
-	GlobalChannel_Leave_FullMethodName      = "/globalchannel.v1.GlobalChannel/Leave"
-	GlobalChannel_LeaveAll_FullMethodName   = "/globalchannel.v1.GlobalChannel/LeaveAll"
-	GlobalChannel_Apply_FullMethodName      = "/globalchannel.v1.GlobalChannel/Apply"
-	GlobalChannel_Members_FullMethodName    = "/globalchannel.v1.GlobalChannel/Members"
-	GlobalChannel_Push_FullMethodName       = "/globalchannel.v1.GlobalChannel/Push"
-	GlobalChannel_Destroy_FullMethodName    = "/globalchannel.v1.GlobalChannel/Destroy"
-	GlobalChannel_DestroyAll_FullMethodName = "/globalchannel.v1.GlobalChannel/DestroyAll"
-	GlobalChannel_Servers_FullMethodName    = "/globalchannel.v1.GlobalChannel/Servers"
-	GlobalChannel_Status_FullMethodName     = "/globalchannel.v1.GlobalChannel/Status"
-	GlobalChannel_Attach_FullMethodName     = "/globalchannel.v1.GlobalChannel/Attach"
+	GlobalChannel_Add_FullMethodName            = "/globalchannel.v1.GlobalChannel/Add"
+	GlobalChannel_Leave_FullMethodName          = "/globalchannel.v1.GlobalChannel/Leave"
+	GlobalChannel_LeaveAll_FullMethodName       = "/globalchannel.v1.GlobalChannel/LeaveAll"
+	GlobalChannel_Apply_FullMethodName          = "/globalchannel.v1.GlobalChannel/Apply"
+	GlobalChannel_Members_FullMethodName        = "/globalchannel.v1.GlobalChannel/Members"
+	GlobalChannel_Push_FullMethodName           = "/globalchannel.v1.GlobalChannel/Push"
+	GlobalChannel_Destroy_FullMethodName        = "/globalchannel.v1.GlobalChannel/Destroy"
+	GlobalChannel_DestroyAll_FullMethodName     = "/globalchannel.v1.GlobalChannel/DestroyAll"
+	GlobalChannel_Servers_FullMethodName        = "/globalchannel.v1.GlobalChannel/Servers"
+	GlobalChannel_Status_FullMethodName         = "/globalchannel.v1.GlobalChannel/Status"
+	GlobalChannel_TransferLeader_FullMethodName = "/globalchannel.v1.GlobalChannel/TransferLeader"
+	GlobalChannel_RemoveServer_FullMethodName   = "/globalchannel.v1.GlobalChannel/RemoveServer"
+	GlobalChannel_Attach_FullMethodName         = "/globalchannel.v1.GlobalChannel/Attach"
 )
 
 // GlobalChannelClient is the client API for GlobalChannel service.
@@ -61,10 +63,17 @@ type GlobalChannelClient interface {
 	Destroy(ctx context.Context, in *DestroyRequest, opts ...grpc.CallOption) (*WriteResponse, error)
 	// DestroyAll removes every channel of the cluster.
 	DestroyAll(ctx context.Context, in *DestroyAllRequest, opts ...grpc.CallOption) (*WriteResponse, error)
-	// Servers lists everybody registered.
+	// Servers lists everybody registered, and on demand how they are right now.
 	Servers(ctx context.Context, in *ServersRequest, opts ...grpc.CallOption) (*ServersResponse, error)
 	// Status tells about the node that answers.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
+	// TransferLeader gives leadership to another voter, and returns when that one
+	// leads. Any server passes it on to the leader.
+	TransferLeader(ctx context.Context, in *TransferLeaderRequest, opts ...grpc.CallOption) (*TransferLeaderResponse, error)
+	// RemoveServer takes a dead server out of the Raft configuration and ends its
+	// life. Any server passes it on to the leader. What is dangerous is refused
+	// (FailedPrecondition) unless the danger is named in force.
+	RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error)
 	// Attach registers a frontend that lives in the calling process for as long
 	// as the stream is open, and hands it its pushes. The first request is Hello.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
@@ -187,6 +196,26 @@ func (c *globalChannelClient) Status(ctx context.Context, in *StatusRequest, opt
 	return out, nil
 }
 
+func (c *globalChannelClient) TransferLeader(ctx context.Context, in *TransferLeaderRequest, opts ...grpc.CallOption) (*TransferLeaderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferLeaderResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_TransferLeader_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveServerResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_RemoveServer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *globalChannelClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &GlobalChannel_ServiceDesc.Streams[1], GlobalChannel_Attach_FullMethodName, cOpts...)
@@ -222,10 +251,17 @@ type GlobalChannelServer interface {
 	Destroy(context.Context, *DestroyRequest) (*WriteResponse, error)
 	// DestroyAll removes every channel of the cluster.
 	DestroyAll(context.Context, *DestroyAllRequest) (*WriteResponse, error)
-	// Servers lists everybody registered.
+	// Servers lists everybody registered, and on demand how they are right now.
 	Servers(context.Context, *ServersRequest) (*ServersResponse, error)
 	// Status tells about the node that answers.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
+	// TransferLeader gives leadership to another voter, and returns when that one
+	// leads. Any server passes it on to the leader.
+	TransferLeader(context.Context, *TransferLeaderRequest) (*TransferLeaderResponse, error)
+	// RemoveServer takes a dead server out of the Raft configuration and ends its
+	// life. Any server passes it on to the leader. What is dangerous is refused
+	// (FailedPrecondition) unless the danger is named in force.
+	RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error)
 	// Attach registers a frontend that lives in the calling process for as long
 	// as the stream is open, and hands it its pushes. The first request is Hello.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
@@ -268,6 +304,12 @@ func (UnimplementedGlobalChannelServer) Servers(context.Context, *ServersRequest
 }
 func (UnimplementedGlobalChannelServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
+}
+func (UnimplementedGlobalChannelServer) TransferLeader(context.Context, *TransferLeaderRequest) (*TransferLeaderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferLeader not implemented")
+}
+func (UnimplementedGlobalChannelServer) RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveServer not implemented")
 }
 func (UnimplementedGlobalChannelServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
@@ -466,6 +508,42 @@ func _GlobalChannel_Status_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GlobalChannel_TransferLeader_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferLeaderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).TransferLeader(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_TransferLeader_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).TransferLeader(ctx, req.(*TransferLeaderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_RemoveServer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveServerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).RemoveServer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_RemoveServer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).RemoveServer(ctx, req.(*RemoveServerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _GlobalChannel_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(GlobalChannelServer).Attach(&grpc.GenericServerStream[AttachRequest, AttachResponse]{ServerStream: stream})
 }
@@ -515,6 +593,14 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Status",
 			Handler:    _GlobalChannel_Status_Handler,
+		},
+		{
+			MethodName: "TransferLeader",
+			Handler:    _GlobalChannel_TransferLeader_Handler,
+		},
+		{
+			MethodName: "RemoveServer",
+			Handler:    _GlobalChannel_RemoveServer_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
