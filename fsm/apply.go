@@ -43,14 +43,21 @@ func (s *State) apply(index uint64, c command) Result {
 		return s.halt(index, fmt.Errorf("%w: index %d after %d", ErrMalformed, index, s.index))
 	}
 	s.index = index
+	raised := s.raise(c.version) // whoever wrote it knew that everybody can read it
 	r := Result{Index: index}
 	switch o := c.other.GetCommand().(type) {
 	case *fsmpb.Entry_Found:
 		r.Changed = s.found(o.Found)
 	case *fsmpb.Entry_ServerUp:
-		r.Up = s.serverUp(index, o.ServerUp)
+		r.Up = s.serverUp(index, o.ServerUp, c.version)
 	case *fsmpb.Entry_ServerDown:
-		r.Changed = s.serverDown(index, o.ServerDown)
+		r.Changed = s.serverDown(index, o.ServerDown, c.version)
+	case *fsmpb.Entry_Forget:
+		r.Changed = s.forget(index, o.Forget.GetIndex())
+	case *fsmpb.Entry_RaiseLevel:
+		r.Changed = s.raise(o.RaiseLevel.GetLevel()) || raised
+	case *fsmpb.Entry_SetSettings:
+		r.Changed = s.setSettings(index, o.SetSettings)
 	default:
 		r.Batches = s.batches(index, c)
 	}
@@ -62,6 +69,31 @@ func (s *State) apply(index uint64, c command) Result {
 func (s *State) halt(index uint64, cause error) Result {
 	s.halted = fmt.Errorf("%w at index %d: %w", ErrHalted, index, cause)
 	return Result{Index: index, Err: s.halted}
+}
+
+// raise never goes back: what was written at a level stays in the log.
+func (s *State) raise(level uint32) bool {
+	if level <= s.level {
+		return false
+	}
+	s.level = level
+	return true
+}
+
+// setSettings says whether this wish is, or was, fulfilled. One that was made
+// before the settings changed last is not: whoever made it must look again.
+func (s *State) setSettings(index uint64, o *fsmpb.SetSettings) bool {
+	switch {
+	case !validName(o.GetId()) || o.GetSettings() == nil:
+		return false
+	case o.GetId() == s.settingsID:
+		return true
+	case s.settingsIndex > o.GetSeen():
+		return false
+	}
+	s.settings = proto.CloneOf(o.GetSettings())
+	s.settingsIndex, s.settingsID = index, o.GetId()
+	return true
 }
 
 // found names the cluster. Two founders may both have proposed it: the first

@@ -84,11 +84,7 @@ func batchesOf(p *fsmpb.Batches) []batch {
 		for _, pg := range pb.GetGroups() {
 			g := group{seen: pg.GetSeen()}
 			for _, o := range pg.GetOps() {
-				g.ops = append(g.ops, op{
-					kind: o.GetKind(), extras: len(o.GetMeta()) > 0 || o.GetOptions() != nil,
-					place:   place{name: textOf(o.GetName()), uid: textOf(o.GetUid()), sid: textOf(o.GetSid())},
-					session: o.GetSession(), epoch: o.GetEpoch(),
-				})
+				g.ops = append(g.ops, opOf(o))
 			}
 			b.groups = append(b.groups, g)
 			b.count += len(g.ops)
@@ -96,6 +92,14 @@ func batchesOf(p *fsmpb.Batches) []batch {
 		batches = append(batches, b)
 	}
 	return batches
+}
+
+func opOf(o *fsmpb.Op) op {
+	return op{
+		kind: o.GetKind(), extras: len(o.GetMeta()) > 0 || o.GetOptions() != nil,
+		place:   place{name: textOf(o.GetName()), uid: textOf(o.GetUid()), sid: textOf(o.GetSid())},
+		session: o.GetSession(), epoch: o.GetEpoch(),
+	}
 }
 
 // textOf is what no log can hold if s is not UTF-8: the NUL is refused as well.

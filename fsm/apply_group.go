@@ -11,6 +11,7 @@ import (
 type book interface {
 	member(p place) (member, bool)
 	put(p place, m member) // follows member(p)
+	touch(p place)         // an Add of who is there
 	remove(p place)        // follows member(p), which was there
 	holds(p place) bool    // a membership of p's player on p's sid, in whatever channel
 	leaveAll(p place, session uint64) bool
@@ -31,6 +32,7 @@ func (l *ledger) member(p place) (m member, ok bool) {
 }
 
 func (l *ledger) put(p place, m member)                 { l.State.put(l.channel, p, m, l.at) }
+func (l *ledger) touch(p place)                         { l.State.touch(p, l.at) }
 func (l *ledger) remove(p place)                        { l.State.remove(l.channel, p, l.at) }
 func (l *ledger) leaveAll(p place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
 
@@ -43,6 +45,7 @@ type run struct {
 
 	origin *server // of the batch
 	seen   uint64  // by the group: index that the caller's replica had applied
+	alone  bool    // it has one operation
 
 	sid    []byte // of the last operation
 	server *server
@@ -50,8 +53,8 @@ type run struct {
 
 // group applies a caller's operations, all or none, and appends their results.
 func (r *run) group(origin *server, g *group, results []byte) []byte {
-	r.origin, r.seen = origin, g.seen
-	if len(g.ops) == 1 { // if it is refused it has changed nothing
+	r.origin, r.seen, r.alone = origin, g.seen, len(g.ops) == 1
+	if r.alone { // if it is refused it has changed nothing
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))
 	}
@@ -139,11 +142,29 @@ func (r *run) verdict(o *op) OpResult {
 		return 0
 	case fsmpb.OpKind_OP_DESTROY_ALL, fsmpb.OpKind_OP_CLEAN_ON_START_UP:
 		return 0
+	case fsmpb.OpKind_OP_PRUNE, fsmpb.OpKind_OP_PURGE:
+		return r.lone(o)
 	case fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
 		return OpUnsupported
 	default:
 		return OpInvalid
 	}
+}
+
+// lone is the verdict on what is never part of a larger group: no draft knows it.
+func (r *run) lone(o *op) OpResult {
+	purge := o.kind == fsmpb.OpKind_OP_PURGE
+	switch {
+	case !r.alone:
+		return OpUnsupported
+	case len(o.name) > 0 || !validOpText(o.sid, MaxSIDBytes), purge && len(o.uid) > 0, !purge && !validOpText(o.uid, MaxNameBytes):
+		return OpInvalid
+	case !purge:
+		return r.life(o)
+	case r.state.servers[string(o.sid)] != nil:
+		return OpInvalid // a server's members end with its life
+	}
+	return 0
 }
 
 // do writes an operation of that verdict into a book.
@@ -165,6 +186,10 @@ func (r *run) do(b book, o *op, verdict OpResult) OpResult {
 		return changed(b.destroy(o.name))
 	case fsmpb.OpKind_OP_DESTROY_ALL:
 		return changed(b.destroyAll())
+	case fsmpb.OpKind_OP_PRUNE:
+		return changed(r.state.prune(o.place, r.seen, r.real.at))
+	case fsmpb.OpKind_OP_PURGE:
+		return changed(r.state.purge(string(o.sid), r.real.at))
 	default: // OP_CLEAN_ON_START_UP
 		return changed(!r.state.othersUp(r.origin) && b.destroyAll())
 	}
@@ -184,7 +209,7 @@ func fulfilled(b book, o *op) bool {
 	case fsmpb.OpKind_OP_LEAVE:
 		_, was := b.member(o.place)
 		return !was
-	case fsmpb.OpKind_OP_LEAVE_ALL:
+	case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_PRUNE:
 		return !b.holds(o.place)
 	default:
 		return false
@@ -194,6 +219,7 @@ func fulfilled(b book, o *op) bool {
 func add(b book, o *op) bool {
 	m, was := b.member(o.place)
 	if was && o.session <= m.session {
+		b.touch(o.place)
 		return false // an older connection's Add must not lower what a newer one holds
 	}
 	m.session = o.session
@@ -210,9 +236,10 @@ func leave(b book, o *op) bool {
 	return true
 }
 
-// life refuses an operation that means another life of the sid than the one
-// that is up; 0 lets it pass. Earlier lives of the same process count as this
-// one: it is the same connector with the same players.
+// life refuses an operation that means another life of the sid than its last one;
+// 0 lets it pass. Earlier lives of the same process count as this one: it is the
+// same connector with the same players. If the life is over, its members are
+// parked: they may be removed, but nobody can join them.
 func (r *run) life(o *op) OpResult {
 	if r.sid == nil || !bytes.Equal(r.sid, o.sid) {
 		r.sid, r.server = o.sid, r.state.servers[string(o.sid)]
@@ -221,7 +248,7 @@ func (r *run) life(o *op) OpResult {
 	if srv == nil {
 		return r.external(o)
 	}
-	if !srv.Up || o.epoch < srv.firstEpoch || o.epoch > srv.Epoch {
+	if !srv.Up && o.kind == fsmpb.OpKind_OP_ADD || o.epoch < srv.firstEpoch || o.epoch > srv.Epoch {
 		return OpServerGone
 	}
 	return 0

@@ -4,7 +4,7 @@ import "github.com/pofresh/globalchannel/fsm/fsmpb"
 
 // serverUp registers a life. It is safe to repeat and safe to arrive late: the
 // order of its checks is that of DESIGN.md, section 5.
-func (s *State) serverUp(index uint64, up *fsmpb.ServerUp) UpResult {
+func (s *State) serverUp(index uint64, up *fsmpb.ServerUp, version uint32) UpResult {
 	if !validServerUp(up) {
 		return s.upResult(UpInvalid, up.GetSid())
 	}
@@ -15,20 +15,24 @@ func (s *State) serverUp(index uint64, up *fsmpb.ServerUp) UpResult {
 	if cur != nil && cur.Changed > up.GetSeen() {
 		return s.upResult(UpSuperseded, cur.SID)
 	}
+	// There may have been a later life, and its end, since.
+	if cur == nil && s.forgotten > up.GetSeen() {
+		return s.upResult(UpSuperseded, up.GetSid())
+	}
 	if cur != nil && cur.Up && cur.NodeID != up.GetNodeId() && cur.Epoch != up.GetEnds() {
 		return s.upResult(UpInUse, cur.SID)
 	}
 	if refusal := s.agent(up); refusal != 0 {
 		return s.upResult(refusal, up.GetSid())
 	}
-	s.newLife(index, cur, up)
+	s.newLife(index, cur, up, version)
 	return s.upResult(UpNew, up.GetSid())
 }
 
 func (s *State) upResult(outcome UpOutcome, sid string) UpResult {
 	r := UpResult{Outcome: outcome}
 	if srv := s.servers[sid]; srv != nil {
-		r.Server, r.LastNumber = srv.Server, srv.lastNumber
+		r.Server, r.LastNumber, r.Predecessor = srv.Server, srv.lastNumber, srv.predecessor
 	}
 	return r
 }
@@ -70,25 +74,33 @@ func (s *State) lives(sid string, epoch uint64) bool {
 	return srv != nil && srv.Up && srv.Epoch == epoch
 }
 
-func (s *State) newLife(index uint64, cur *server, up *fsmpb.ServerUp) {
-	epoch := s.epoch(index)
-	first := epoch
-	if cur != nil && cur.Incarnation == up.GetIncarnation() {
-		first = cur.firstEpoch
-	}
+func (s *State) newLife(index uint64, cur *server, up *fsmpb.ServerUp, version uint32) {
 	if cur != nil && cur.Up {
-		s.end(cur, index)
+		s.end(cur, index, version)
 	}
-	// Members of a sid that had no record until now (external sids) belong to
-	// nobody any more: the new life has no players yet.
-	s.purge(up.GetSid(), index)
+	epoch := s.epoch(index)
 	srv := &server{
 		Server: Server{
 			SID: up.GetSid(), SType: up.GetStype(), Zone: up.GetZone(), NodeID: up.GetNodeId(),
 			Incarnation: up.GetIncarnation(), Addr: up.GetAddr(),
 			Via: up.GetVia(), ViaEpoch: up.GetViaEpoch(), Epoch: epoch, Up: true,
 		},
-		firstEpoch: first,
+		firstEpoch: epoch,
+	}
+	again := cur != nil && cur.Incarnation == up.GetIncarnation()
+	if again {
+		srv.firstEpoch = cur.firstEpoch
+	}
+	restored := 0
+	if again && up.GetResume() != nil {
+		restored = s.resume(index, cur, up.GetResume())
+	} else {
+		// Members of another process have gone with it. Those of a sid that had no
+		// record until now (external sids) belong to nobody any more.
+		s.purge(srv.SID, index)
+	}
+	if again && version >= 3 {
+		srv.predecessor = cur.asPredecessor(restored)
 	}
 	s.servers[srv.SID] = srv
 	s.recordChanged(srv, index)
@@ -97,7 +109,7 @@ func (s *State) newLife(index uint64, cur *server, up *fsmpb.ServerUp) {
 // serverDown ends a life if it is the one that is up: the proposer may have
 // been paused while a new life began. An agent ends a life only as long as it
 // is attached there: the same life may have gone on to another agent.
-func (s *State) serverDown(index uint64, down *fsmpb.ServerDown) bool {
+func (s *State) serverDown(index uint64, down *fsmpb.ServerDown, version uint32) bool {
 	if !s.lives(down.GetSid(), down.GetEpoch()) {
 		return false
 	}
@@ -105,28 +117,34 @@ func (s *State) serverDown(index uint64, down *fsmpb.ServerDown) bool {
 	if down.GetViaEpoch() != 0 && down.GetViaEpoch() != srv.ViaEpoch {
 		return false
 	}
-	s.end(srv, index)
+	s.end(srv, index, version)
 	return true
 }
 
 // end ends a life, and at the same index every life that hung on it. The
 // record stays: it fences late batches and answers repeated ones.
-func (s *State) end(srv *server, index uint64) {
-	s.endOne(srv, index)
+func (s *State) end(srv *server, index uint64, version uint32) {
+	s.endOne(srv, index, version)
 	for again := true; again; {
 		again = false
 		for _, o := range s.servers {
 			if o.Up && o.Via != "" && !s.lives(o.Via, o.ViaEpoch) {
-				s.endOne(o, index)
+				s.endOne(o, index, version)
 				again = true
 			}
 		}
 	}
 }
 
-func (s *State) endOne(srv *server, index uint64) {
+// endOne is where the meaning of ServerDown has changed: the replicas that
+// applied the older entries purged.
+func (s *State) endOne(srv *server, index uint64, version uint32) {
 	srv.Up = false
-	s.purge(srv.SID, index)
+	if version < 3 {
+		s.purge(srv.SID, index)
+	} else {
+		srv.parked = s.park(srv.SID)
+	}
 	s.recordChanged(srv, index)
 }
 

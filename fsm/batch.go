@@ -21,6 +21,7 @@ type BatchHead struct {
 	OriginEpoch uint64
 	Number      uint64
 	Ops         int
+	Level       uint32 // of the state from which on all replicas understand it
 }
 
 // A batch is written in pieces and put together by copying: the caller's
@@ -70,13 +71,14 @@ func AppendBatch(dst []byte, originSID string, originEpoch, number uint64, group
 }
 
 // AppendBatches appends the bytes of an entry with batches that CheckBatch has
-// passed, in this order. Without any it is the empty command.
-func AppendBatches(dst []byte, batches ...[]byte) []byte {
+// passed, in this order, at the level of the state. Without any it is the empty
+// command.
+func AppendBatches(dst []byte, level uint32, batches ...[]byte) []byte {
 	size := 0
 	for _, b := range batches {
 		size += nestedSize(len(b))
 	}
-	dst = appendVarint(dst, 1, Version)
+	dst = appendVarint(dst, 1, uint64(level))
 	dst = appendNested(dst, 3, size)
 	for _, b := range batches {
 		dst = appendNested(dst, 1, len(b))

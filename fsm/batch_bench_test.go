@@ -66,7 +66,7 @@ func (tr *traffic) encode(b testing.TB) {
 	if head, err := fsm.CheckBatch(tr.batch); err != nil || head.Ops != batchOps {
 		b.Fatal(head, err)
 	}
-	tr.entry = fsm.AppendBatches(tr.entry[:0], tr.batch)
+	tr.entry = fsm.AppendBatches(tr.entry[:0], fsm.Version, tr.batch)
 }
 
 // full is a replica that has the first memberships of the traffic.
@@ -79,7 +79,7 @@ func (tr *traffic) full(b testing.TB) (r *fsm.Replica, index uint64) {
 		group = fsm.AppendGroup(group, 2, op)
 	}
 	tr.number = 1
-	apply(b, r, 3, fsm.AppendBatches(nil, fsm.AppendBatch(nil, "connector-1", gen(2), 1, group)))
+	apply(b, r, 3, fsm.AppendBatches(nil, fsm.Version, fsm.AppendBatch(nil, "connector-1", gen(2), 1, group)))
 	return r, 3
 }
 

@@ -311,8 +311,8 @@ func TestState_HaltsAtWhatItDoesNotUnderstand(t *testing.T) {
 	newer := entryBatches()
 	newer.Version = fsm.Version + 1
 	strange := entryBatches(batch("a", gen(2), 1, opKind(99)))
-	resume := upOf("b", "inc")
-	resume.Resume = new(fsmpb.Resume)
+	early := entryUp(resuming(upOf("b", "inc")))
+	early.Version = 2
 	for name, tc := range map[string]struct {
 		entry *fsmpb.Entry
 		want  error
@@ -322,7 +322,8 @@ func TestState_HaltsAtWhatItDoesNotUnderstand(t *testing.T) {
 		"no command":      {entry(new(fsmpb.Entry)), fsm.ErrMalformed},
 		"newer version":   {newer, fsm.ErrUnknownFormat},
 		"unknown kind":    {strange, fsm.ErrUnknownFormat},
-		"resumed members": {entryUp(resume), fsm.ErrUnknownFormat},
+		"higher level":    {entryRaise(fsm.Version + 1), fsm.ErrUnknownFormat},
+		"before its time": {early, fsm.ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "a")

@@ -31,7 +31,7 @@ func perOp(b *testing.B) {
 func BenchmarkEncodeEntry(b *testing.B) {
 	e := benchEntry(1, gen(2))
 	for b.Loop() {
-		if _, err := fsm.EncodeEntry(e); err != nil {
+		if _, err := fsm.EncodeEntry(fsm.Version, e); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -33,6 +33,28 @@ func entryBatches(b ...*fsmpb.Batch) *fsmpb.Entry {
 	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: b}}})
 }
 
+func entryForget(index uint64) *fsmpb.Entry {
+	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_Forget{Forget: &fsmpb.Forget{Index: index}}})
+}
+
+func entryRaise(level uint32) *fsmpb.Entry {
+	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_RaiseLevel{RaiseLevel: &fsmpb.RaiseLevel{Level: level}}})
+}
+
+func entrySettings(id string, seen uint64, s *fsmpb.Settings) *fsmpb.Entry {
+	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_SetSettings{SetSettings: &fsmpb.SetSettings{Id: id, Seen: seen, Settings: s}}})
+}
+
+// resuming takes the parked members along, but for these removals.
+func resuming(up *fsmpb.ServerUp, r ...*fsmpb.Removals) *fsmpb.ServerUp {
+	up.Resume = &fsmpb.Resume{Removals: r}
+	return up
+}
+
+func removals(number uint64, ops ...*fsmpb.Op) *fsmpb.Removals {
+	return &fsmpb.Removals{Number: number, Ops: ops}
+}
+
 func entry(e *fsmpb.Entry) *fsmpb.Entry {
 	e.Version = fsm.Version
 	return e
@@ -92,6 +114,8 @@ type world struct {
 	s    *fsm.State
 	next uint64
 	sent map[uint64]uint64
+
+	version uint32 // of all entries; 0: each its own
 }
 
 // newWorld is founded at index 1 and has these servers up from index 2 on.
@@ -102,7 +126,13 @@ func newWorld(t testing.TB, sids ...string) *world {
 
 func newWorldWith(t testing.TB, settings *fsmpb.Settings, sids ...string) *world {
 	t.Helper()
-	w := &world{t: t, s: fsm.NewState(), next: 1, sent: make(map[uint64]uint64)}
+	return newWorldOf(t, 0, settings, sids...)
+}
+
+// newWorldOf is a world whose entries are of a version.
+func newWorldOf(t testing.TB, version uint32, settings *fsmpb.Settings, sids ...string) *world {
+	t.Helper()
+	w := &world{t: t, s: fsm.NewState(), next: 1, sent: make(map[uint64]uint64), version: version}
 	w.apply(entryFound("cluster", settings))
 	for _, sid := range sids {
 		w.up(upOf(sid, "inc-"+sid))
@@ -112,6 +142,9 @@ func newWorldWith(t testing.TB, settings *fsmpb.Settings, sids ...string) *world
 
 func (w *world) apply(e *fsmpb.Entry) fsm.Result {
 	w.t.Helper()
+	if w.version != 0 {
+		e.Version = w.version
+	}
 	r := w.s.Apply(w.next, e)
 	if r.Err != nil {
 		w.t.Fatalf("apply at %d: %v", w.next, r.Err)

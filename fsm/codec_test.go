@@ -41,16 +41,19 @@ func TestAppendBatches_GivesTheBytesOfProto(t *testing.T) {
 		for range rapid.IntRange(0, 3).Draw(t, "batches") {
 			b := &fsmpb.Batch{OriginSid: drawText(t, "origin"), OriginEpoch: drawNumber(t, "epoch"), Number: drawNumber(t, "number")}
 			var groups [][]byte
-			ops := 0
+			ops, level := 0, uint32(2)
 			for range rapid.IntRange(0, 3).Draw(t, "groups") {
 				g := &fsmpb.Group{Seen: drawNumber(t, "seen")}
 				var given []fsm.Op
 				for range rapid.IntRange(0, 3).Draw(t, "ops") {
 					o := fsm.Op{
-						Kind: fsmpb.OpKind(rapid.IntRange(0, 8).Draw(t, "kind")), Name: drawText(t, "name"), UID: drawText(t, "uid"),
+						Kind: fsmpb.OpKind(rapid.IntRange(0, 10).Draw(t, "kind")), Name: drawText(t, "name"), UID: drawText(t, "uid"),
 						SID: drawText(t, "sid"), Session: drawNumber(t, "session"), Epoch: drawNumber(t, "epoch"),
 					}
 					given = append(given, o)
+					if o.Kind >= fsmpb.OpKind_OP_PRUNE {
+						level = 3
+					}
 					g.Ops = append(g.Ops, &fsmpb.Op{Kind: o.Kind, Name: o.Name, Uid: o.UID, Sid: o.SID, Session: o.Session, Epoch: o.Epoch})
 				}
 				ops += len(given)
@@ -62,14 +65,14 @@ func TestAppendBatches_GivesTheBytesOfProto(t *testing.T) {
 				t.Fatalf("batch %v:\ngot  %x\nwant %x", b, data, marshal(t, b))
 			}
 			head, err := fsm.CheckBatch(data)
-			if wantHead := (fsm.BatchHead{OriginSID: b.GetOriginSid(), OriginEpoch: b.GetOriginEpoch(), Number: b.GetNumber(), Ops: ops}); err != nil || head != wantHead {
+			if wantHead := (fsm.BatchHead{OriginSID: b.GetOriginSid(), OriginEpoch: b.GetOriginEpoch(), Number: b.GetNumber(), Ops: ops, Level: level}); err != nil || head != wantHead {
 				t.Fatalf("head %+v, error %v, want %+v", head, err, wantHead)
 			}
 			want.Batches = append(want.Batches, b)
 			batches = append(batches, data)
 		}
 		// Behind what dst holds already.
-		data := fsm.AppendBatches([]byte("before"), batches...)
+		data := fsm.AppendBatches([]byte("before"), fsm.Version, batches...)
 		if wantData := append([]byte("before"), marshal(t, entryBatches(want.GetBatches()...))...); !bytes.Equal(data, wantData) {
 			t.Fatalf("entry:\ngot  %x\nwant %x", data, wantData)
 		}
@@ -83,7 +86,7 @@ func TestAppendGroup_NeedsNoMemoryOfItsOwn(t *testing.T) {
 	allocs := testing.AllocsPerRun(100, func() {
 		dst = fsm.AppendGroup(dst[:0], 9, op, op)
 		dst = fsm.AppendBatch(dst, "connector-1", gen(2), 3, group, group)
-		dst = fsm.AppendBatches(dst, group, group)
+		dst = fsm.AppendBatches(dst, fsm.Version, group, group)
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations, want 0", allocs)
@@ -91,7 +94,7 @@ func TestAppendGroup_NeedsNoMemoryOfItsOwn(t *testing.T) {
 }
 
 func TestAppendBatches_OfNoneIsTheEmptyCommand(t *testing.T) {
-	e, err := fsm.DecodeEntry(fsm.AppendBatches(nil))
+	e, err := fsm.DecodeEntry(fsm.AppendBatches(nil, fsm.Version))
 	if err != nil || e.GetBatches() == nil || len(e.GetBatches().GetBatches()) != 0 {
 		t.Errorf("entry %v, error %v, want batches without any", e, err)
 	}
@@ -106,7 +109,7 @@ func drawMessage(t *rapid.T) *fsmpb.Batch {
 		g := &fsmpb.Group{Seen: drawNumber(t, "seen")}
 		for range rapid.IntRange(0, 2).Draw(t, "ops") {
 			o := &fsmpb.Op{
-				Kind: fsmpb.OpKind(rapid.IntRange(-1, 9).Draw(t, "kind")), Name: drawText(t, "name"), Uid: drawText(t, "uid"),
+				Kind: fsmpb.OpKind(rapid.IntRange(-1, 11).Draw(t, "kind")), Name: drawText(t, "name"), Uid: drawText(t, "uid"),
 				Sid: drawText(t, "sid"), ToSid: drawText(t, "to sid"), Session: drawNumber(t, "session"), Epoch: drawNumber(t, "epoch"),
 				Meta: []byte(drawText(t, "meta")),
 			}
@@ -128,8 +131,8 @@ func wantAsProto(t rapid.TB, data []byte) {
 	t.Helper()
 	b := new(fsmpb.Batch)
 	readable := proto.Unmarshal(data, b) == nil
-	again, err := fsm.EncodeEntry(entryBatches(b))
-	entry := fsm.AppendBatches(nil, data)
+	again, err := fsm.EncodeEntry(fsm.Version, entryBatches(b))
+	entry := fsm.AppendBatches(nil, fsm.Version, data)
 	want := readable && err == nil && bytes.Equal(again, entry)
 
 	head, got := fsm.CheckBatch(data)
@@ -182,8 +185,8 @@ func TestCheckBatch_TellsNewerFromBroken(t *testing.T) {
 	}{
 		"nothing":                 {nil, nil},
 		"operation without all":   {op(), nil},
-		"kind":                    {op(8, 8), nil},
-		"unknown kind":            {op(8, 9), fsm.ErrUnknownFormat},
+		"kind":                    {op(8, 10), nil},
+		"unknown kind":            {op(8, 11), fsm.ErrUnknownFormat},
 		"negative kind":           {op(8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1), fsm.ErrUnknownFormat},
 		"kind over 32 bits":       {op(8, 0x81, 0x80, 0x80, 0x80, 0x10), fsm.ErrMalformed},
 		"kind 0 written":          {op(8, 0), fsm.ErrMalformed},

@@ -17,7 +17,10 @@ func CheckBatch(data []byte) (BatchHead, error) {
 	if err != nil {
 		return BatchHead{}, fmt.Errorf("check batch: %w", err)
 	}
-	return BatchHead{OriginSID: string(b.originSID), OriginEpoch: b.originEpoch, Number: b.number, Ops: d.count}, nil
+	return BatchHead{
+		OriginSID: string(b.originSID), OriginEpoch: b.originEpoch, Number: b.number, Ops: d.count,
+		Level: max(d.level, firstLevel),
+	}, nil
 }
 
 // batch, group and op are what the messages of the same names say. Their texts
@@ -48,7 +51,8 @@ type decoder struct {
 	ops     []op
 	groups  []group
 	batches []batch
-	count   int // operations read so far
+	count   int    // operations read so far
+	level   uint32 // of the newest of them, 0 if none is newer than the first level
 }
 
 // command reads an entry, whatever it holds. It is valid until release.
@@ -70,7 +74,7 @@ func (d *decoder) command(data []byte) (command, error) {
 // release forgets what was read, so that the bytes of the log are not kept
 // alive, and what was needed for an unusually large entry.
 func (d *decoder) release() {
-	d.ops, d.groups, d.batches, d.count = reuse(d.ops), reuse(d.groups), reuse(d.batches), 0
+	d.ops, d.groups, d.batches, d.count, d.level = reuse(d.ops), reuse(d.groups), reuse(d.batches), 0, 0
 }
 
 // reuse empties a slice; 8,192 elements are more than an entry of 256 KiB has
@@ -105,7 +109,13 @@ func (d *decoder) entry(data []byte) (version uint32, ok bool, err error) {
 	if w.err != nil {
 		return version, true, w.err
 	}
-	return version, true, d.all(body)
+	if err := d.all(body); err != nil {
+		return version, true, err
+	}
+	if d.level > version {
+		return version, true, fmt.Errorf("%w: entry of version %d with an operation that came with version %d", ErrMalformed, version, d.level)
+	}
+	return version, true, nil
 }
 
 func (d *decoder) all(data []byte) error {
@@ -153,8 +163,12 @@ func (d *decoder) group(data []byte) error {
 		case 1:
 			g.seen = w.varint()
 		case 2:
-			if err := decodeOp(w.nested(), d.nextOp()); err != nil {
+			o := d.nextOp()
+			if err := decodeOp(w.nested(), o); err != nil {
 				w.fail(err)
+			}
+			if o.kind >= fsmpb.OpKind_OP_PRUNE {
+				d.level = 3
 			}
 		}
 	}
@@ -166,7 +180,7 @@ func (d *decoder) group(data []byte) error {
 }
 
 // lastKind of the operations that this binary knows; all below it are known.
-const lastKind = fsmpb.OpKind_OP_CLEAN_ON_START_UP
+const lastKind = fsmpb.OpKind_OP_PURGE
 
 // nextOp is a zero operation to read into.
 func (d *decoder) nextOp() *op {

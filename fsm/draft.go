@@ -59,6 +59,9 @@ func (p place) player() player { return player{sid: string(p.sid), uid: string(p
 
 func (d *draft) put(p place, m member) { d.write(p.key(), m) }
 
+// touch notes nothing: nobody asks a draft.
+func (d *draft) touch(place) {}
+
 func (d *draft) write(k key, m member) {
 	d.step++
 	d.written[k] = draftMember{member: m, step: d.step}

@@ -9,14 +9,19 @@ import (
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 )
 
-// EncodeEntry sets e.Version and gives the bytes for the log. It refuses what
-// DecodeEntry would refuse: an entry that halts every replica must not enter
-// the log only because a newer or broken server asked this one to commit it.
-func EncodeEntry(e *fsmpb.Entry) ([]byte, error) {
+// EncodeEntry sets e.Version to the level of the state and gives the bytes for
+// the log. What asks for a higher level is of the level that brought it: it may
+// not be written before every server knows it. EncodeEntry refuses what
+// DecodeEntry would refuse: an entry that halts every replica must not enter the
+// log only because a newer or broken server asked this one to commit it.
+func EncodeEntry(level uint32, e *fsmpb.Entry) ([]byte, error) {
 	if e == nil {
 		return nil, fmt.Errorf("encode entry: %w: no entry", ErrMalformed)
 	}
-	e.Version = Version
+	e.Version = level
+	if e.GetRaiseLevel() != nil {
+		e.Version = max(level, raiseVersion)
+	}
 	if err := checkEntry(e); err != nil {
 		return nil, fmt.Errorf("encode entry: %w", err)
 	}
@@ -67,12 +72,27 @@ func checkEntry(e *fsmpb.Entry) error {
 	if e.GetCommand() == nil {
 		return fmt.Errorf("%w: entry without a command", ErrMalformed)
 	}
-	// The field is there for those who will park members. To ignore it would
-	// let replicas of two binaries drift apart in silence.
-	if e.GetServerUp().GetResume() != nil {
-		return fmt.Errorf("%w: ServerUp.resume", ErrUnknownFormat)
+	if need := needs(e); e.GetVersion() < need {
+		return fmt.Errorf("%w: entry of version %d with what came with version %d", ErrMalformed, e.GetVersion(), need)
+	}
+	// A state of that level holds, or will hold, what this binary does not know.
+	if level := e.GetRaiseLevel().GetLevel(); level > Version {
+		return fmt.Errorf("%w: level %d, this binary knows up to %d", ErrUnknownFormat, level, Version)
 	}
 	return nil
+}
+
+// raiseVersion brought the levels.
+const raiseVersion = 3
+
+// needs is the version that brought what an entry holds. Batches are checked
+// where they are read.
+func needs(e *fsmpb.Entry) uint32 {
+	switch {
+	case e.GetForget() != nil, e.GetRaiseLevel() != nil, e.GetSetSettings() != nil, e.GetServerUp().GetResume() != nil:
+		return 3
+	}
+	return 1
 }
 
 // checkKnown finds what a newer binary wrote and the decoder of this one set

@@ -19,17 +19,21 @@ func everyEntry() map[string]*fsmpb.Entry {
 	op := opAdd("x", "u", "a", gen(2))
 	op.Options = &fsmpb.ChannelOptions{TtlNs: 1}
 	return map[string]*fsmpb.Entry{
-		"found":   entryFound("c", &fsmpb.Settings{MaxVoters: 3}),
-		"batches": entryBatches(batch("a", gen(2), 1, op, opDestroy("y")), batch("b", gen(3), 7)),
-		"up":      entryUp(attachedOf("a", "i", "b", 1)),
-		"down":    entryDown("a", gen(2)),
+		"found":    entryFound("c", &fsmpb.Settings{MaxVoters: 3}),
+		"batches":  entryBatches(batch("a", gen(2), 1, op, opDestroy("y")), batch("b", gen(3), 7)),
+		"up":       entryUp(attachedOf("a", "i", "b", 1)),
+		"down":     entryDown("a", gen(2)),
+		"resume":   entryUp(resuming(upOf("a", "i"), removals(3, opLeave("x", "u", "a", gen(2))))),
+		"forget":   entryForget(7),
+		"raise":    entryRaise(3),
+		"settings": entrySettings("wish", 9, &fsmpb.Settings{MaxVoters: 5}),
 	}
 }
 
 func TestEncodeEntry_ComesBackEqual(t *testing.T) {
 	for name, e := range everyEntry() {
 		e.Version = 0
-		data, err := fsm.EncodeEntry(e)
+		data, err := fsm.EncodeEntry(fsm.Version, e)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -43,7 +47,7 @@ func TestEncodeEntry_ComesBackEqual(t *testing.T) {
 		if diff := cmp.Diff(e, back, protocmp.Transform()); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
-		again, err := fsm.EncodeEntry(back)
+		again, err := fsm.EncodeEntry(fsm.Version, back)
 		if err != nil || !bytes.Equal(data, again) {
 			t.Errorf("%s: a second encoding differs, error %v", name, err)
 		}
@@ -67,7 +71,7 @@ func TestDecodeEntry_UnknownFieldAtAnyDepthIsAnUnknownFormat(t *testing.T) {
 				t.Errorf("%s, %s: error %v, want unknown format", name, m.Descriptor().Name(), err)
 			}
 			// A newer server may ask this one to commit it: refused, not halted.
-			if _, err := fsm.EncodeEntry(strange); !errors.Is(err, fsm.ErrUnknownFormat) {
+			if _, err := fsm.EncodeEntry(fsm.Version, strange); !errors.Is(err, fsm.ErrUnknownFormat) {
 				t.Errorf("%s, %s: encode error %v, want unknown format", name, m.Descriptor().Name(), err)
 			}
 		}
@@ -110,6 +114,10 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		}
 		return data
 	}
+	ofVersion := func(version uint32, e *fsmpb.Entry) []byte {
+		e.Version = version
+		return encoded(e)
+	}
 	good := encoded(everyEntry()["batches"])
 	newer := everyEntry()["down"]
 	newer.Version = fsm.Version + 1
@@ -130,11 +138,14 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		"batches second":  {[]byte{8, 1, 0x2a, 0, 0x1a, 0}, fsm.ErrMalformed},
 		"version last":    {[]byte{0x1a, 0, 8, 1}, fsm.ErrMalformed},
 		"long version":    {[]byte{8, 0x81, 0, 0x1a, 0}, fsm.ErrMalformed},
-		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x30, 1}, fsm.ErrUnknownFormat},
-		"newer batches":   {[]byte{8, 3, 0x1a, 0}, fsm.ErrUnknownFormat},
+		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x48, 1}, fsm.ErrUnknownFormat},
+		"newer batches":   {[]byte{8, 4, 0x1a, 0}, fsm.ErrUnknownFormat},
 		"newer version":   {encoded(newer), fsm.ErrUnknownFormat},
 		"unknown command": {[]byte{8, 1, 0xfa, 0x07, 0}, fsm.ErrUnknownFormat},
-		"unknown kind":    {encoded(entryBatches(batch("a", 1, 1, opKind(9)))), fsm.ErrUnknownFormat},
+		"unknown kind":    {encoded(entryBatches(batch("a", 1, 1, opKind(11)))), fsm.ErrUnknownFormat},
+		"higher level":    {encoded(entryRaise(fsm.Version + 1)), fsm.ErrUnknownFormat},
+		"too low for it":  {ofVersion(2, entryRaise(3)), fsm.ErrMalformed},
+		"too low for ops": {ofVersion(2, entryBatches(batch("a", 1, 1, opKind(fsmpb.OpKind_OP_PRUNE)))), fsm.ErrMalformed},
 	} {
 		e, err := fsm.DecodeEntry(tc.data)
 		if e != nil || !errors.Is(err, tc.want) {
@@ -147,7 +158,7 @@ func TestEncodeEntry_RefusesWhatCouldNotBeReadBack(t *testing.T) {
 	for name, e := range map[string]*fsmpb.Entry{
 		"nothing": nil, "no command": {}, "not UTF-8": entryDown("\xff", 1),
 	} {
-		if _, err := fsm.EncodeEntry(e); !errors.Is(err, fsm.ErrMalformed) {
+		if _, err := fsm.EncodeEntry(fsm.Version, e); !errors.Is(err, fsm.ErrMalformed) {
 			t.Errorf("%s: error %v, want malformed", name, err)
 		}
 	}

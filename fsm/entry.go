@@ -1,12 +1,20 @@
 package fsm
 
-import "errors"
+import (
+	"errors"
 
-// Version of fsmpb.Entry that this package writes. It applies the older ones as
-// they were meant: all replicas have to make the same of an entry, those too
-// whose snapshot an older binary wrote. Since 2 the state keeps the results of
-// Window batches of an origin and not of one.
-const Version = 2
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// Version is the newest fsmpb.Entry that this package knows. Which one is written
+// is up to the state's Level. Older ones are applied as they were meant: all
+// replicas have to make the same of an entry, those too whose snapshot an older
+// binary wrote. Since 2 the state keeps the results of Window batches of an origin
+// and not of one; since 3 the members of an ended life are parked and not purged.
+const Version = 3
+
+// firstLevel is the level of a state that was never raised.
+const firstLevel = 2
 
 // Window is how many batches of one origin may be unanswered at a time: the
 // state keeps the results of so many, for those that come again.
@@ -31,7 +39,7 @@ type Result struct {
 	Index   uint64
 	Batches []BatchResult // one per Batch of the entry, in order
 	Up      UpResult      // of a ServerUp
-	Changed bool          // Found, ServerDown: had an effect
+	Changed bool          // ServerUp aside: had an effect, or, for SetSettings that came again, has had it
 	Err     error         // the state has halted, at this entry or at an earlier one; nothing took effect
 }
 
@@ -79,7 +87,7 @@ type UpOutcome uint8
 const (
 	UpNew        UpOutcome = 1 // a new life
 	UpSame       UpOutcome = 2 // the incarnation is registered already
-	UpSuperseded UpOutcome = 3 // the record changed after Seen, or the agent's life is over
+	UpSuperseded UpOutcome = 3 // the record changed, or was forgotten, after Seen; or the agent's life is over
 	UpInUse      UpOutcome = 4 // another node's life is up and was not shown to be over
 	UpInvalid    UpOutcome = 5 // a string breaks the limits, or the agent is attached itself
 )
@@ -89,6 +97,11 @@ type UpResult struct {
 	Outcome    UpOutcome
 	Server     Server // the sid's record afterwards, refused or not; zero if there is none
 	LastNumber uint64 // of the batches of the life in Server: 0 for a new one
+
+	// Predecessor is the life of the same incarnation that ended before this one
+	// began: what became of its batches and members. nil if there was none, or
+	// nobody knows it any more. Not to be written to.
+	Predecessor *fsmpb.Predecessor
 }
 
 // Server is the record of a sid: its current life, or its last one.
@@ -117,6 +130,7 @@ type Target struct {
 
 // Stats counts what the state holds.
 type Stats struct {
-	Channels, Memberships int
+	Channels, Memberships int // without what is parked
+	Parked                int // memberships of ended lives that may come back
 	Servers               int // up
 }

@@ -8,7 +8,7 @@ import (
 
 // CheckIndexes compares what the state derives with what it derives it from.
 func CheckIndexes(s *State) error {
-	n := 0
+	n, parked := 0, 0
 	for name, c := range s.channels {
 		if c.name != name {
 			return fmt.Errorf("channel %q is called %q", name, c.name)
@@ -20,11 +20,11 @@ func CheckIndexes(s *State) error {
 			if len(uids) == 0 {
 				return fmt.Errorf("channel %q keeps an empty set for %q", name, sid)
 			}
-			if srv := s.servers[sid]; srv != nil && !srv.Up {
-				return fmt.Errorf("channel %q has members of the ended life of %q", name, sid)
-			}
 			for uid := range uids {
 				n++
+				if s.hidden(sid) {
+					parked++
+				}
 				if h := s.held[sid]; h == nil || !holds(h.players[uid], c) {
 					return fmt.Errorf("no way back from (%q, %q) to %q", uid, sid, name)
 				}
@@ -36,6 +36,10 @@ func CheckIndexes(s *State) error {
 		if len(h.players) == 0 || h.sid != sid {
 			return fmt.Errorf("empty way back of %q, or that of %q", sid, h.sid)
 		}
+		if srv := s.servers[sid]; h.parked != (srv != nil && !srv.Up) {
+			return fmt.Errorf("members of %q parked: %v", sid, h.parked)
+		}
+		own := back
 		for uid, w := range h.players {
 			if w.empty() || w.uid != uid {
 				return fmt.Errorf("empty way back of (%q, %q), or that of %q", uid, sid, w.uid)
@@ -44,9 +48,12 @@ func CheckIndexes(s *State) error {
 				back++
 			}
 		}
+		if back-own != h.count {
+			return fmt.Errorf("%d memberships on %q, %d counted", back-own, sid, h.count)
+		}
 	}
-	if n != back || n != s.memberships {
-		return fmt.Errorf("%d memberships, %d ways back, %d counted", n, back, s.memberships)
+	if st := s.Stats(); n != back || n != s.memberships+parked || st.Parked != parked || st.Memberships != s.memberships {
+		return fmt.Errorf("%d memberships, %d ways back, %d counted, %d parked, %+v", n, back, s.memberships, parked, st)
 	}
 	return nil
 }

@@ -35,7 +35,7 @@ func FuzzDecodeEntry(f *testing.F) {
 			}
 			return
 		}
-		again, err := fsm.EncodeEntry(e)
+		again, err := fsm.EncodeEntry(fsm.Version, e)
 		if err != nil {
 			t.Fatalf("decoded, but not encodable: %v", err)
 		}

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 )
 
@@ -18,9 +20,16 @@ type model struct {
 	cluster  string
 	gen      uint64
 	external bool
-	lives    []modelLife // every life that ever was, oldest first
-	members  map[modelMember]uint64
+	lives    []modelLife            // every life that ever was, oldest first
+	members  map[modelMember]uint64 // those of ended lives too, which nobody sees
 	changed  map[string]uint64
+	added    map[[2]string]uint64 // by sid and uid
+
+	level, forgotten uint64
+	raised           bool // by the entry's version
+	wish             string
+	wishedAt         uint64
+	limit            uint32 // of the settings, to tell them apart
 }
 
 type modelLife struct {
@@ -29,6 +38,14 @@ type modelLife struct {
 	up                                       bool
 	batches                                  []modelBatch
 	kept                                     int // of batches, the newest so many are answered again
+	had                                      int // members at its end
+	before                                   *modelBefore
+}
+
+// modelBefore is what a registration says of the life of the same process before.
+type modelBefore struct {
+	life             modelLife
+	restored, missed int
 }
 
 type modelBatch struct {
@@ -39,7 +56,7 @@ type modelBatch struct {
 type modelMember struct{ name, sid, uid string }
 
 func newModel() *model {
-	return &model{members: map[modelMember]uint64{}, changed: map[string]uint64{}}
+	return &model{members: map[modelMember]uint64{}, changed: map[string]uint64{}, added: map[[2]string]uint64{}, level: 2}
 }
 
 func modelText(s string, limit int) bool {
@@ -66,7 +83,52 @@ func (m *model) found(f *fsmpb.Found) bool {
 		return false
 	}
 	m.cluster, m.gen, m.external = f.GetClusterId(), uint64(f.GetGeneration()), f.GetSettings().GetExternalSids()
+	m.limit = f.GetSettings().GetMaxVoters()
 	return true
+}
+
+func (m *model) setSettings(s *fsmpb.SetSettings) bool {
+	switch {
+	case s.GetId() == m.wish:
+		return true
+	case s.GetSeen() < m.wishedAt:
+		return false
+	}
+	m.wish, m.wishedAt, m.limit, m.external = s.GetId(), m.index, s.GetSettings().GetMaxVoters(), s.GetSettings().GetExternalSids()
+	return true
+}
+
+func (m *model) raise(level uint32) bool {
+	if uint64(level) > m.level {
+		m.level = uint64(level)
+		return true
+	}
+	return false
+}
+
+func (m *model) forget(upTo uint64) bool {
+	upTo = min(upTo, m.index)
+	if upTo <= m.forgotten {
+		return false
+	}
+	m.forgotten = upTo
+	for _, sid := range someSIDs {
+		if l := m.life(sid); l != nil && !l.up && l.changed <= upTo {
+			m.lives = slices.DeleteFunc(m.lives, func(l modelLife) bool { return l.sid == sid })
+			m.dropWhere(func(k modelMember) bool { return k.sid == sid })
+		}
+	}
+	return true
+}
+
+// seen are the members that are not parked.
+func (m *model) seen() map[modelMember]uint64 {
+	seen := maps.Clone(m.members)
+	maps.DeleteFunc(seen, func(k modelMember, _ uint64) bool {
+		l := m.life(k.sid)
+		return l != nil && !l.up
+	})
+	return seen
 }
 
 // dropWhere removes memberships and notes which channels that changed.
@@ -76,15 +138,32 @@ func (m *model) dropWhere(gone func(modelMember) bool) (any bool) {
 			delete(m.members, k)
 			m.changed[k.name] = m.index
 			any = true
+			if m.on(k.sid, k.uid) == 0 {
+				delete(m.added, [2]string{k.sid, k.uid})
+			}
 		}
 	}
 	return any
 }
 
+// on counts what a player, or with no uid everybody, has on a sid.
+func (m *model) on(sid, uid string) (n int) {
+	for k := range m.members {
+		if k.sid == sid && (uid == "" || k.uid == uid) {
+			n++
+		}
+	}
+	return n
+}
+
 func (m *model) endLife(l *modelLife) {
 	l.up = false
 	l.changed = m.index
-	m.dropWhere(func(k modelMember) bool { return k.sid == l.sid })
+	if m.version < 3 {
+		m.dropWhere(func(k modelMember) bool { return k.sid == l.sid })
+	} else {
+		l.had = m.on(l.sid, "")
+	}
 	for i := range m.lives {
 		if o := &m.lives[i]; o.up && o.via == l.sid && o.viaEpoch == l.epoch {
 			m.endLife(o)
@@ -136,24 +215,55 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 			return inUse
 		}
 	}
+	if old == nil && up.GetSeen() < m.forgotten {
+		return superseded
+	}
 	if agentRefusal != 0 {
 		return agentRefusal
 	}
 	if old != nil && old.up {
 		m.endLife(old)
 	}
-	m.dropWhere(func(k modelMember) bool { return k.sid == up.GetSid() })
+	var before *modelBefore
+	again := old != nil && old.incarnation == up.GetIncarnation()
+	if again && up.GetResume() != nil {
+		m.takeOut(old, up.GetResume())
+	} else {
+		m.dropWhere(func(k modelMember) bool { return k.sid == up.GetSid() })
+	}
+	if again && m.version >= 3 {
+		n := m.on(up.GetSid(), "")
+		before = &modelBefore{life: *old, restored: n, missed: max(old.had-n, 0)}
+	}
 	m.lives = append(m.lives, modelLife{
-		sid: up.GetSid(), stype: up.GetStype(), node: up.GetNodeId(), incarnation: up.GetIncarnation(),
+		before: before,
+		sid:    up.GetSid(), stype: up.GetStype(), node: up.GetNodeId(), incarnation: up.GetIncarnation(),
 		addr: up.GetAddr(), via: up.GetVia(), viaEpoch: up.GetViaEpoch(),
 		epoch: m.gen<<48 + m.index, changed: m.index, up: true,
 	})
 	return fresh
 }
 
+// takeOut removes whom the ended life had meant to remove, unless it did.
+func (m *model) takeOut(old *modelLife, r *fsmpb.Resume) {
+	for _, batch := range r.GetRemovals() {
+		for _, op := range batch.GetOps() {
+			if batch.GetNumber() >= 1 && batch.GetNumber() <= uint64(len(old.batches)) || op.GetSid() != old.sid {
+				continue
+			}
+			m.dropWhere(func(k modelMember) bool {
+				mine := k.sid == op.GetSid() && k.uid == op.GetUid() && (op.GetSession() == 0 || m.members[k] <= op.GetSession())
+				if op.GetKind() == fsmpb.OpKind_OP_LEAVE {
+					return mine && k.name == op.GetName()
+				}
+				return mine && op.GetKind() == fsmpb.OpKind_OP_LEAVE_ALL && op.GetName() == ""
+			})
+		}
+	}
+}
+
 // batch gives the outcome, the results and the index, each as the state would.
-func (m *model) batch(version uint32, b *fsmpb.Batch) (int, []byte, uint64) {
-	m.version = version
+func (m *model) batch(b *fsmpb.Batch) (int, []byte, uint64) {
 	const applied, repeated, old, gap, fenced, forgotten = 1, 2, 3, 4, 5, 6
 	l := m.life(b.GetOriginSid())
 	if l == nil || l.epoch != b.GetOriginEpoch() {
@@ -185,13 +295,13 @@ func (m *model) batch(version uint32, b *fsmpb.Batch) (int, []byte, uint64) {
 
 // group tries everything on the real thing and takes it all back on a refusal.
 func (m *model) group(origin *modelLife, g *fsmpb.Group) []byte {
-	members, changed := maps.Clone(m.members), maps.Clone(m.changed)
+	members, changed, added := maps.Clone(m.members), maps.Clone(m.changed), maps.Clone(m.added)
 	var results []byte
 	for i, op := range g.GetOps() {
-		code := m.op(origin, g.GetSeen(), op)
+		code := m.op(origin, g, op)
 		results = append(results, code)
 		if code > 2 {
-			m.members, m.changed = members, changed
+			m.members, m.changed, m.added = members, changed, added
 			results = slices.Repeat([]byte{5}, len(g.GetOps()))
 			results[i] = code
 			return results
@@ -200,7 +310,7 @@ func (m *model) group(origin *modelLife, g *fsmpb.Group) []byte {
 	return results
 }
 
-func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
+func (m *model) op(origin *modelLife, g *fsmpb.Group, op *fsmpb.Op) byte {
 	const unchanged, changed, invalid, unsupported = 1, 2, 7, 8
 	yes := func(b bool) byte {
 		if b {
@@ -231,6 +341,24 @@ func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
 			return unsupported
 		}
 		return m.leaveAll(op)
+	case fsmpb.OpKind_OP_PRUNE:
+		if len(g.GetOps()) != 1 {
+			return unsupported
+		}
+		if m.added[[2]string{op.GetSid(), op.GetUid()}] > g.GetSeen() && m.rightLife(op, 0) == 0 && op.GetName() == "" {
+			return unchanged
+		}
+		op = proto.CloneOf(op)
+		op.Session = 0
+		return m.leaveAll(op)
+	case fsmpb.OpKind_OP_PURGE:
+		switch {
+		case len(g.GetOps()) != 1:
+			return unsupported
+		case op.GetName() != "" || op.GetUid() != "" || !modelText(op.GetSid(), 64) || m.life(op.GetSid()) != nil:
+			return invalid
+		}
+		return yes(m.dropWhere(func(k modelMember) bool { return k.sid == op.GetSid() }))
 	case fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS:
 		return unsupported
 	}
@@ -243,7 +371,7 @@ func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
 		if !there {
 			return unchanged
 		}
-		if code := m.rightLife(op); code != 0 {
+		if code := m.rightLife(op, g.GetSeen()); code != 0 {
 			return code
 		}
 		if op.GetSession() > 0 && held > op.GetSession() {
@@ -254,8 +382,11 @@ func (m *model) op(origin *modelLife, seen uint64, op *fsmpb.Op) byte {
 	if len(op.GetMeta()) > 0 {
 		return unsupported
 	}
-	if code := m.rightLife(op); code != 0 {
+	if code := m.rightLife(op, g.GetSeen()); code != 0 {
 		return code
+	}
+	if m.level >= 3 {
+		m.added[[2]string{k.sid, k.uid}] = m.index
 	}
 	if there && held >= op.GetSession() {
 		return unchanged
@@ -277,7 +408,7 @@ func (m *model) leaveAll(op *fsmpb.Op) byte {
 	if !anybody {
 		return unchanged
 	}
-	if code := m.rightLife(op); code != 0 {
+	if code := m.rightLife(op, m.index); code != 0 {
 		return code
 	}
 	if m.dropWhere(func(k modelMember) bool {
@@ -291,16 +422,19 @@ func (m *model) leaveAll(op *fsmpb.Op) byte {
 
 // rightLife walks back through the lives of the sid, newest first, as long as
 // they are of one process.
-func (m *model) rightLife(op *fsmpb.Op) byte {
+func (m *model) rightLife(op *fsmpb.Op, seen uint64) byte {
 	const gone, unknown = 3, 4
 	now := m.life(op.GetSid())
 	if now == nil {
 		if op.GetKind() == fsmpb.OpKind_OP_ADD && !m.external {
 			return unknown
 		}
-		return 0 // nothing is ever forgotten yet
+		if seen < m.forgotten {
+			return gone // it may be one that was
+		}
+		return 0
 	}
-	if !now.up {
+	if !now.up && op.GetKind() == fsmpb.OpKind_OP_ADD {
 		return gone
 	}
 	for i := len(m.lives) - 1; i >= 0; i-- {

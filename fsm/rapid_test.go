@@ -5,12 +5,14 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/testing/protocmp"
 	"pgregory.net/rapid"
 
 	"github.com/pofresh/globalchannel/fsm"
@@ -67,9 +69,11 @@ func (m *machine) step() {
 	}
 	m.model.index += uint64(rapid.IntRange(1, 3).Draw(m.T, "index step"))
 	e := m.draw()
+	m.model.version = e.GetVersion()
+	m.model.raised = m.model.raise(e.GetVersion())
 	got := m.state.Apply(m.model.index, e)
 	again := m.applyBytes(e)
-	if diff := gocmp.Diff(got, again); diff != "" {
+	if diff := gocmp.Diff(got, again, protocmp.Transform()); diff != "" {
 		m.Fatalf("two replicas answer differently:\n%s", diff)
 	}
 	if got.Err != nil {
@@ -89,6 +93,18 @@ func (m *machine) check(e *fsmpb.Entry, got fsm.Result) {
 		if want := m.model.serverDown(c.ServerDown); got.Changed != want {
 			m.Fatalf("down %v: changed %v, want %v", c.ServerDown, got.Changed, want)
 		}
+	case *fsmpb.Entry_Forget:
+		if want := m.model.forget(c.Forget.GetIndex()); got.Changed != want {
+			m.Fatalf("forget %v: changed %v, want %v", c.Forget, got.Changed, want)
+		}
+	case *fsmpb.Entry_RaiseLevel:
+		if want := m.model.raise(c.RaiseLevel.GetLevel()) || m.model.raised; got.Changed != want {
+			m.Fatalf("raise %v: changed %v, want %v", c.RaiseLevel, got.Changed, want)
+		}
+	case *fsmpb.Entry_SetSettings:
+		if want := m.model.setSettings(c.SetSettings); got.Changed != want {
+			m.Fatalf("settings %v: changed %v, want %v", c.SetSettings, got.Changed, want)
+		}
 	case *fsmpb.Entry_ServerUp:
 		if want := m.model.serverUp(c.ServerUp); int(got.Up.Outcome) != want {
 			m.Fatalf("up %v: outcome %d, want %d", c.ServerUp, got.Up.Outcome, want)
@@ -96,7 +112,7 @@ func (m *machine) check(e *fsmpb.Entry, got fsm.Result) {
 		m.checkUp(c.ServerUp.GetSid(), got.Up)
 	case *fsmpb.Entry_Batches:
 		for i, b := range c.Batches.GetBatches() {
-			outcome, results, at := m.model.batch(e.GetVersion(), b)
+			outcome, results, at := m.model.batch(b)
 			g := got.Batches[i]
 			if int(g.Outcome) != outcome || !bytes.Equal(g.Results, results) || g.Index != at {
 				m.Fatalf("batch %v:\ngot  %d %v at %d\nwant %d %v at %d", b, g.Outcome, g.Results, g.Index, outcome, results, at)
@@ -109,9 +125,9 @@ func (m *machine) checkUp(sid string, got fsm.UpResult) {
 	var want fsm.UpResult
 	want.Outcome = got.Outcome
 	if l := m.model.life(sid); l != nil {
-		want.Server, want.LastNumber = l.server(), uint64(len(l.batches))
+		want.Server, want.LastNumber, want.Predecessor = l.server(), uint64(len(l.batches)), l.before.proto()
 	}
-	if diff := gocmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		m.Fatalf("result of up (-want +got):\n%s", diff)
 	}
 }
@@ -121,6 +137,21 @@ func (l modelLife) server() fsm.Server {
 		SID: l.sid, SType: l.stype, NodeID: l.node, Incarnation: l.incarnation, Addr: l.addr,
 		Via: l.via, ViaEpoch: l.viaEpoch, Epoch: l.epoch, Up: l.up, Changed: l.changed,
 	}
+}
+
+func (b *modelBefore) proto() *fsmpb.Predecessor {
+	if b == nil {
+		return nil
+	}
+	p := &fsmpb.Predecessor{
+		Epoch: b.life.epoch, LastNumber: uint64(len(b.life.batches)), Restored: uint64(b.restored), Missed: uint64(b.missed),
+	}
+	for i, a := range b.life.batches {
+		if number := i + 1; number > len(b.life.batches)-b.life.kept {
+			p.Kept = append(p.Kept, &fsmpb.BatchRecord{Number: uint64(number), Index: a.at, Results: a.results})
+		}
+	}
+	return p
 }
 
 // ---- random entries
@@ -142,6 +173,8 @@ func (m *machine) draw() *fsmpb.Entry {
 		if rapid.Bool().Draw(m.T, "detach") {
 			e.GetServerDown().ViaEpoch = m.drawEpoch(m.pick("agent", someSIDs))
 		}
+	case command == 11 && rapid.Bool().Draw(m.T, "rare"):
+		return m.drawRare()
 	default:
 		var batches []*fsmpb.Batch
 		for range rapid.IntRange(0, 3).Draw(m.T, "batches") {
@@ -149,8 +182,39 @@ func (m *machine) draw() *fsmpb.Entry {
 		}
 		e = entryBatches(batches...)
 	}
-	e.Version = rapid.SampledFrom([]uint32{2, 2, 2, 2, 1}).Draw(m.T, "version")
+	e.Version = rapid.SampledFrom([]uint32{3, 3, 3, 3, 2, 1}).Draw(m.T, "version")
+	e.Version = max(e.GetVersion(), levelOf(e))
 	return e
+}
+
+// levelOf is the least version that an entry may have.
+func levelOf(e *fsmpb.Entry) uint32 {
+	if e.GetServerUp().GetResume() != nil {
+		return 3
+	}
+	for _, b := range e.GetBatches().GetBatches() {
+		for _, g := range b.GetGroups() {
+			for _, o := range g.GetOps() {
+				if o.GetKind() == fsmpb.OpKind_OP_PRUNE || o.GetKind() == fsmpb.OpKind_OP_PURGE {
+					return 3
+				}
+			}
+		}
+	}
+	return 1
+}
+
+// drawRare is of the commands that came with version 3.
+func (m *machine) drawRare() *fsmpb.Entry {
+	switch rapid.IntRange(0, 5).Draw(m.T, "rare command") {
+	case 0:
+		return entryRaise(rapid.Uint32Range(0, 3).Draw(m.T, "level"))
+	case 1, 2:
+		wish := rapid.Uint32Range(1, 3).Draw(m.T, "wish")
+		return entrySettings(strconv.Itoa(int(wish)), rapid.Uint64Range(0, m.model.index).Draw(m.T, "seen"),
+			&fsmpb.Settings{MaxVoters: wish, ExternalSids: wish == 1})
+	}
+	return entryForget(rapid.Uint64Range(0, m.model.index+5).Draw(m.T, "forget"))
 }
 
 // applyBytes sends an entry through the log, where it has an encoding: strings
@@ -160,8 +224,8 @@ func (m *machine) applyBytes(e *fsmpb.Entry) fsm.Result {
 	if err != nil {
 		return fsm.ApplyMessage(m.straight, m.model.index, e)
 	}
-	if e.GetVersion() == fsm.Version {
-		if again, err := fsm.EncodeEntry(proto.CloneOf(e)); err != nil || !bytes.Equal(data, again) {
+	if e.GetVersion() == fsm.Version && e.GetRaiseLevel() == nil {
+		if again, err := fsm.EncodeEntry(fsm.Version, proto.CloneOf(e)); err != nil || !bytes.Equal(data, again) {
 			m.Fatalf("entry %v encodes as %x, error %v; want %x", e, again, err, data)
 		}
 	}
@@ -224,7 +288,29 @@ func (m *machine) drawUp(sid string) *fsmpb.ServerUp {
 		up.Via = m.pick("via", someSIDs)
 		up.ViaEpoch = m.drawEpoch(up.Via)
 	}
+	if rapid.IntRange(0, 3).Draw(m.T, "resume") > 0 {
+		up.Resume = m.drawResume(sid)
+	}
 	return up
+}
+
+func (m *machine) drawResume(sid string) *fsmpb.Resume {
+	r := new(fsmpb.Resume)
+	for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(m.T, "removals") {
+		batch := &fsmpb.Removals{}
+		if l := m.model.life(sid); l != nil {
+			batch.Number = rapid.Uint64Range(0, uint64(len(l.batches))+2).Draw(m.T, "number")
+		}
+		for range rapid.IntRange(0, 2).Draw(m.T, "operations") {
+			op := m.drawOp()
+			if rapid.IntRange(0, 3).Draw(m.T, "own") > 0 {
+				op.Sid = sid
+			}
+			batch.Ops = append(batch.Ops, op)
+		}
+		r.Removals = append(r.Removals, batch)
+	}
+	return r
 }
 
 func (m *machine) drawBatch(before []*fsmpb.Batch) *fsmpb.Batch {
@@ -241,7 +327,7 @@ func (m *machine) drawBatch(before []*fsmpb.Batch) *fsmpb.Batch {
 	number += uint64(max(rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 0, 0, -1, -2, -8, -9, 1}).Draw(m.T, "number"), -int(number)))
 	b := &fsmpb.Batch{OriginSid: sid, OriginEpoch: m.drawEpoch(sid), Number: number}
 	for range rapid.IntRange(0, 4).Draw(m.T, "groups") {
-		g := &fsmpb.Group{Seen: m.model.index}
+		g := &fsmpb.Group{Seen: m.model.index - min(m.model.index, rapid.SampledFrom([]uint64{0, 0, 1, 3, 9}).Draw(m.T, "behind"))}
 		for range rapid.SampledFrom([]int{0, 1, 1, 1, 2, 3, 6}).Draw(m.T, "operations") {
 			g.Ops = append(g.Ops, m.drawOp())
 		}
@@ -260,6 +346,10 @@ func (m *machine) drawOp() *fsmpb.Op {
 		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_UNSPECIFIED, fsmpb.OpKind_OP_MOVE, fsmpb.OpKind_OP_SET_OPTIONS}
 	case 3, 4, 5:
 		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_LEAVE_ALL}
+	case 6, 7:
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_PRUNE}
+	case 8:
+		kinds = []fsmpb.OpKind{fsmpb.OpKind_OP_PURGE}
 	}
 	op := &fsmpb.Op{
 		Kind: rapid.SampledFrom(kinds).Draw(m.T, "kind"), Name: m.rarelyBad("name", someNames),
@@ -267,8 +357,12 @@ func (m *machine) drawOp() *fsmpb.Op {
 		Session: rapid.SampledFrom([]uint64{0, 0, 0, 1, 2, 3}).Draw(m.T, "session"),
 	}
 	op.Epoch = m.drawEpoch(op.GetSid())
-	if op.GetKind() == fsmpb.OpKind_OP_LEAVE_ALL && rapid.IntRange(0, 9).Draw(m.T, "named") > 0 {
+	nameless := op.GetKind() == fsmpb.OpKind_OP_LEAVE_ALL || op.GetKind() == fsmpb.OpKind_OP_PRUNE || op.GetKind() == fsmpb.OpKind_OP_PURGE
+	if nameless && rapid.IntRange(0, 9).Draw(m.T, "named") > 0 {
 		op.Name = ""
+	}
+	if op.GetKind() == fsmpb.OpKind_OP_PURGE && rapid.IntRange(0, 9).Draw(m.T, "with a uid") > 0 {
+		op.Uid = ""
 	}
 	return op
 }
@@ -290,6 +384,10 @@ type reads struct {
 	Index      uint64
 	ClusterID  string
 	External   bool
+	Level      uint32
+	Forgotten  uint64
+	Voters     uint32
+	Players    map[string][]string
 	Records    map[string]fsm.Server
 	Servers    []fsm.Server
 	BySID      map[[2]string][]string
@@ -303,7 +401,7 @@ type reads struct {
 func newReads() reads {
 	return reads{
 		Records: map[string]fsm.Server{}, BySID: map[[2]string][]string{}, ByType: map[[2]string][]string{},
-		Targets: map[[2]string]map[string][]string{}, Members: map[string][]fsm.Member{}, Changed: map[string]uint64{},
+		Targets: map[[2]string]map[string][]string{}, Players: map[string][]string{}, Members: map[string][]fsm.Member{}, Changed: map[string]uint64{},
 	}
 }
 
@@ -318,7 +416,9 @@ func (m *machine) reads() reads {
 	s, r := m.state, newReads()
 	r.Index, r.ClusterID, r.External = s.Index(), s.ClusterID(), s.Settings().GetExternalSids()
 	r.Servers, r.Statistics = s.Servers(), s.Stats()
+	r.Level, r.Forgotten, r.Voters = s.Level(), s.Forgotten(), s.Settings().GetMaxVoters()
 	for _, sid := range someSIDs {
+		r.Players[sid] = sorted(s.PlayersOn(sid))
 		if srv, ok := s.Server(sid); ok {
 			r.Records[sid] = srv
 		}
@@ -349,11 +449,17 @@ func (m *machine) reads() reads {
 func (m *model) reads() reads {
 	r := newReads()
 	r.Index, r.ClusterID, r.External = m.index, m.cluster, m.external
-	names := map[string]bool{}
+	r.Level, r.Forgotten, r.Voters = uint32(m.level), m.forgotten, m.limit
+	r.Servers = []fsm.Server{}
+	names, known, seen := map[string]bool{}, map[string]bool{}, m.seen()
 	for k := range m.members {
+		known[k.name] = true
+	}
+	for k := range seen {
 		names[k.name] = true
 	}
 	for _, sid := range slices.Sorted(slices.Values(someSIDs)) {
+		r.Players[sid] = []string{}
 		if l := m.life(sid); l != nil {
 			r.Records[sid] = l.server()
 			if l.up {
@@ -361,10 +467,12 @@ func (m *model) reads() reads {
 			}
 		}
 	}
-	r.Statistics = fsm.Stats{Channels: len(names), Memberships: len(m.members), Servers: len(r.Servers)}
+	r.Statistics = fsm.Stats{
+		Channels: len(names), Memberships: len(seen), Parked: len(m.members) - len(seen), Servers: len(r.Servers),
+	}
 	for _, name := range someNames {
 		r.Changed[name] = 0
-		if names[name] {
+		if known[name] {
 			r.Changed[name] = m.changed[name]
 		}
 		r.Members[name] = nil
@@ -376,7 +484,10 @@ func (m *model) reads() reads {
 			r.BySID[[2]string{name, sid}] = m.uids(name, sid)
 		}
 	}
-	for k, session := range m.members {
+	for k, session := range seen {
+		if !slices.Contains(r.Players[k.sid], k.uid) {
+			r.Players[k.sid] = sorted(append(r.Players[k.sid], k.uid))
+		}
 		r.Members[k.name] = append(r.Members[k.name], fsm.Member{UID: k.uid, SID: k.sid, Session: session})
 		if l := m.life(k.sid); l != nil {
 			by := [2]string{k.name, l.stype}
@@ -394,7 +505,7 @@ func (m *model) reads() reads {
 
 func (m *model) uids(name, sid string) []string {
 	uids := []string{}
-	for k := range m.members {
+	for k := range m.seen() {
 		if k.name == name && k.sid == sid {
 			uids = append(uids, k.uid)
 		}

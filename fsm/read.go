@@ -21,6 +21,16 @@ func (s *State) ClusterID() string { return s.clusterID }
 // Settings of the cluster as founded; zero fields are not filled in. Never nil.
 func (s *State) Settings() *fsmpb.Settings { return proto.CloneOf(s.settings) }
 
+// Level is the version of the entries that are written: what every server that was
+// configured when it was raised knows.
+func (s *State) Level() uint32 { return s.level }
+
+// Forgotten is the index up to which ended lives were dropped; 0 before the first.
+func (s *State) Forgotten() uint64 { return s.forgotten }
+
+// SettingsIndex is the index at which the settings changed last; 0: as founded.
+func (s *State) SettingsIndex() uint64 { return s.settingsIndex }
+
 // Halted is nil while the state is healthy, else why and where it stopped.
 func (s *State) Halted() error { return s.halted }
 
@@ -34,26 +44,44 @@ func (s *State) Server(sid string) (Server, bool) {
 
 // Servers are those that are up.
 func (s *State) Servers() []Server {
-	var up []Server
+	return slices.DeleteFunc(s.Records(), func(srv Server) bool { return !srv.Up })
+}
+
+// Records are the servers that are up, and the ended lives that are not forgotten.
+func (s *State) Records() []Server {
+	records := make([]Server, 0, len(s.servers))
 	for _, srv := range s.servers {
-		if srv.Up {
-			up = append(up, srv.Server)
-		}
+		records = append(records, srv.Server)
 	}
-	slices.SortFunc(up, func(a, b Server) int { return cmp.Compare(a.SID, b.SID) })
-	return up
+	slices.SortFunc(records, func(a, b Server) int { return cmp.Compare(a.SID, b.SID) })
+	return records
+}
+
+// hidden says whether the members of a sid are parked.
+func (s *State) hidden(sid string) bool {
+	h := s.held[sid]
+	return h != nil && h.parked
+}
+
+// PlayersOn are the uids that are in any channel on a server that is up.
+func (s *State) PlayersOn(sid string) []string {
+	h := s.held[sid]
+	if h == nil || h.parked {
+		return nil
+	}
+	return appendKeys(nil, h.players)
 }
 
 // MembersBySID are the uids of a channel on one server.
 func (s *State) MembersBySID(name, sid string) []string {
 	c := s.channels[name]
-	if c == nil {
+	if c == nil || s.hidden(sid) {
 		return nil
 	}
 	return appendKeys(nil, c.members[sid])
 }
 
-func appendKeys(uids []string, members map[string]member) []string {
+func appendKeys[V any](uids []string, members map[string]V) []string {
 	uids = slices.Grow(uids, len(members))
 	for uid := range members {
 		uids = append(uids, uid)
@@ -91,6 +119,9 @@ func (s *State) Members(name string) []Member {
 	}
 	var members []Member
 	for sid, uids := range c.members {
+		if s.hidden(sid) {
+			continue
+		}
 		members = slices.Grow(members, len(uids))
 		for uid, m := range uids {
 			members = append(members, Member{UID: uid, SID: sid, Session: m.session, Meta: m.bytes()})
@@ -124,7 +155,8 @@ func (s *State) Targets(name, stype string) []Target {
 }
 
 // Changed is the index of a channel's last change; 0 if there is no such
-// channel, since nothing is kept of one that ended.
+// channel, since nothing is kept of one that ended. The end and the return of a
+// life that has members in it are no change of the channel, but of that life.
 func (s *State) Changed(name string) uint64 {
 	if c := s.channels[name]; c != nil {
 		return c.changed
@@ -132,13 +164,36 @@ func (s *State) Changed(name string) uint64 {
 	return 0
 }
 
-// Stats counts what there is.
+// Stats counts what there is. It looks at every channel.
 func (s *State) Stats() Stats {
-	st := Stats{Channels: len(s.channels), Memberships: s.memberships}
+	st := Stats{Memberships: s.memberships}
+	for _, c := range s.channels {
+		if s.exists(c) {
+			st.Channels++
+		}
+	}
+	for _, h := range s.held {
+		if h.parked {
+			st.Parked += h.count
+		}
+	}
 	for _, srv := range s.servers {
 		if srv.Up {
 			st.Servers++
 		}
 	}
 	return st
+}
+
+// exists says whether a channel has more than parked members.
+func (s *State) exists(c *channel) bool {
+	if c.options != nil {
+		return true
+	}
+	for sid := range c.members {
+		if !s.hidden(sid) {
+			return true
+		}
+	}
+	return false
 }

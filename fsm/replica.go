@@ -103,6 +103,13 @@ func (r *Replica) Halted() error {
 	return r.state.halted
 }
 
+// Level is the version of the entries that may be written now; see State.Level.
+func (r *Replica) Level() uint32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.state.level
+}
+
 // Hash is the checksum of the snapshot that the state would write, and the
 // index that it is of. It walks the whole state under the read lock, so it is
 // for comparing replicas and not for every second. Of a halted state it is the

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"math"
 
 	"google.golang.org/protobuf/proto"
 
@@ -30,6 +31,7 @@ type snapshotReader struct {
 	in      *bufio.Reader
 	sum     hash.Hash // of everything read so far
 	buf     []byte
+	version uint32
 	records uint64
 	state   *State
 	sid     string // of the last server record
@@ -54,7 +56,30 @@ func (r *snapshotReader) read() error {
 	if err := r.checksum(); err != nil {
 		return err
 	}
-	return r.unknown
+	if r.unknown != nil {
+		return r.unknown
+	}
+	return r.finish()
+}
+
+// finish parks the members of lives that are over.
+func (r *snapshotReader) finish() error {
+	s := r.state
+	if s.level > Version {
+		return fmt.Errorf("%w: state of level %d, this binary knows up to %d", ErrUnknownFormat, s.level, Version)
+	}
+	if r.version != s.snapshotVersion() {
+		return fmt.Errorf("%w: snapshot of version %d with a state of level %d", ErrMalformed, r.version, s.level)
+	}
+	for sid, srv := range s.servers {
+		if srv.Up {
+			continue
+		}
+		if now := s.park(sid); now > srv.parked {
+			return fmt.Errorf("%w: %d members of the ended life of %q, which had %d", ErrMalformed, now, sid, srv.parked)
+		}
+	}
+	return nil
 }
 
 func (r *snapshotReader) preamble() error {
@@ -68,9 +93,10 @@ func (r *snapshotReader) preamble() error {
 		return fmt.Errorf("%w: not a snapshot of this program: it begins with %q", ErrMalformed, magic)
 	case version > snapshotVersion:
 		return fmt.Errorf("%w: snapshot of version %d, this binary knows up to %d", ErrUnknownFormat, version, snapshotVersion)
-	case version < snapshotVersion:
+	case version < 1:
 		return fmt.Errorf("%w: snapshot of version %d", ErrMalformed, version)
 	}
+	r.version = version
 	return nil
 }
 
@@ -151,6 +177,8 @@ func (r *snapshotReader) take(rec *fsmpb.SnapshotRecord) (done bool, err error) 
 func (r *snapshotReader) header(h *fsmpb.SnapshotHeader) {
 	s := r.state
 	s.clusterID, s.generation, s.index, s.forgotten = h.GetClusterId(), h.GetGeneration(), h.GetIndex(), h.GetForgotten()
+	s.level = max(h.GetLevel(), firstLevel)
+	s.settingsIndex, s.settingsID = h.GetSettingsIndex(), h.GetSettingsId()
 	if h.GetSettings() != nil {
 		s.settings = h.GetSettings()
 	}
@@ -159,6 +187,9 @@ func (r *snapshotReader) header(h *fsmpb.SnapshotHeader) {
 func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
 	if !validSID(p.GetSid()) || p.GetSid() <= r.sid || r.last.name != "" {
 		return fmt.Errorf("%w: server %q is out of order", ErrMalformed, p.GetSid())
+	}
+	if p.GetParked() > math.MaxInt32 {
+		return fmt.Errorf("%w: server %q had %d members", ErrMalformed, p.GetSid(), p.GetParked())
 	}
 	kept, err := keptOf(p)
 	if err != nil {
@@ -172,6 +203,7 @@ func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
 			Epoch: p.GetEpoch(), Up: p.GetUp(), Changed: p.GetChanged(),
 		},
 		firstEpoch: p.GetFirstEpoch(), lastNumber: p.GetLastNumber(), kept: kept,
+		parked: int(p.GetParked()), predecessor: p.GetPredecessor(),
 	}
 	return nil
 }
@@ -228,7 +260,14 @@ func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {
 		}
 		r.last = k
 		at.uid = append(at.uid[:0], k.uid...)
+		// Every record of a player says the same, or equal states were not equal bytes.
+		if _, w := s.ways(at); !w.empty() && w.added != m.GetAdded() {
+			return fmt.Errorf("%w: (%q, %q) was added last at two indexes", ErrMalformed, k.uid, k.sid)
+		}
 		s.put(s.channels[name], at, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
+		h, w := s.ways(at)
+		w.added = m.GetAdded()
+		h.players[w.uid] = w
 	}
 	if c == nil {
 		s.channels[name].options = p.GetOptions()

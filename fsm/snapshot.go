@@ -24,9 +24,12 @@ import (
 // with each record as length (uint32) and a SnapshotRecord; integers are big
 // endian. The records are the header, servers by sid, channels by name, sid and
 // uid, and the footer, so that equal states give equal bytes.
+//
+// Version 2 is of states from level 3 on: it knows parked members, which are
+// channel records of a server that is not up.
 const (
 	snapshotMagic   = "GCHFSM\r\n" // the line end shows a transfer that "repaired" it
-	snapshotVersion = 1
+	snapshotVersion = 2
 
 	recordMembers = 4096    // members in one record at most
 	recordBytes   = 4 << 20 // a record at most; 4,096 members with the longest uid and meta are 2.1 MiB
@@ -48,13 +51,13 @@ func (s *State) WriteSnapshot(w io.Writer) (sum string, err error) {
 func (s *State) writeSnapshot(w io.Writer) (string, error) {
 	out := bufio.NewWriterSize(w, 64<<10)
 	sw := &snapshotWriter{sum: sha256.New(), out: out}
-	sw.bytes(binary.BigEndian.AppendUint32([]byte(snapshotMagic), snapshotVersion))
+	sw.bytes(binary.BigEndian.AppendUint32([]byte(snapshotMagic), s.snapshotVersion()))
 	sw.header(s)
 	for _, sid := range slices.Sorted(maps.Keys(s.servers)) {
 		sw.server(s.servers[sid])
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.channels)) {
-		sw.channel(name, s.channels[name])
+		sw.channel(s, name, s.channels[name])
 	}
 	sw.footer()
 	sum := sw.sum.Sum(nil)
@@ -63,6 +66,14 @@ func (s *State) writeSnapshot(w io.Writer) (string, error) {
 		return "", sw.err
 	}
 	return hex.EncodeToString(sum), out.Flush()
+}
+
+// snapshotVersion is the one that every server of the cluster can read.
+func (s *State) snapshotVersion() uint32 {
+	if s.level < 3 {
+		return 1
+	}
+	return snapshotVersion
 }
 
 // snapshotWriter keeps its first error and does nothing after it.
@@ -102,16 +113,21 @@ func (w *snapshotWriter) record(r *fsmpb.SnapshotRecord) {
 }
 
 func (w *snapshotWriter) header(s *State) {
-	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Header{Header: &fsmpb.SnapshotHeader{
+	h := &fsmpb.SnapshotHeader{
 		ClusterId: s.clusterID, Generation: s.generation, Index: s.index, Forgotten: s.forgotten, Settings: s.settings,
-	}}})
+		SettingsIndex: s.settingsIndex, SettingsId: s.settingsID,
+	}
+	if s.level > firstLevel {
+		h.Level = s.level
+	}
+	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Header{Header: h}})
 }
 
 func (w *snapshotWriter) server(s *server) {
 	r := &fsmpb.ServerRecord{
 		Sid: s.SID, Stype: s.SType, Zone: s.Zone, NodeId: s.NodeID, Incarnation: s.Incarnation, Addr: s.Addr,
 		Via: s.Via, ViaEpoch: s.ViaEpoch, Epoch: s.Epoch, Up: s.Up, Changed: s.Changed,
-		LastNumber: s.lastNumber, FirstEpoch: s.firstEpoch,
+		LastNumber: s.lastNumber, FirstEpoch: s.firstEpoch, Predecessor: s.predecessor, Parked: uint64(s.parked),
 	}
 	if last := len(s.kept) - 1; last >= 0 {
 		r.LastResults, r.LastIndex = s.kept[last].results, s.kept[last].index
@@ -125,21 +141,23 @@ func (w *snapshotWriter) server(s *server) {
 
 // channel writes the members in records that one can hold in memory. Options
 // are in the first of them; without members they have one of their own.
-func (w *snapshotWriter) channel(name string, c *channel) {
+func (w *snapshotWriter) channel(s *State, name string, c *channel) {
 	options := c.options
 	if len(c.members) == 0 {
 		w.members(&fsmpb.ChannelRecord{Name: name, Changed: c.changed, Options: options})
 		return
 	}
 	for _, sid := range slices.Sorted(maps.Keys(c.members)) {
-		uids := c.members[sid]
+		uids, players := c.members[sid], s.held[sid].players
 		for part := range slices.Chunk(slices.Sorted(maps.Keys(uids)), recordMembers) {
 			r := &fsmpb.ChannelRecord{Name: name, Sid: sid, Changed: c.changed, Options: options}
 			options = nil
 			r.Members = make([]*fsmpb.MemberRecord, 0, len(part))
 			for _, uid := range part {
 				m := uids[uid]
-				r.Members = append(r.Members, &fsmpb.MemberRecord{Uid: uid, Session: m.session, Meta: m.bytes()})
+				r.Members = append(r.Members, &fsmpb.MemberRecord{
+					Uid: uid, Session: m.session, Meta: m.bytes(), Added: players[uid].added,
+				})
 			}
 			w.members(r)
 		}

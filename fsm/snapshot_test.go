@@ -31,9 +31,11 @@ func restored(t testing.TB, data []byte) *fsm.State {
 }
 
 // fullState has something of everything that a snapshot holds.
-func fullState(t testing.TB) *world {
+func fullState(t testing.TB) *world { return fullStateOf(t, 0) }
+
+func fullStateOf(t testing.TB, version uint32) *world {
 	t.Helper()
-	w := newWorldWith(t, &fsmpb.Settings{ReapAfterNs: 5, MaxVoters: 3, ExternalSids: true}, "a", "b", "agent", "ended")
+	w := newWorldOf(t, version, &fsmpb.Settings{ReapAfterNs: 5, MaxVoters: 3, ExternalSids: true}, "a", "b", "agent", "ended")
 	w.up(attachedOf("front", "i", "agent", w.epoch("agent")))
 	w.do("ended", opAdd("x", "gone", "ended", w.epoch("ended")))
 	w.apply(entryDown("ended", w.epoch("ended")))
@@ -127,7 +129,7 @@ func TestSnapshot_EqualStatesGiveEqualBytesWhateverTheOrder(t *testing.T) {
 // stayed, as the next test shows.)
 func TestSnapshot_BytesOfVersion1StayAsTheyAre(t *testing.T) {
 	const want = "9b8ff1873420bf7c4b06e0b45d6d3632aca61bed8a91cb17213c378c9e88e61d"
-	sum, err := fullState(t).s.WriteSnapshot(new(bytes.Buffer))
+	sum, err := fullStateOf(t, 2).s.WriteSnapshot(new(bytes.Buffer))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -235,10 +237,10 @@ func TestSnapshot_BytesBehindTheEndAreMalformed(t *testing.T) {
 
 func TestSnapshot_NewerVersionIsRefusedByName(t *testing.T) {
 	data := snapshotOf(t, fsm.NewState())
-	data[11]++
+	data[11] = 3
 	_, err := fsm.ReadSnapshot(bytes.NewReader(data))
-	if !errors.Is(err, fsm.ErrUnknownFormat) || !strings.Contains(err.Error(), "version 2") {
-		t.Errorf("error %v, want unknown version 2", err)
+	if !errors.Is(err, fsm.ErrUnknownFormat) || !strings.Contains(err.Error(), "version 3") {
+		t.Errorf("error %v, want unknown version 3", err)
 	}
 	data[11] = 0
 	if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
@@ -355,6 +357,7 @@ func TestSnapshot_RecordsThatContradictAreMalformed(t *testing.T) {
 		}
 	}
 	for name, rec := range map[string]*fsmpb.SnapshotRecord{"good": srv("a"), "good window": window(fsm.Window, 4, many[:fsm.Window-1]...)} {
+		rec.GetServer().Up = true
 		if _, err := fsm.ReadSnapshot(bytes.NewReader(seal(head, rec, channel("x", "a", 1, "u"), foot(3)))); err != nil {
 			t.Errorf("the %s one: %v", name, err)
 		}

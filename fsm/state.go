@@ -12,16 +12,20 @@ type State struct {
 	index      uint64 // of the last entry that took effect
 	clusterID  string // "" before Found
 	generation uint32
+	level      uint32 // version of the entries that are written; see Level
 	forgotten  uint64 // dead servers were dropped up to this index
 	settings   *fsmpb.Settings
 
+	settingsIndex uint64 // of the last SetSettings; 0: as founded
+	settingsID    string // its id
+
 	servers  map[string]*server  // by sid, ended lives too
-	channels map[string]*channel // by name; exactly those with members or options
+	channels map[string]*channel // by name; exactly those with members, parked ones too, or options
 
 	// held is the way back from a player to its channels. By sid first, so that
 	// the end of a life costs its own members only. No empty ones.
 	held        map[string]*holder
-	memberships int
+	memberships int // without what is parked
 
 	records uint64 // counts changes of server records; for Replica, not replicated
 	halted  error
@@ -33,6 +37,9 @@ type server struct {
 	firstEpoch uint64     // of this incarnation's unbroken row of lives that ends with Epoch
 	lastNumber uint64     // of the batches of this life; 0: none yet
 	kept       []answered // the last ones up to lastNumber, oldest first; empty if there was none
+	parked     int        // of an ended life: how many memberships it had
+
+	predecessor *fsmpb.Predecessor // for a registration that comes again; never written to
 }
 
 type channel struct {
@@ -54,6 +61,7 @@ type member struct {
 // NewState is the state before the first entry.
 func NewState() *State {
 	return &State{
+		level:    firstLevel,
 		settings: new(fsmpb.Settings),
 		servers:  make(map[string]*server),
 		channels: make(map[string]*channel),
@@ -109,9 +117,39 @@ func (s *State) put(c *channel, p place, m member, index uint64) {
 	uids[w.uid] = m
 	if len(uids) > before {
 		s.memberships++
+		h.count++
 		w.add(c)
+	}
+	if len(uids) > before || s.level >= 3 {
+		w.added = s.stamp(index)
 		h.players[w.uid] = w
 	}
+}
+
+// stamp is what a player's newest Add is remembered by. Older binaries keep none,
+// and all replicas have to keep the same.
+func (s *State) stamp(index uint64) uint64 {
+	if s.level < 3 {
+		return 0
+	}
+	return index
+}
+
+// touch notes an Add that changes nothing.
+func (s *State) touch(p place, index uint64) {
+	if h, w := s.ways(p); h != nil && !w.empty() {
+		w.added = s.stamp(index)
+		h.players[w.uid] = w
+	}
+}
+
+// prune is leaveAll for a player who was found to be offline by somebody who had
+// applied the log up to seen. Who was added since is not the one who was looked for.
+func (s *State) prune(p place, seen, index uint64) bool {
+	if _, w := s.ways(p); w.added > seen {
+		return false
+	}
+	return s.leaveAll(p, 0, index)
 }
 
 // remove takes away a membership that is there, in the channel that find gave.
@@ -119,20 +157,20 @@ func (s *State) remove(c *channel, p place, index uint64) {
 	h, w := s.ways(p)
 	w.remove(c)
 	s.settle(h, w)
-	s.without(c, h.sid, w.uid, index)
+	s.without(c, h, w.uid, index)
 }
 
 // leaveAll removes what a player holds on a sid, of sessions up to the given
 // one if that is not 0. It costs that player's memberships there and no more.
 func (s *State) leaveAll(p place, session, index uint64) (changed bool) {
 	h, w := s.ways(p)
-	left := ways{uid: w.uid}
+	left := ways{uid: w.uid, added: w.added}
 	for c := range w.all() {
 		if session != 0 && c.members[h.sid][w.uid].session > session {
 			left.add(c)
 			continue
 		}
-		s.without(c, h.sid, w.uid, index)
+		s.without(c, h, w.uid, index)
 		changed = true
 	}
 	if changed {
@@ -168,14 +206,22 @@ func (s *State) settle(h *holder, w ways) {
 }
 
 // without takes a member out of a channel, whose way back is the caller's.
-func (s *State) without(c *channel, sid, uid string, index uint64) {
-	uids := c.members[sid]
+func (s *State) without(c *channel, h *holder, uid string, index uint64) {
+	uids := c.members[h.sid]
 	delete(uids, uid)
 	if len(uids) == 0 {
-		delete(c.members, sid)
+		delete(c.members, h.sid)
 	}
-	s.memberships--
+	s.fewer(h, 1)
 	s.touched(c, index)
+}
+
+// fewer counts memberships of a sid off. Parked ones are in no count but its own.
+func (s *State) fewer(h *holder, n int) {
+	h.count -= n
+	if !h.parked {
+		s.memberships -= n
+	}
 }
 
 // touched ends a channel that lost its last member, and marks any other.
@@ -186,22 +232,24 @@ func (s *State) touched(c *channel, index uint64) {
 	}
 }
 
-// purge removes every member on sid. It costs those members and no more.
-func (s *State) purge(sid string, index uint64) {
+// purge removes every member on sid, and says whether there was one. It costs
+// those members and no more.
+func (s *State) purge(sid string, index uint64) bool {
 	h := s.held[sid]
 	if h == nil {
-		return
+		return false
 	}
 	for _, w := range h.players {
 		for c := range w.all() {
 			if uids, ok := c.members[sid]; ok { // else an earlier player of this loop was there too
-				s.memberships -= len(uids)
+				s.fewer(h, len(uids))
 				delete(c.members, sid)
 				s.touched(c, index)
 			}
 		}
 	}
 	delete(s.held, sid)
+	return true
 }
 
 // destroy ends a channel, its options included, and says whether there was one.
@@ -217,7 +265,7 @@ func (s *State) destroy(name []byte) bool {
 			w.remove(c)
 			s.settle(h, w)
 		}
-		s.memberships -= len(uids)
+		s.fewer(h, len(uids))
 	}
 	delete(s.channels, c.name)
 	return true

@@ -6,14 +6,17 @@ import "iter"
 type holder struct {
 	sid     string
 	players map[string]ways // by uid
+	count   int             // of their memberships
+	parked  bool            // the life has ended: no read sees them
 }
 
 // ways are the channels that one player is in: most players are in a few, a bot
 // may be in all. The uid is the one string for all its memberships on that sid.
 type ways struct {
-	uid  string
-	few  [4]*channel // nil behind the last
-	many map[*channel]struct{}
+	uid   string
+	added uint64      // index of the newest Add for this player on this sid; 0: none since the state keeps it
+	few   [4]*channel // nil behind the last
+	many  map[*channel]struct{}
 }
 
 // add takes a channel that is not in it.

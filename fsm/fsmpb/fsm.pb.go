@@ -35,21 +35,25 @@ const (
 	OpKind_OP_DESTROY           OpKind = 5
 	OpKind_OP_SET_OPTIONS       OpKind = 6
 	OpKind_OP_DESTROY_ALL       OpKind = 7
-	OpKind_OP_CLEAN_ON_START_UP OpKind = 8 // destroys all channels if no server but the origin is up
+	OpKind_OP_CLEAN_ON_START_UP OpKind = 8  // destroys all channels if no server but the origin is up
+	OpKind_OP_PRUNE             OpKind = 9  // leave all of (uid, sid), unless anything was added for it after the group's seen
+	OpKind_OP_PURGE             OpKind = 10 // remove all members of a sid that has no record
 )
 
 // Enum value maps for OpKind.
 var (
 	OpKind_name = map[int32]string{
-		0: "OP_UNSPECIFIED",
-		1: "OP_ADD",
-		2: "OP_LEAVE",
-		3: "OP_LEAVE_ALL",
-		4: "OP_MOVE",
-		5: "OP_DESTROY",
-		6: "OP_SET_OPTIONS",
-		7: "OP_DESTROY_ALL",
-		8: "OP_CLEAN_ON_START_UP",
+		0:  "OP_UNSPECIFIED",
+		1:  "OP_ADD",
+		2:  "OP_LEAVE",
+		3:  "OP_LEAVE_ALL",
+		4:  "OP_MOVE",
+		5:  "OP_DESTROY",
+		6:  "OP_SET_OPTIONS",
+		7:  "OP_DESTROY_ALL",
+		8:  "OP_CLEAN_ON_START_UP",
+		9:  "OP_PRUNE",
+		10: "OP_PURGE",
 	}
 	OpKind_value = map[string]int32{
 		"OP_UNSPECIFIED":       0,
@@ -61,6 +65,8 @@ var (
 		"OP_SET_OPTIONS":       6,
 		"OP_DESTROY_ALL":       7,
 		"OP_CLEAN_ON_START_UP": 8,
+		"OP_PRUNE":             9,
+		"OP_PURGE":             10,
 	}
 )
 
@@ -94,13 +100,16 @@ func (OpKind) EnumDescriptor() ([]byte, []int) {
 // Entry is the payload of one Raft log entry.
 type Entry struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
-	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // format of the entry; 1 or 2
+	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"` // format of the entry, at most the level of the state
 	// Types that are valid to be assigned to Command:
 	//
 	//	*Entry_Found
 	//	*Entry_Batches
 	//	*Entry_ServerUp
 	//	*Entry_ServerDown
+	//	*Entry_Forget
+	//	*Entry_RaiseLevel
+	//	*Entry_SetSettings
 	Command       isEntry_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -186,6 +195,33 @@ func (x *Entry) GetServerDown() *ServerDown {
 	return nil
 }
 
+func (x *Entry) GetForget() *Forget {
+	if x != nil {
+		if x, ok := x.Command.(*Entry_Forget); ok {
+			return x.Forget
+		}
+	}
+	return nil
+}
+
+func (x *Entry) GetRaiseLevel() *RaiseLevel {
+	if x != nil {
+		if x, ok := x.Command.(*Entry_RaiseLevel); ok {
+			return x.RaiseLevel
+		}
+	}
+	return nil
+}
+
+func (x *Entry) GetSetSettings() *SetSettings {
+	if x != nil {
+		if x, ok := x.Command.(*Entry_SetSettings); ok {
+			return x.SetSettings
+		}
+	}
+	return nil
+}
+
 type isEntry_Command interface {
 	isEntry_Command()
 }
@@ -206,6 +242,18 @@ type Entry_ServerDown struct {
 	ServerDown *ServerDown `protobuf:"bytes,5,opt,name=server_down,json=serverDown,proto3,oneof"`
 }
 
+type Entry_Forget struct {
+	Forget *Forget `protobuf:"bytes,6,opt,name=forget,proto3,oneof"` // from level 3 on, as all that follow
+}
+
+type Entry_RaiseLevel struct {
+	RaiseLevel *RaiseLevel `protobuf:"bytes,7,opt,name=raise_level,json=raiseLevel,proto3,oneof"`
+}
+
+type Entry_SetSettings struct {
+	SetSettings *SetSettings `protobuf:"bytes,8,opt,name=set_settings,json=setSettings,proto3,oneof"`
+}
+
 func (*Entry_Found) isEntry_Command() {}
 
 func (*Entry_Batches) isEntry_Command() {}
@@ -213,6 +261,12 @@ func (*Entry_Batches) isEntry_Command() {}
 func (*Entry_ServerUp) isEntry_Command() {}
 
 func (*Entry_ServerDown) isEntry_Command() {}
+
+func (*Entry_Forget) isEntry_Command() {}
+
+func (*Entry_RaiseLevel) isEntry_Command() {}
+
+func (*Entry_SetSettings) isEntry_Command() {}
 
 // Found is the first command of a cluster. A second one changes nothing.
 type Found struct {
@@ -360,6 +414,112 @@ func (x *Settings) GetExternalSids() bool {
 	return false
 }
 
+// RaiseLevel says that every configured server knows the entries of this version.
+type RaiseLevel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Level         uint32                 `protobuf:"varint,1,opt,name=level,proto3" json:"level,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RaiseLevel) Reset() {
+	*x = RaiseLevel{}
+	mi := &file_fsm_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RaiseLevel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RaiseLevel) ProtoMessage() {}
+
+func (x *RaiseLevel) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RaiseLevel.ProtoReflect.Descriptor instead.
+func (*RaiseLevel) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *RaiseLevel) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+// SetSettings replaces the settings. Safe to repeat.
+type SetSettings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`      // UUID of this wish
+	Seen          uint64                 `protobuf:"varint,2,opt,name=seen,proto3" json:"seen,omitempty"` // index read from the leader before the first sending
+	Settings      *Settings              `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSettings) Reset() {
+	*x = SetSettings{}
+	mi := &file_fsm_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSettings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSettings) ProtoMessage() {}
+
+func (x *SetSettings) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSettings.ProtoReflect.Descriptor instead.
+func (*SetSettings) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SetSettings) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetSettings) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *SetSettings) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
 // Batches are what the leader packed into one entry, applied in order.
 type Batches struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -370,7 +530,7 @@ type Batches struct {
 
 func (x *Batches) Reset() {
 	*x = Batches{}
-	mi := &file_fsm_proto_msgTypes[3]
+	mi := &file_fsm_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +542,7 @@ func (x *Batches) String() string {
 func (*Batches) ProtoMessage() {}
 
 func (x *Batches) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[3]
+	mi := &file_fsm_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,7 +555,7 @@ func (x *Batches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batches.ProtoReflect.Descriptor instead.
 func (*Batches) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{3}
+	return file_fsm_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Batches) GetBatches() []*Batch {
@@ -418,7 +578,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_fsm_proto_msgTypes[4]
+	mi := &file_fsm_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -430,7 +590,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[4]
+	mi := &file_fsm_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -443,7 +603,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{4}
+	return file_fsm_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Batch) GetOriginSid() string {
@@ -485,7 +645,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_fsm_proto_msgTypes[5]
+	mi := &file_fsm_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -497,7 +657,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[5]
+	mi := &file_fsm_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -510,7 +670,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{5}
+	return file_fsm_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Group) GetSeen() uint64 {
@@ -544,7 +704,7 @@ type Op struct {
 
 func (x *Op) Reset() {
 	*x = Op{}
-	mi := &file_fsm_proto_msgTypes[6]
+	mi := &file_fsm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -556,7 +716,7 @@ func (x *Op) String() string {
 func (*Op) ProtoMessage() {}
 
 func (x *Op) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[6]
+	mi := &file_fsm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -569,7 +729,7 @@ func (x *Op) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Op.ProtoReflect.Descriptor instead.
 func (*Op) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{6}
+	return file_fsm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Op) GetKind() OpKind {
@@ -646,7 +806,7 @@ type ChannelOptions struct {
 
 func (x *ChannelOptions) Reset() {
 	*x = ChannelOptions{}
-	mi := &file_fsm_proto_msgTypes[7]
+	mi := &file_fsm_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -658,7 +818,7 @@ func (x *ChannelOptions) String() string {
 func (*ChannelOptions) ProtoMessage() {}
 
 func (x *ChannelOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[7]
+	mi := &file_fsm_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -671,7 +831,7 @@ func (x *ChannelOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelOptions.ProtoReflect.Descriptor instead.
 func (*ChannelOptions) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{7}
+	return file_fsm_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ChannelOptions) GetTtlNs() int64 {
@@ -708,14 +868,14 @@ type ServerUp struct {
 	ViaEpoch      uint64                 `protobuf:"varint,8,opt,name=via_epoch,json=viaEpoch,proto3" json:"via_epoch,omitempty"` // the agent's life
 	Seen          uint64                 `protobuf:"varint,9,opt,name=seen,proto3" json:"seen,omitempty"`                         // index read from the leader before the first sending
 	Ends          uint64                 `protobuf:"varint,10,opt,name=ends,proto3" json:"ends,omitempty"`                        // epoch of the old life that the leader has shown to be over; 0: none
-	Resume        *Resume                `protobuf:"bytes,11,opt,name=resume,proto3" json:"resume,omitempty"`                     // reserved for resuming parked members
+	Resume        *Resume                `protobuf:"bytes,11,opt,name=resume,proto3" json:"resume,omitempty"`                     // take the parked members along, if they are of this incarnation
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServerUp) Reset() {
 	*x = ServerUp{}
-	mi := &file_fsm_proto_msgTypes[8]
+	mi := &file_fsm_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -727,7 +887,7 @@ func (x *ServerUp) String() string {
 func (*ServerUp) ProtoMessage() {}
 
 func (x *ServerUp) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[8]
+	mi := &file_fsm_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -740,7 +900,7 @@ func (x *ServerUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerUp.ProtoReflect.Descriptor instead.
 func (*ServerUp) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{8}
+	return file_fsm_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ServerUp) GetSid() string {
@@ -820,16 +980,18 @@ func (x *ServerUp) GetResume() *Resume {
 	return nil
 }
 
+// Resume names the removals that the process issued in the life that ended and
+// that were not answered for good: whoever they mean does not come back.
 type Resume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Removals      []*Op                  `protobuf:"bytes,1,rep,name=removals,proto3" json:"removals,omitempty"`
+	Removals      []*Removals            `protobuf:"bytes,2,rep,name=removals,proto3" json:"removals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_fsm_proto_msgTypes[9]
+	mi := &file_fsm_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1003,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[9]
+	mi := &file_fsm_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,14 +1016,113 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{9}
+	return file_fsm_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *Resume) GetRemovals() []*Op {
+func (x *Resume) GetRemovals() []*Removals {
 	if x != nil {
 		return x.Removals
 	}
 	return nil
+}
+
+// Removals of one batch. What was applied is not done again.
+type Removals struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // of the batch in the life that ended; 0: of another origin, always done
+	Ops           []*Op                  `protobuf:"bytes,2,rep,name=ops,proto3" json:"ops,omitempty"`        // OP_LEAVE and OP_LEAVE_ALL of the sid
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Removals) Reset() {
+	*x = Removals{}
+	mi := &file_fsm_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Removals) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Removals) ProtoMessage() {}
+
+func (x *Removals) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Removals.ProtoReflect.Descriptor instead.
+func (*Removals) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Removals) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Removals) GetOps() []*Op {
+	if x != nil {
+		return x.Ops
+	}
+	return nil
+}
+
+// Forget drops the records of all lives that ended up to an index, and what is
+// parked under them.
+type Forget struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Forget) Reset() {
+	*x = Forget{}
+	mi := &file_fsm_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Forget) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Forget) ProtoMessage() {}
+
+func (x *Forget) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Forget.ProtoReflect.Descriptor instead.
+func (*Forget) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Forget) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
 }
 
 // ServerDown ends a life: compare-and-set on the epoch.
@@ -876,7 +1137,7 @@ type ServerDown struct {
 
 func (x *ServerDown) Reset() {
 	*x = ServerDown{}
-	mi := &file_fsm_proto_msgTypes[10]
+	mi := &file_fsm_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +1149,7 @@ func (x *ServerDown) String() string {
 func (*ServerDown) ProtoMessage() {}
 
 func (x *ServerDown) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[10]
+	mi := &file_fsm_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +1162,7 @@ func (x *ServerDown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerDown.ProtoReflect.Descriptor instead.
 func (*ServerDown) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{10}
+	return file_fsm_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ServerDown) GetSid() string {
@@ -940,7 +1201,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_fsm_proto_msgTypes[11]
+	mi := &file_fsm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -952,7 +1213,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[11]
+	mi := &file_fsm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -965,7 +1226,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{11}
+	return file_fsm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -1046,13 +1307,16 @@ type SnapshotHeader struct {
 	Index         uint64                 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`         // applied index
 	Forgotten     uint64                 `protobuf:"varint,4,opt,name=forgotten,proto3" json:"forgotten,omitempty"` // dead servers were dropped up to this index
 	Settings      *Settings              `protobuf:"bytes,5,opt,name=settings,proto3" json:"settings,omitempty"`
+	Level         uint32                 `protobuf:"varint,6,opt,name=level,proto3" json:"level,omitempty"`
+	SettingsIndex uint64                 `protobuf:"varint,7,opt,name=settings_index,json=settingsIndex,proto3" json:"settings_index,omitempty"` // of the last SetSettings
+	SettingsId    string                 `protobuf:"bytes,8,opt,name=settings_id,json=settingsId,proto3" json:"settings_id,omitempty"`           // its id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_fsm_proto_msgTypes[12]
+	mi := &file_fsm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1064,7 +1328,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[12]
+	mi := &file_fsm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1077,7 +1341,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{12}
+	return file_fsm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SnapshotHeader) GetClusterId() string {
@@ -1115,6 +1379,27 @@ func (x *SnapshotHeader) GetSettings() *Settings {
 	return nil
 }
 
+func (x *SnapshotHeader) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetSettingsIndex() uint64 {
+	if x != nil {
+		return x.SettingsIndex
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetSettingsId() string {
+	if x != nil {
+		return x.SettingsId
+	}
+	return ""
+}
+
 type ServerRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
@@ -1133,13 +1418,15 @@ type ServerRecord struct {
 	LastIndex     uint64                 `protobuf:"varint,14,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`      // index at which batch last_number was applied
 	FirstEpoch    uint64                 `protobuf:"varint,15,opt,name=first_epoch,json=firstEpoch,proto3" json:"first_epoch,omitempty"`   // of this incarnation's unbroken row of lives that ends with epoch
 	Earlier       []*BatchRecord         `protobuf:"bytes,16,rep,name=earlier,proto3" json:"earlier,omitempty"`                            // what is kept of the batches before last_number, oldest first, without gaps
+	Predecessor   *Predecessor           `protobuf:"bytes,17,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
+	Parked        uint64                 `protobuf:"varint,18,opt,name=parked,proto3" json:"parked,omitempty"` // an ended life's memberships at its end
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServerRecord) Reset() {
 	*x = ServerRecord{}
-	mi := &file_fsm_proto_msgTypes[13]
+	mi := &file_fsm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1151,7 +1438,7 @@ func (x *ServerRecord) String() string {
 func (*ServerRecord) ProtoMessage() {}
 
 func (x *ServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[13]
+	mi := &file_fsm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1164,7 +1451,7 @@ func (x *ServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerRecord.ProtoReflect.Descriptor instead.
 func (*ServerRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{13}
+	return file_fsm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ServerRecord) GetSid() string {
@@ -1279,6 +1566,98 @@ func (x *ServerRecord) GetEarlier() []*BatchRecord {
 	return nil
 }
 
+func (x *ServerRecord) GetPredecessor() *Predecessor {
+	if x != nil {
+		return x.Predecessor
+	}
+	return nil
+}
+
+func (x *ServerRecord) GetParked() uint64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+// Predecessor is the life of the same incarnation before the one that is up, for
+// a registration that comes again.
+type Predecessor struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	LastNumber    uint64                 `protobuf:"varint,2,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
+	Kept          []*BatchRecord         `protobuf:"bytes,3,rep,name=kept,proto3" json:"kept,omitempty"`          // the last ones up to last_number, oldest first, without gaps
+	Restored      uint64                 `protobuf:"varint,4,opt,name=restored,proto3" json:"restored,omitempty"` // memberships that the new life took over
+	Missed        uint64                 `protobuf:"varint,5,opt,name=missed,proto3" json:"missed,omitempty"`     // memberships that the life had when it ended, and that did not come back
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Predecessor) Reset() {
+	*x = Predecessor{}
+	mi := &file_fsm_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Predecessor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Predecessor) ProtoMessage() {}
+
+func (x *Predecessor) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Predecessor.ProtoReflect.Descriptor instead.
+func (*Predecessor) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Predecessor) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Predecessor) GetLastNumber() uint64 {
+	if x != nil {
+		return x.LastNumber
+	}
+	return 0
+}
+
+func (x *Predecessor) GetKept() []*BatchRecord {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *Predecessor) GetRestored() uint64 {
+	if x != nil {
+		return x.Restored
+	}
+	return 0
+}
+
+func (x *Predecessor) GetMissed() uint64 {
+	if x != nil {
+		return x.Missed
+	}
+	return 0
+}
+
 // BatchRecord answers a batch that comes again.
 type BatchRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1291,7 +1670,7 @@ type BatchRecord struct {
 
 func (x *BatchRecord) Reset() {
 	*x = BatchRecord{}
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1303,7 +1682,7 @@ func (x *BatchRecord) String() string {
 func (*BatchRecord) ProtoMessage() {}
 
 func (x *BatchRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1316,7 +1695,7 @@ func (x *BatchRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecord.ProtoReflect.Descriptor instead.
 func (*BatchRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{14}
+	return file_fsm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BatchRecord) GetNumber() uint64 {
@@ -1353,7 +1732,7 @@ type ChannelRecord struct {
 
 func (x *ChannelRecord) Reset() {
 	*x = ChannelRecord{}
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1744,7 @@ func (x *ChannelRecord) String() string {
 func (*ChannelRecord) ProtoMessage() {}
 
 func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1757,7 @@ func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRecord.ProtoReflect.Descriptor instead.
 func (*ChannelRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{15}
+	return file_fsm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ChannelRecord) GetName() string {
@@ -1421,13 +1800,14 @@ type MemberRecord struct {
 	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
 	Session       uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
 	Meta          []byte                 `protobuf:"bytes,3,opt,name=meta,proto3" json:"meta,omitempty"`
+	Added         uint64                 `protobuf:"varint,4,opt,name=added,proto3" json:"added,omitempty"` // index of the newest Add for this player on this sid, whatever the channel
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1439,7 +1819,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1452,7 +1832,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{16}
+	return file_fsm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *MemberRecord) GetUid() string {
@@ -1476,6 +1856,13 @@ func (x *MemberRecord) GetMeta() []byte {
 	return nil
 }
 
+func (x *MemberRecord) GetAdded() uint64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
 type SnapshotFooter struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Records       uint64                 `protobuf:"varint,1,opt,name=records,proto3" json:"records,omitempty"`
@@ -1485,7 +1872,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1497,7 +1884,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1510,7 +1897,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{17}
+	return file_fsm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -1524,14 +1911,18 @@ var File_fsm_proto protoreflect.FileDescriptor
 
 const file_fsm_proto_rawDesc = "" +
 	"\n" +
-	"\tfsm.proto\x12\x14globalchannel.fsm.v1\"\xa0\x02\n" +
+	"\tfsm.proto\x12\x14globalchannel.fsm.v1\"\xe5\x03\n" +
 	"\x05Entry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x123\n" +
 	"\x05found\x18\x02 \x01(\v2\x1b.globalchannel.fsm.v1.FoundH\x00R\x05found\x129\n" +
 	"\abatches\x18\x03 \x01(\v2\x1d.globalchannel.fsm.v1.BatchesH\x00R\abatches\x12=\n" +
 	"\tserver_up\x18\x04 \x01(\v2\x1e.globalchannel.fsm.v1.ServerUpH\x00R\bserverUp\x12C\n" +
 	"\vserver_down\x18\x05 \x01(\v2 .globalchannel.fsm.v1.ServerDownH\x00R\n" +
-	"serverDownB\t\n" +
+	"serverDown\x126\n" +
+	"\x06forget\x18\x06 \x01(\v2\x1c.globalchannel.fsm.v1.ForgetH\x00R\x06forget\x12C\n" +
+	"\vraise_level\x18\a \x01(\v2 .globalchannel.fsm.v1.RaiseLevelH\x00R\n" +
+	"raiseLevel\x12F\n" +
+	"\fset_settings\x18\b \x01(\v2!.globalchannel.fsm.v1.SetSettingsH\x00R\vsetSettingsB\t\n" +
 	"\acommand\"\x82\x01\n" +
 	"\x05Found\x12\x1d\n" +
 	"\n" +
@@ -1547,7 +1938,14 @@ const file_fsm_proto_rawDesc = "" +
 	"\n" +
 	"max_voters\x18\x04 \x01(\rR\tmaxVoters\x12*\n" +
 	"\x11max_message_bytes\x18\x05 \x01(\rR\x0fmaxMessageBytes\x12#\n" +
-	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\"@\n" +
+	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\"\"\n" +
+	"\n" +
+	"RaiseLevel\x12\x14\n" +
+	"\x05level\x18\x01 \x01(\rR\x05level\"m\n" +
+	"\vSetSettings\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12:\n" +
+	"\bsettings\x18\x03 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"@\n" +
 	"\aBatches\x125\n" +
 	"\abatches\x18\x01 \x03(\v2\x1b.globalchannel.fsm.v1.BatchR\abatches\"\x96\x01\n" +
 	"\x05Batch\x12\x1d\n" +
@@ -1586,9 +1984,14 @@ const file_fsm_proto_rawDesc = "" +
 	"\x04seen\x18\t \x01(\x04R\x04seen\x12\x12\n" +
 	"\x04ends\x18\n" +
 	" \x01(\x04R\x04ends\x124\n" +
-	"\x06resume\x18\v \x01(\v2\x1c.globalchannel.fsm.v1.ResumeR\x06resume\">\n" +
-	"\x06Resume\x124\n" +
-	"\bremovals\x18\x01 \x03(\v2\x18.globalchannel.fsm.v1.OpR\bremovals\"Q\n" +
+	"\x06resume\x18\v \x01(\v2\x1c.globalchannel.fsm.v1.ResumeR\x06resume\"J\n" +
+	"\x06Resume\x12:\n" +
+	"\bremovals\x18\x02 \x03(\v2\x1e.globalchannel.fsm.v1.RemovalsR\bremovalsJ\x04\b\x01\x10\x02\"N\n" +
+	"\bRemovals\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12*\n" +
+	"\x03ops\x18\x02 \x03(\v2\x18.globalchannel.fsm.v1.OpR\x03ops\"\x1e\n" +
+	"\x06Forget\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"Q\n" +
 	"\n" +
 	"ServerDown\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
@@ -1599,7 +2002,7 @@ const file_fsm_proto_rawDesc = "" +
 	"\x06server\x18\x02 \x01(\v2\".globalchannel.fsm.v1.ServerRecordH\x00R\x06server\x12?\n" +
 	"\achannel\x18\x03 \x01(\v2#.globalchannel.fsm.v1.ChannelRecordH\x00R\achannel\x12>\n" +
 	"\x06footer\x18\x04 \x01(\v2$.globalchannel.fsm.v1.SnapshotFooterH\x00R\x06footerB\b\n" +
-	"\x06record\"\xbf\x01\n" +
+	"\x06record\"\x9d\x02\n" +
 	"\x0eSnapshotHeader\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x1e\n" +
@@ -1608,7 +2011,11 @@ const file_fsm_proto_rawDesc = "" +
 	"generation\x12\x14\n" +
 	"\x05index\x18\x03 \x01(\x04R\x05index\x12\x1c\n" +
 	"\tforgotten\x18\x04 \x01(\x04R\tforgotten\x12:\n" +
-	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\xc9\x03\n" +
+	"\bsettings\x18\x05 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\x12\x14\n" +
+	"\x05level\x18\x06 \x01(\rR\x05level\x12%\n" +
+	"\x0esettings_index\x18\a \x01(\x04R\rsettingsIndex\x12\x1f\n" +
+	"\vsettings_id\x18\b \x01(\tR\n" +
+	"settingsId\"\xa6\x04\n" +
 	"\fServerRecord\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x12\n" +
@@ -1629,7 +2036,16 @@ const file_fsm_proto_rawDesc = "" +
 	"last_index\x18\x0e \x01(\x04R\tlastIndex\x12\x1f\n" +
 	"\vfirst_epoch\x18\x0f \x01(\x04R\n" +
 	"firstEpoch\x12;\n" +
-	"\aearlier\x18\x10 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\aearlier\"U\n" +
+	"\aearlier\x18\x10 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\aearlier\x12C\n" +
+	"\vpredecessor\x18\x11 \x01(\v2!.globalchannel.fsm.v1.PredecessorR\vpredecessor\x12\x16\n" +
+	"\x06parked\x18\x12 \x01(\x04R\x06parked\"\xaf\x01\n" +
+	"\vPredecessor\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1f\n" +
+	"\vlast_number\x18\x02 \x01(\x04R\n" +
+	"lastNumber\x125\n" +
+	"\x04kept\x18\x03 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\x04kept\x12\x1a\n" +
+	"\brestored\x18\x04 \x01(\x04R\brestored\x12\x16\n" +
+	"\x06missed\x18\x05 \x01(\x04R\x06missed\"U\n" +
 	"\vBatchRecord\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x18\n" +
@@ -1639,13 +2055,14 @@ const file_fsm_proto_rawDesc = "" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x18\n" +
 	"\achanged\x18\x03 \x01(\x04R\achanged\x12>\n" +
 	"\aoptions\x18\x04 \x01(\v2$.globalchannel.fsm.v1.ChannelOptionsR\aoptions\x12<\n" +
-	"\amembers\x18\x05 \x03(\v2\".globalchannel.fsm.v1.MemberRecordR\amembers\"N\n" +
+	"\amembers\x18\x05 \x03(\v2\".globalchannel.fsm.v1.MemberRecordR\amembers\"d\n" +
 	"\fMemberRecord\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x18\n" +
 	"\asession\x18\x02 \x01(\x04R\asession\x12\x12\n" +
-	"\x04meta\x18\x03 \x01(\fR\x04meta\"*\n" +
+	"\x04meta\x18\x03 \x01(\fR\x04meta\x12\x14\n" +
+	"\x05added\x18\x04 \x01(\x04R\x05added\"*\n" +
 	"\x0eSnapshotFooter\x12\x18\n" +
-	"\arecords\x18\x01 \x01(\x04R\arecords*\xa7\x01\n" +
+	"\arecords\x18\x01 \x01(\x04R\arecords*\xc3\x01\n" +
 	"\x06OpKind\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
@@ -1657,7 +2074,10 @@ const file_fsm_proto_rawDesc = "" +
 	"OP_DESTROY\x10\x05\x12\x12\n" +
 	"\x0eOP_SET_OPTIONS\x10\x06\x12\x12\n" +
 	"\x0eOP_DESTROY_ALL\x10\a\x12\x18\n" +
-	"\x14OP_CLEAN_ON_START_UP\x10\bB,Z*github.com/pofresh/globalchannel/fsm/fsmpbb\x06proto3"
+	"\x14OP_CLEAN_ON_START_UP\x10\b\x12\f\n" +
+	"\bOP_PRUNE\x10\t\x12\f\n" +
+	"\bOP_PURGE\x10\n" +
+	"B,Z*github.com/pofresh/globalchannel/fsm/fsmpbb\x06proto3"
 
 var (
 	file_fsm_proto_rawDescOnce sync.Once
@@ -1672,54 +2092,66 @@ func file_fsm_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_fsm_proto_goTypes = []any{
 	(OpKind)(0),            // 0: globalchannel.fsm.v1.OpKind
 	(*Entry)(nil),          // 1: globalchannel.fsm.v1.Entry
 	(*Found)(nil),          // 2: globalchannel.fsm.v1.Found
 	(*Settings)(nil),       // 3: globalchannel.fsm.v1.Settings
-	(*Batches)(nil),        // 4: globalchannel.fsm.v1.Batches
-	(*Batch)(nil),          // 5: globalchannel.fsm.v1.Batch
-	(*Group)(nil),          // 6: globalchannel.fsm.v1.Group
-	(*Op)(nil),             // 7: globalchannel.fsm.v1.Op
-	(*ChannelOptions)(nil), // 8: globalchannel.fsm.v1.ChannelOptions
-	(*ServerUp)(nil),       // 9: globalchannel.fsm.v1.ServerUp
-	(*Resume)(nil),         // 10: globalchannel.fsm.v1.Resume
-	(*ServerDown)(nil),     // 11: globalchannel.fsm.v1.ServerDown
-	(*SnapshotRecord)(nil), // 12: globalchannel.fsm.v1.SnapshotRecord
-	(*SnapshotHeader)(nil), // 13: globalchannel.fsm.v1.SnapshotHeader
-	(*ServerRecord)(nil),   // 14: globalchannel.fsm.v1.ServerRecord
-	(*BatchRecord)(nil),    // 15: globalchannel.fsm.v1.BatchRecord
-	(*ChannelRecord)(nil),  // 16: globalchannel.fsm.v1.ChannelRecord
-	(*MemberRecord)(nil),   // 17: globalchannel.fsm.v1.MemberRecord
-	(*SnapshotFooter)(nil), // 18: globalchannel.fsm.v1.SnapshotFooter
+	(*RaiseLevel)(nil),     // 4: globalchannel.fsm.v1.RaiseLevel
+	(*SetSettings)(nil),    // 5: globalchannel.fsm.v1.SetSettings
+	(*Batches)(nil),        // 6: globalchannel.fsm.v1.Batches
+	(*Batch)(nil),          // 7: globalchannel.fsm.v1.Batch
+	(*Group)(nil),          // 8: globalchannel.fsm.v1.Group
+	(*Op)(nil),             // 9: globalchannel.fsm.v1.Op
+	(*ChannelOptions)(nil), // 10: globalchannel.fsm.v1.ChannelOptions
+	(*ServerUp)(nil),       // 11: globalchannel.fsm.v1.ServerUp
+	(*Resume)(nil),         // 12: globalchannel.fsm.v1.Resume
+	(*Removals)(nil),       // 13: globalchannel.fsm.v1.Removals
+	(*Forget)(nil),         // 14: globalchannel.fsm.v1.Forget
+	(*ServerDown)(nil),     // 15: globalchannel.fsm.v1.ServerDown
+	(*SnapshotRecord)(nil), // 16: globalchannel.fsm.v1.SnapshotRecord
+	(*SnapshotHeader)(nil), // 17: globalchannel.fsm.v1.SnapshotHeader
+	(*ServerRecord)(nil),   // 18: globalchannel.fsm.v1.ServerRecord
+	(*Predecessor)(nil),    // 19: globalchannel.fsm.v1.Predecessor
+	(*BatchRecord)(nil),    // 20: globalchannel.fsm.v1.BatchRecord
+	(*ChannelRecord)(nil),  // 21: globalchannel.fsm.v1.ChannelRecord
+	(*MemberRecord)(nil),   // 22: globalchannel.fsm.v1.MemberRecord
+	(*SnapshotFooter)(nil), // 23: globalchannel.fsm.v1.SnapshotFooter
 }
 var file_fsm_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.fsm.v1.Entry.found:type_name -> globalchannel.fsm.v1.Found
-	4,  // 1: globalchannel.fsm.v1.Entry.batches:type_name -> globalchannel.fsm.v1.Batches
-	9,  // 2: globalchannel.fsm.v1.Entry.server_up:type_name -> globalchannel.fsm.v1.ServerUp
-	11, // 3: globalchannel.fsm.v1.Entry.server_down:type_name -> globalchannel.fsm.v1.ServerDown
-	3,  // 4: globalchannel.fsm.v1.Found.settings:type_name -> globalchannel.fsm.v1.Settings
-	5,  // 5: globalchannel.fsm.v1.Batches.batches:type_name -> globalchannel.fsm.v1.Batch
-	6,  // 6: globalchannel.fsm.v1.Batch.groups:type_name -> globalchannel.fsm.v1.Group
-	7,  // 7: globalchannel.fsm.v1.Group.ops:type_name -> globalchannel.fsm.v1.Op
-	0,  // 8: globalchannel.fsm.v1.Op.kind:type_name -> globalchannel.fsm.v1.OpKind
-	8,  // 9: globalchannel.fsm.v1.Op.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	10, // 10: globalchannel.fsm.v1.ServerUp.resume:type_name -> globalchannel.fsm.v1.Resume
-	7,  // 11: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Op
-	13, // 12: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
-	14, // 13: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
-	16, // 14: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
-	18, // 15: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
-	3,  // 16: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
-	15, // 17: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
-	8,  // 18: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	17, // 19: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	6,  // 1: globalchannel.fsm.v1.Entry.batches:type_name -> globalchannel.fsm.v1.Batches
+	11, // 2: globalchannel.fsm.v1.Entry.server_up:type_name -> globalchannel.fsm.v1.ServerUp
+	15, // 3: globalchannel.fsm.v1.Entry.server_down:type_name -> globalchannel.fsm.v1.ServerDown
+	14, // 4: globalchannel.fsm.v1.Entry.forget:type_name -> globalchannel.fsm.v1.Forget
+	4,  // 5: globalchannel.fsm.v1.Entry.raise_level:type_name -> globalchannel.fsm.v1.RaiseLevel
+	5,  // 6: globalchannel.fsm.v1.Entry.set_settings:type_name -> globalchannel.fsm.v1.SetSettings
+	3,  // 7: globalchannel.fsm.v1.Found.settings:type_name -> globalchannel.fsm.v1.Settings
+	3,  // 8: globalchannel.fsm.v1.SetSettings.settings:type_name -> globalchannel.fsm.v1.Settings
+	7,  // 9: globalchannel.fsm.v1.Batches.batches:type_name -> globalchannel.fsm.v1.Batch
+	8,  // 10: globalchannel.fsm.v1.Batch.groups:type_name -> globalchannel.fsm.v1.Group
+	9,  // 11: globalchannel.fsm.v1.Group.ops:type_name -> globalchannel.fsm.v1.Op
+	0,  // 12: globalchannel.fsm.v1.Op.kind:type_name -> globalchannel.fsm.v1.OpKind
+	10, // 13: globalchannel.fsm.v1.Op.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	12, // 14: globalchannel.fsm.v1.ServerUp.resume:type_name -> globalchannel.fsm.v1.Resume
+	13, // 15: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Removals
+	9,  // 16: globalchannel.fsm.v1.Removals.ops:type_name -> globalchannel.fsm.v1.Op
+	17, // 17: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
+	18, // 18: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
+	21, // 19: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
+	23, // 20: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
+	3,  // 21: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
+	20, // 22: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
+	19, // 23: globalchannel.fsm.v1.ServerRecord.predecessor:type_name -> globalchannel.fsm.v1.Predecessor
+	20, // 24: globalchannel.fsm.v1.Predecessor.kept:type_name -> globalchannel.fsm.v1.BatchRecord
+	10, // 25: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	22, // 26: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_fsm_proto_init() }
@@ -1732,8 +2164,11 @@ func file_fsm_proto_init() {
 		(*Entry_Batches)(nil),
 		(*Entry_ServerUp)(nil),
 		(*Entry_ServerDown)(nil),
+		(*Entry_Forget)(nil),
+		(*Entry_RaiseLevel)(nil),
+		(*Entry_SetSettings)(nil),
 	}
-	file_fsm_proto_msgTypes[11].OneofWrappers = []any{
+	file_fsm_proto_msgTypes[15].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Server)(nil),
 		(*SnapshotRecord_Channel)(nil),
@@ -1745,7 +2180,7 @@ func file_fsm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_proto_rawDesc), len(file_fsm_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   18,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
