@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
@@ -26,6 +27,9 @@ type committer struct {
 
 // register commits a life, having looked whether the sid's old life is over.
 func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.RegisterResponse {
+	if c.replica.Level() < 3 {
+		up.Resume = nil // not everybody knows it, and nothing is parked
+	}
 	var old fsm.Server
 	c.replica.View(func(s *fsm.State) { old, _ = s.Server(up.GetSid()) })
 	// The replica of a new leader may not know the latest life yet; then the state
@@ -61,9 +65,13 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 				Reason: fmt.Sprintf("the state refuses the registration of %q as malformed", up.GetSid()),
 			}
 		}
+		predecessor, err := proto.Marshal(result.Up.Predecessor)
+		if err != nil {
+			return &peerpb.RegisterResponse{Disposition: peerpb.Disposition_DISPOSITION_UNKNOWN, Reason: err.Error()}
+		}
 		return &peerpb.RegisterResponse{
 			Disposition: disp, Result: uint32(result.Up.Outcome), Epoch: result.Up.Server.Epoch,
-			Index: result.Index, LastNumber: result.Up.LastNumber,
+			Index: result.Index, LastNumber: result.Up.LastNumber, Predecessor: predecessor, Level: c.replica.Level(),
 		}
 	}
 	return &peerpb.RegisterResponse{
@@ -90,7 +98,7 @@ func (c *committer) found(ctx context.Context, clusterID string, settings []byte
 }
 
 func (c *committer) propose(ctx context.Context, e *fsmpb.Entry) (fsm.Result, peerpb.Disposition, error) {
-	data, err := fsm.EncodeEntry(e)
+	data, err := fsm.EncodeEntry(c.replica.Level(), e)
 	if err != nil {
 		return fsm.Result{}, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, err
 	}

@@ -20,7 +20,7 @@ func TestCompaction_BoundsTheLogByItsBytes(t *testing.T) {
 		voters, leader := slowVoters(t, 0)
 		op := fsm.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: strings.Repeat("x", 255)}
 		group := fsm.AppendGroup(nil, 1, slices.Repeat([]fsm.Op{op}, 900)...)
-		entry := fsm.AppendBatches(nil, fsm.AppendBatch(nil, "c1", 1, 1, group))
+		entry := fsm.AppendBatches(nil, fsm.Version, fsm.AppendBatch(nil, "c1", 1, 1, group))
 		for range 6 * memoryLogStep / len(entry) {
 			if err := leader.raft.Apply(entry, 0).Error(); err != nil {
 				t.Fatal(err)

@@ -30,6 +30,7 @@ const (
 // so does the desk.
 type desk struct {
 	propose func(ctx context.Context, entry []byte) (fsm.Result, peerpb.Disposition, error)
+	level   func() uint32 // of the entries that may be written
 
 	mu      sync.Mutex // guards all below
 	slips   []slip
@@ -47,14 +48,17 @@ type slip struct {
 	answer func(*peerpb.WriteResponse)
 }
 
-func newDesk(propose func(context.Context, []byte) (fsm.Result, peerpb.Disposition, error)) *desk {
-	return &desk{propose: propose, wake: make(chan struct{}, 1), room: make(chan struct{})}
+func newDesk(propose func(context.Context, []byte) (fsm.Result, peerpb.Disposition, error), level func() uint32) *desk {
+	return &desk{propose: propose, level: level, wake: make(chan struct{}, 1), room: make(chan struct{})}
 }
 
 // submit puts a batch on the desk. Its answer is called once, unless its context
 // ends before, and must not block. The order of submits is kept.
 func (d *desk) submit(s slip) {
-	_, err := fsm.CheckBatch(s.data)
+	head, err := fsm.CheckBatch(s.data)
+	if level := d.level(); err == nil && head.Level > level {
+		err = fmt.Errorf("an operation needs level %d, and not every server is known to have that: the cluster is at %d", head.Level, level)
+	}
 	if size := len(s.data) + slipOverhead; err == nil && size > maxEntryBytes {
 		err = fmt.Errorf("%d bytes are more than an entry may have", size)
 	}
@@ -148,7 +152,7 @@ func (d *desk) commit(ctx context.Context, slips []slip, readers []chan<- *peerp
 	for i, s := range slips {
 		batches[i] = s.data
 	}
-	result, disposition, err := d.propose(ctx, fsm.AppendBatches(nil, batches...))
+	result, disposition, err := d.propose(ctx, fsm.AppendBatches(nil, d.level(), batches...))
 	reason := ""
 	if err != nil {
 		reason = err.Error()

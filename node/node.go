@@ -142,7 +142,7 @@ func (n *Node) openDisk(ctx context.Context) (*disk.Store, error) {
 func (n *Node) assemble() {
 	others := peers{n.port}
 	n.committer = &committer{consensus: n.consensus, replica: n.replica, probe: prober{others}.probe}
-	n.desk = newDesk(n.committer.proposeBytes)
+	n.desk = newDesk(n.committer.proposeBytes, n.replica.Level)
 	route := &leaderRoute{nodeID: n.nodeID, consensus: n.consensus, local: &peerServer{node: n}, desk: n.desk, peers: others}
 	n.enroll = &enrollment{route: route}
 	n.life = newLife(Server{

@@ -51,7 +51,7 @@ func (tr *treachery) register(sid string) uint64 {
 }
 
 func (tr *treachery) apply(e *fsmpb.Entry) fsm.Result {
-	data, err := fsm.EncodeEntry(e)
+	data, err := fsm.EncodeEntry(fsm.Version, e)
 	if err != nil {
 		tr.t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func (tr *treachery) append(entry []byte) fsm.Result {
 }
 
 func (tr *treachery) commit(data []byte) fsm.BatchResult {
-	return tr.append(fsm.AppendBatches(nil, data)).Batches[0]
+	return tr.append(fsm.AppendBatches(nil, fsm.Version, data)).Batches[0]
 }
 
 // restart replaces the state by its own snapshot.

@@ -132,7 +132,7 @@ func TestOutbox_WhatWasNotSubmittedIsNotSentHoweverManyBatches(t *testing.T) {
 		d := newDesk(func(context.Context, []byte) (fsm.Result, peerpb.Disposition, error) {
 			wait(ctx, time.Millisecond)
 			return fsm.Result{}, peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, errors.New("not leader")
-		})
+		}, newestLevel)
 		o := newOutbox("a", local{d}, time.Second, nil)
 		var group sync.WaitGroup
 		group.Go(func() { d.run(ctx) })
@@ -156,12 +156,25 @@ func TestOutbox_WhatWasNotSubmittedIsNotSentHoweverManyBatches(t *testing.T) {
 	})
 }
 
+func newestLevel() uint32 { return fsm.Version }
+
+// In the log it would halt the servers that do not know it.
+func TestDesk_RefusesABatchAboveTheLevel(t *testing.T) {
+	d := newDesk(nil, func() uint32 { return 2 })
+	data := fsm.AppendBatch(nil, "a", 1, 1, fsm.AppendGroup(nil, 1, fsm.Op{Kind: fsmpb.OpKind_OP_PRUNE, UID: "u", SID: "a"}))
+	var got *peerpb.WriteResponse
+	d.submit(slip{ctx: t.Context(), number: 1, data: data, answer: func(r *peerpb.WriteResponse) { got = r }})
+	if got.GetDisposition() != peerpb.Disposition_DISPOSITION_REFUSED || !strings.Contains(got.GetReason(), "level 3") {
+		t.Errorf("answer %v", got)
+	}
+}
+
 func TestDesk_RefusesABatchThatIsLargerThanAnEntry(t *testing.T) {
 	got := 0
 	d := newDesk(func(_ context.Context, e []byte) (fsm.Result, peerpb.Disposition, error) {
 		got = len(e)
 		return fsm.Result{Batches: make([]fsm.BatchResult, 1)}, peerpb.Disposition_DISPOSITION_APPLIED, nil
-	})
+	}, newestLevel)
 	go d.run(t.Context())
 	var ops []fsm.Op
 	for range 20000 {

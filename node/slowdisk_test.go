@@ -81,7 +81,7 @@ func TestConsensus_SlowDisksCauseNoElection(t *testing.T) {
 		t.Run(fsync.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				_, leader := slowVoters(t, fsync)
-				entry, err := fsm.EncodeEntry(&fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{}}})
+				entry, err := fsm.EncodeEntry(fsm.Version, &fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{}}})
 				if err != nil {
 					t.Fatal(err)
 				}
