@@ -27,6 +27,7 @@ type Cluster struct {
 	admission *admission
 	promotion *promotion
 	rollCall  *rollCall
+	reaper    *reaper
 	logger    *slog.Logger
 
 	ctx    context.Context
@@ -84,6 +85,10 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	c.admission = &admission{self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
 	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
 	c.rollCall = newRollCall(o, l, g.dir.members)
+	c.reaper = &reaper{
+		state: o.State, heard: c.rollCall.hearing, members: g.dir.members,
+		reapAfter: func() time.Duration { return o.Timers().ReapAfter }, logger: log,
+	}
 	c.joining = &joining{
 		self: o.Self, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: func(ctx context.Context) []string { return s.resolve(ctx, o.Seeds) },
@@ -266,6 +271,7 @@ func (c *Cluster) Lead(ctx context.Context) {
 	var duties sync.WaitGroup
 	defer duties.Wait()
 	duties.Go(func() { c.rollCall.lead(ctx) })
+	duties.Go(func() { c.reaper.lead(ctx) })
 	duties.Go(func() { c.promotion.lead(ctx) })
 }
 

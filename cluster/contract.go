@@ -130,6 +130,16 @@ type State interface {
 	// Lives are the records of all sids that the state knows: the life that is up,
 	// else the last one. Not to be written to.
 	Lives() []Life
+	// CatchUp returns nil once this node, leading, shows all that was committed
+	// anywhere before the call.
+	CatchUp(ctx context.Context) error
+	// End ends a life, if it is still up and, if attached, hangs where it did.
+	End(ctx context.Context, l Life) error
+}
+
+// Timers are the cluster's settings for what a leader does about silence.
+type Timers struct {
+	ReapAfter time.Duration // a life that is silent for so long is over
 }
 
 // JoinRequest asks to be in the Raft configuration under this id and address.
@@ -171,6 +181,7 @@ type Options struct {
 	Consensus Consensus
 	Peers     Peers
 	State     State
+	Timers    func() Timers
 	Answer    func(lives []Life) Answer // this node's own, when it calls the roll as the leader; At is filled in
 	Logger    *slog.Logger              // nil: silent
 }

@@ -145,7 +145,7 @@ func TestOptions_NameWhatIsWrong(t *testing.T) {
 	good := func() Options {
 		o := Options{Self: Member{NodeID: "n", Incarnation: "i", SID: "s", Addr: simAddr(0)},
 			Identity: &disk{}, Consensus: &fakeRaft{world: w, nodeID: "n"}, Peers: answering{},
-			State: noLives{}, Answer: func([]Life) Answer { return Answer{} }}
+			State: noLives{}, Timers: func() Timers { return Timers{} }, Answer: func([]Life) Answer { return Answer{} }}
 		o.Packets, o.Streams, o.Dial = w.sim.open(simAddr(0))
 		return o
 	}

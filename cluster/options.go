@@ -12,8 +12,8 @@ func (o Options) validate() error {
 		return errors.New("cluster: Packets, Streams and Dial are required")
 	case o.Identity == nil, o.Consensus == nil, o.Peers == nil:
 		return errors.New("cluster: Identity, Consensus and Peers are required")
-	case o.State == nil, o.Answer == nil:
-		return errors.New("cluster: State and Answer are required")
+	case o.State == nil, o.Timers == nil, o.Answer == nil:
+		return errors.New("cluster: State, Timers and Answer are required")
 	case o.Expect < 0 || o.Expect > maxExpect:
 		return fmt.Errorf("cluster: Expect is %d, must be 0 to %d", o.Expect, maxExpect)
 	case !validID(o.Self.SID):

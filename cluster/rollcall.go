@@ -130,7 +130,7 @@ func (r *rollCall) roll() map[string][]Life {
 			process = agent.Incarnation
 		}
 		addr := l.Addr
-		if m := now[l.NodeID]; m.Incarnation == process {
+		if m, ok := now[l.NodeID]; ok && m.Incarnation == process {
 			addr = m.Addr
 		}
 		roll[addr] = append(roll[addr], l)

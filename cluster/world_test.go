@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 func mustAddrPort(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
@@ -104,6 +105,7 @@ func (s *server) start(t testing.TB) *server {
 func (s *server) open(t testing.TB, o Options) *server {
 	t.Helper()
 	o.State, o.Answer = noLives{}, s.answer
+	o.Timers = func() Timers { return Timers{ReapAfter: 10 * time.Second} }
 	c, err := Open(o)
 	if err != nil {
 		t.Fatalf("open %s: %v", s.self.SID, err)
@@ -336,4 +338,6 @@ func (s *server) answer(lives []Life) Answer {
 // noLives is the state of a cluster before anybody has registered.
 type noLives struct{}
 
-func (noLives) Lives() []Life { return nil }
+func (noLives) Lives() []Life                   { return nil }
+func (noLives) CatchUp(context.Context) error   { return nil }
+func (noLives) End(context.Context, Life) error { return errors.ErrUnsupported }

@@ -1,16 +1,21 @@
 package node
 
 import (
+	"context"
+	"fmt"
 	"sync"
 
 	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // leading is what the leader's duties in package cluster need of the replicated
 // state. It satisfies cluster.State.
 type leading struct {
-	replica *fsm.Replica
+	replica   *fsm.Replica
+	committer *committer
+	desk      *desk
 
 	mu      sync.Mutex      // guards what follows
 	changed <-chan struct{} // closed: lives is old
@@ -40,4 +45,29 @@ func (l *leading) Lives() []cluster.Life {
 		}
 	}
 	return l.lives
+}
+
+// CatchUp implements cluster.State. The index is of a command of this node's own
+// term, so all earlier terms are in the state with it.
+func (l *leading) CatchUp(ctx context.Context) error {
+	resp := l.desk.readIndex(ctx)
+	if resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED {
+		return fmt.Errorf("%s: %s", resp.GetDisposition(), resp.GetReason())
+	}
+	return l.replica.Wait(ctx, resp.GetIndex())
+}
+
+// End implements cluster.State.
+func (l *leading) End(ctx context.Context, life cluster.Life) error {
+	resp := l.committer.unregister(ctx, &peerpb.UnregisterRequest{Sid: life.SID, Epoch: life.Epoch, ViaEpoch: life.ViaEpoch})
+	if resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED {
+		return fmt.Errorf("end of a life not committed: %s", resp.GetDisposition())
+	}
+	return nil
+}
+
+// timers are the cluster's, or this server's own before it knows them.
+func (n *Node) timers() cluster.Timers {
+	s := n.settings()
+	return cluster.Timers{ReapAfter: s.ReapAfter}
 }

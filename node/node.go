@@ -178,7 +178,7 @@ func (n *Node) openCluster() (*cluster.Cluster, error) {
 		MaxVoters: func() int { return n.settings().MaxVoters },
 		Packets:   wire.Packets, Streams: wire.Streams, Dial: wire.Dial, GossipKey: n.port.GossipKey(),
 		Identity: n.store.Identity, Consensus: n.consensus, Peers: peers{n.port}, Logger: n.log,
-		State: &leading{replica: n.replica}, Answer: n.rollCall.local,
+		State: &leading{replica: n.replica, committer: n.committer, desk: n.desk}, Timers: n.timers, Answer: n.rollCall.local,
 	})
 }
 
