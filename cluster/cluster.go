@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +23,7 @@ type Cluster struct {
 	identity  *ledger
 	consensus Consensus
 	gossip    *gossip
+	seeds     *seeds
 	founding  *founding
 	joining   *joining
 	admission *admission
@@ -77,10 +79,9 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	turn := make(chan struct{}, 1)
-	s := &seeds{
-		names: o.Seeds, self: o.Self, dir: g.dir, join: g.join, lookup: lookupHost, logger: log,
-		config: func() []Server { servers, _ := o.Consensus.Configuration(); return servers },
-	}
+	urgent := func() bool { return !c.isAdmitted() }
+	s := newSeeds(o, g.dir, g.join, urgent, log)
+	c.seeds = s
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
 	c.admission = &admission{self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
 	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
@@ -91,12 +92,12 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	}
 	c.joining = &joining{
 		self: o.Self, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
-		seeds: func(ctx context.Context) []string { return s.resolve(ctx, o.Seeds) },
+		seeds: s.strangers,
 	}
-	if c.isServer() {
+	if c.isServer() && !c.joining.unsure() {
 		c.admit()
 	}
-	c.group.Go(func() { s.run(c.ctx, func() bool { return !c.isAdmitted() }, c.wake) })
+	c.group.Go(func() { s.run(c.ctx, urgent, c.wake) })
 	c.group.Go(c.run)
 	return c
 }
@@ -113,10 +114,10 @@ func (c *Cluster) run() {
 			if err := c.gossip.announce(id); err != nil {
 				problem = err.Error()
 			}
-			if problem == "" && c.isServer() {
+			if problem == "" && c.isServer() && !c.joining.unsure() {
 				c.admit()
 			}
-			if !asked && !time.Now().Before(nextAsk) {
+			if !asked && !time.Now().Before(nextAsk) && !(c.joining.unsure() && !c.seeds.asked.Load()) {
 				err := c.joining.attempt(c.ctx, id)
 				nextAsk = time.Now().Add(joinInterval)
 				if final := (errRefused{}); errors.As(err, &final) {
@@ -194,10 +195,12 @@ func (c *Cluster) refuse(err error) {
 }
 
 // report keeps the words for Problem. Who is admitted only asks to have its
-// address known; that is no problem to speak of.
+// address known; that is no problem to speak of, unless all it finds is another cluster.
 func (c *Cluster) report(problem string) {
 	if c.isAdmitted() {
-		problem = ""
+		problem = c.joining.stray
+	} else if p := c.seeds.problem(); p != "" {
+		problem = strings.TrimPrefix(problem+"; "+p, "; ")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -285,7 +288,8 @@ func (c *Cluster) Leave(ctx context.Context) error { return c.gossip.leave(ctx) 
 
 // Close ends everything; it takes up to two seconds if a probe of a dead server
 // is under way. Calls under way end first where they must: the loops see their
-// context end, gossip's close cuts the streams that rejoining waits for.
+// context end, gossip's close cuts the streams that rejoining waits for. A Discover
+// that does not return is given two seconds more, and is in the error.
 func (c *Cluster) Close() error {
 	c.mu.Lock()
 	first := !c.closing
@@ -298,6 +302,7 @@ func (c *Cluster) Close() error {
 	c.cancel()
 	c.closeErr = c.gossip.close()
 	c.group.Wait()
+	c.closeErr = errors.Join(c.closeErr, c.seeds.drain())
 	close(c.closed)
 	return c.closeErr
 }

@@ -164,8 +164,14 @@ var ErrClosed = errors.New("cluster: closed")
 // Options are copied; the slices are not kept.
 type Options struct {
 	Self   Member   // ClusterID is taken from Identity, Expect from below
-	Seeds  []string // HOST:PORT; names are resolved to all their addresses, each time; the own address is allowed
+	Seeds  []string // HOST:PORT, srv:NAME, file:PATH; names are resolved to all their addresses, each time; the own address is allowed
 	Expect int      // founders this server waits for, itself included; 0: it only joins
+
+	// Discover is another way to find HOST:PORTs, asked until this server is admitted
+	// and sees everybody. One call at a time, in a goroutine of its own; it should
+	// honour its context, and what it does otherwise harms nobody. May be nil.
+	Discover func(ctx context.Context) ([]string, error)
+	Resolver Resolver // nil: the system's
 
 	MaxVoters func() int // nil: 5
 	Settings  []byte     // carried in this node's own proposal, opaque

@@ -14,7 +14,9 @@
 // of metadata (metadata.go). memberlist's callbacks (delegate.go) check what
 // comes in and keep a table of our own (directory.go), because memberlist's
 // nodes may only be read under its lock. seeds.go tries the configured and all
-// known addresses again and again, for the life of the process.
+// known addresses again and again, for the life of the process; what the seeds mean
+// (names, SRV records, a file, the host's callback: ways.go) is asked anew each time,
+// in a way that harms nobody if the answer does not come (source.go).
 //
 // The loop in cluster.go then takes steps, each time something changes:
 //
@@ -27,7 +29,8 @@
 //     founders.go). Founders who see the id they promised write the same
 //     first Raft entry as the proposer.
 //  3. With a cluster id, the server asks the leader to be in the configuration
-//     under its present address (join.go), once after each start, until answered.
+//     under its present address (join.go), once after each start, until answered. If
+//     all its seeds are another cluster's, it ends with their reason (astray.go).
 //
 // The leader's answer is in admit.go; a joiner becomes a non-voter. While a node
 // leads, promote.go gives votes to those that keep up.
@@ -36,7 +39,9 @@
 //
 //	run    the loop above; makes the promise and join calls; woken by the
 //	       directory's changes, seeds and a timer
-//	seeds  resolves and joins gossip addresses, up to 16 at once
+//	seeds  joins gossip addresses, up to 64 at once
+//	source one for each seed that has to be looked up, while it is; a callback that
+//	       does not return outlives Close, which says so
 //	wire   one reads packets, one accepts streams; memberlist's own goroutines
 //	       hang on these and on probes
 //

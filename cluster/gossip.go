@@ -48,7 +48,7 @@ func openGossip(o Options, clusterID string, log *slog.Logger) (*gossip, error) 
 }
 
 func newGossip(o Options, clusterID string, log *slog.Logger) (*gossip, error) {
-	advertise, err := gossipAddr(o.Self.Addr, o.Packets.LocalAddr())
+	advertise, err := gossipAddr(o.Self.Addr, o.Packets.LocalAddr(), o.Resolver)
 	if err != nil {
 		return nil, err
 	}
@@ -173,7 +173,7 @@ func (g *gossip) close() error {
 
 // gossipAddr is the IP:PORT that memberlist tells others. A host name is looked
 // up once per start; where that fails the bound address has to do.
-func gossipAddr(addr string, bound net.Addr) (netip.AddrPort, error) {
+func gossipAddr(addr string, bound net.Addr, resolver Resolver) (netip.AddrPort, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return netip.AddrPort{}, err
@@ -187,7 +187,7 @@ func gossipAddr(addr string, bound net.Addr) (netip.AddrPort, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
-	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	ips, err := orSystem(resolver).LookupNetIP(ctx, "ip", host)
 	if err == nil && len(ips) > 0 {
 		return netip.AddrPortFrom(ips[0].Unmap().WithZone(""), uint16(n)), nil
 	}

@@ -22,8 +22,14 @@ type joining struct {
 	consensus Consensus
 	peers     Peers
 	members   func() []Member
-	seeds     func(ctx context.Context) []string
+	seeds     func() []string
 	local     func(ctx context.Context, r JoinRequest) JoinReply // if this node leads
+
+	// Of the goroutine that calls attempt.
+	sure      bool      // astray has looked once
+	stray     string    // what another cluster says, while nobody of ours answers
+	since     time.Time // when all seeds were first found to be another cluster's
+	nextCheck time.Time
 }
 
 // errRefused is final.
@@ -42,7 +48,10 @@ type question struct {
 // attempt asks until somebody says yes. nil: joined. errRefused: for good.
 func (j *joining) attempt(ctx context.Context, clusterID string) error {
 	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID}
-	questions, alone := j.questions(ctx, clusterID)
+	if err := j.astray(ctx, r); err != nil {
+		return err
+	}
+	questions, alone := j.questions(clusterID)
 	asked := map[string]bool{}
 	err := errors.New("no server of the cluster in sight")
 	for len(questions) > 0 && len(asked) < maxAsked && ctx.Err() == nil {
@@ -81,32 +90,33 @@ func (j *joining) ask(ctx context.Context, addr string, r JoinRequest) (JoinRepl
 
 // questions in the order of their promise. alone: no other server of this
 // cluster is known from anywhere, so a stranger's refusal is all we will hear.
-func (j *joining) questions(ctx context.Context, clusterID string) (qs []question, alone bool) {
+func (j *joining) questions(clusterID string) (qs []question, alone bool) {
 	if id, addr := j.consensus.Leader(); id == j.self.NodeID {
 		qs = append(qs, question{j.self.Addr, true})
 	} else if addr != "" {
 		qs = append(qs, question{addr, true})
 	}
 	var fellows []question
-	for _, m := range j.members() {
-		if m.ClusterID == clusterID && m.NodeID != j.self.NodeID {
-			fellows = append(fellows, question{m.Addr, true})
-		}
+	for _, m := range j.fellows(clusterID) {
+		fellows = append(fellows, question{m.Addr, true})
 	}
 	rand.Shuffle(len(fellows), func(a, b int) { fellows[a], fellows[b] = fellows[b], fellows[a] })
 	qs = append(qs, fellows...)
-	others := 0
 	servers, err := j.consensus.Configuration()
 	for _, s := range servers {
 		if s.NodeID != j.self.NodeID {
-			others++
 			qs = append(qs, question{s.Addr, false})
 		}
 	}
 	if len(fellows) == 0 {
-		for _, addr := range j.seeds(ctx) {
+		for _, addr := range j.seeds() {
 			qs = append(qs, question{addr, false})
 		}
 	}
-	return qs, err == nil && others == 0 && len(fellows) == 0
+	return qs, err == nil && len(servers) == 0 && len(fellows) == 0
+}
+
+// fellows are the other servers of this cluster in sight.
+func (j *joining) fellows(clusterID string) []Member {
+	return slices.DeleteFunc(j.members(), func(m Member) bool { return m.ClusterID != clusterID || m.NodeID == j.self.NodeID })
 }

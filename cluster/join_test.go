@@ -3,9 +3,6 @@ package cluster
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
@@ -30,7 +27,7 @@ func (o *oracle) Join(_ context.Context, addr string, _ JoinRequest) (JoinReply,
 func joiner(o *oracle, members []Member, seeds ...string) *joining {
 	return &joining{
 		self: Member{NodeID: "me", SID: "me", Addr: simAddr(0)}, consensus: &fakeRaft{world: newWorld(nil), nodeID: "me"},
-		peers: o, members: func() []Member { return members }, seeds: func(context.Context) []string { return seeds },
+		peers: o, members: func() []Member { return members }, seeds: func() []string { return seeds },
 	}
 }
 
@@ -93,53 +90,6 @@ func TestJoining_WhoseRefusalIsFinal(t *testing.T) {
 	}
 }
 
-func TestSeeds_ResolveNamesEachTimeAndLeaveTheOwnAddressOut(t *testing.T) {
-	ips := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("2001:db8::1")}
-	var asked []string
-	var joined []string
-	s := &seeds{
-		names: []string{"servers.example:7400", "10.0.0.1:7400", "me.example:7400", "10.0.0.9:7400"},
-		self:  Member{Addr: "me.example:7400"},
-		dir:   newDirectory(entry{gossipAddr: simAddr(0)}, ""),
-		config: func() []Server {
-			return []Server{{"b", "10.0.0.7:7400", true}, {"me", "me.example:7400", true}}
-		},
-		lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
-			asked = append(asked, host)
-			return ips, nil
-		},
-		logger: slog.New(slog.DiscardHandler),
-	}
-	results := make(chan string, 100)
-	s.join = func(addr string) error { results <- addr; return errors.New("nobody") }
-	pass := func() []string {
-		s.pass(t.Context())
-		joined = nil
-		for len(results) > 0 {
-			joined = append(joined, <-results)
-		}
-		slices.Sort(joined)
-		return joined
-	}
-	if diff := cmp.Diff([]string{"10.0.0.2:7400", "10.0.0.7:7400", "10.0.0.9:7400", "[2001:db8::1]:7400"}, pass()); diff != "" {
-		t.Error(diff)
-	}
-	// One is alive, one was known and has died, and the name means others now.
-	ips = []netip.Addr{netip.MustParseAddr("10.0.0.3")}
-	put := func(id, addr string) {
-		s.dir.put(entry{Member: Member{NodeID: id, Incarnation: "1"}, gossipAddr: addr})
-	}
-	put("c", "10.0.0.9:7400")
-	put("d", "10.0.0.5:7400")
-	s.dir.drop("d/1")
-	if diff := cmp.Diff([]string{"10.0.0.3:7400", "10.0.0.5:7400", "10.0.0.7:7400"}, pass()); diff != "" {
-		t.Error(diff)
-	}
-	if len(asked) != 2 {
-		t.Errorf("looked up %v", asked)
-	}
-}
-
 func TestOptions_NameWhatIsWrong(t *testing.T) {
 	w := newWorld(newSimNet())
 	good := func() Options {
@@ -158,6 +108,8 @@ func TestOptions_NameWhatIsWrong(t *testing.T) {
 		"wildcard":     {func(o *Options) { o.Self.Addr = "0.0.0.0:1" }, "Addr"},
 		"port":         {func(o *Options) { o.Self.Addr = "10.0.0.1:0" }, "Addr"},
 		"seed":         {func(o *Options) { o.Seeds = []string{"nowhere"} }, "Seeds"},
+		"service":      {func(o *Options) { o.Seeds = []string{"srv:"} }, "Seeds"},
+		"file":         {func(o *Options) { o.Seeds = []string{"file:"} }, "Seeds"},
 		"expect":       {func(o *Options) { o.Expect = 256 }, "Expect"},
 		"key":          {func(o *Options) { o.GossipKey = make([]byte, 20) }, "GossipKey"},
 		"no consensus": {func(o *Options) { o.Consensus = nil }, "Consensus"},

@@ -26,6 +26,7 @@ const (
 	maxMetadata      = 199
 	maxIDLength      = 64
 	maxExpect        = 255
+	maxHostLength    = 253 // of any name in DNS
 	metadataOverhead = 1 + 1 + 8 + 3
 )
 
@@ -91,16 +92,24 @@ func validID(s string) bool {
 	return s != "" && len(s) <= maxIDLength && utf8.ValidString(s) && !strings.ContainsRune(s, 0)
 }
 
+// notInHost are characters that no name or address of a machine has.
+func notInHost(r rune) bool {
+	return r <= ' ' || r == 0x7f || r == '/' || r == '@' || r == utf8.RuneError
+}
+
 // validAddr accepts HOST:PORT that somebody else could dial.
 func validAddr(addr string) error {
+	if len(addr) > maxHostLength+len("[]:65535") {
+		return fmt.Errorf("an address of %d bytes is no HOST:PORT", len(addr))
+	}
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("address %q: %w", addr, err)
+		return fmt.Errorf("%q is not HOST:PORT", addr)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("address %q: the port must be a number from 1 to 65535", addr)
 	}
-	if host == "" || !utf8.ValidString(host) || strings.ContainsAny(host, "/ \x00") {
+	if host == "" || len(host) > maxHostLength || !utf8.ValidString(host) || strings.ContainsFunc(host, notInHost) {
 		return fmt.Errorf("address %q: no usable host", addr)
 	}
 	if ip, err := netip.ParseAddr(host); err == nil && (ip.Unmap().IsUnspecified() || ip.Unmap().IsMulticast()) {

@@ -31,7 +31,7 @@ func (o Options) validate() error {
 		return fmt.Errorf("cluster: Self.Addr: %w", err)
 	}
 	for _, s := range o.Seeds {
-		if err := validAddr(s); err != nil {
+		if err := CheckSeed(s); err != nil {
 			return fmt.Errorf("cluster: Seeds: %w", err)
 		}
 	}

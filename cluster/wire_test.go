@@ -287,12 +287,12 @@ func TestGossipLog_IsTamed(t *testing.T) {
 func TestGossipAddr_OfAName(t *testing.T) {
 	bound := net.UDPAddrFromAddrPort(mustAddrPort("10.0.0.4:7400"))
 	for addr, want := range map[string]string{"10.0.0.1:7": "10.0.0.1:7", "[::ffff:10.0.0.1]:7": "10.0.0.1:7", "no.such.host.invalid:9": "10.0.0.4:9"} {
-		got, err := gossipAddr(addr, bound)
+		got, err := gossipAddr(addr, bound, nil)
 		if err != nil || got.String() != want {
 			t.Errorf("%s: %v, %v, want %s", addr, got, err, want)
 		}
 	}
-	if _, err := gossipAddr("no.such.host.invalid:9", &net.UDPAddr{IP: net.IPv4zero, Port: 9}); err == nil {
+	if _, err := gossipAddr("no.such.host.invalid:9", &net.UDPAddr{IP: net.IPv4zero, Port: 9}, nil); err == nil {
 		t.Error("a wildcard was taken for an address")
 	}
 }

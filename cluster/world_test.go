@@ -71,6 +71,8 @@ type server struct {
 	expect  int
 	seeds   []string
 	stopped bool
+
+	discover func(context.Context) ([]string, error)
 }
 
 func newWorld(sim *simNet) *world {
@@ -95,7 +97,7 @@ func (w *world) incarnation() string {
 func (s *server) start(t testing.TB) *server {
 	t.Helper()
 	s.self.Incarnation = s.world.incarnation()
-	o := Options{Self: s.self, Seeds: s.seeds, Expect: s.expect, Identity: s.disk, Consensus: s.raft, Peers: &fakePeers{s.world, s.self.Addr}}
+	o := Options{Self: s.self, Seeds: s.seeds, Discover: s.discover, Expect: s.expect, Identity: s.disk, Consensus: s.raft, Peers: &fakePeers{s.world, s.self.Addr}}
 	if s.world.sim != nil {
 		o.Packets, o.Streams, o.Dial = s.world.sim.open(s.self.Addr)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport"
 )
@@ -33,9 +35,20 @@ type Config struct {
 	Listen    string // host:port; default 127.0.0.1:0, any free port
 	Advertise string // host:port that others dial; default: where Listen was bound
 
-	// With whom.
-	Join     []string // host:port of any servers; names stand for all their addresses; the own address is allowed
-	Expect   int      // the same N on exactly the N founding servers; 0: only join, or, with an empty Join, found alone
+	// With whom. Join has host:port of any servers (a name stands for all its
+	// addresses), srv:NAME (all targets and ports of the SRV records, as in
+	// srv:_raft._tcp.servers.example) and file:PATH (host:ports on lines or separated by
+	// commas, comments from #). Names and files are looked up again on each try. The own
+	// address is allowed; alone it waits for others.
+	//
+	// Discover finds host:ports in any other way. It is asked again until this server is
+	// in its cluster and sees all others, and from then on whenever one is missing; one
+	// call at a time, in a goroutine of its own, with a context of 10 s. An error, a panic
+	// or a call that hangs costs nothing but what it would have found, and Status.Problem
+	// tells of it. At most 256 addresses of an answer are used.
+	Join     []string
+	Discover func(context.Context) ([]string, error)
+	Expect   int      // the same N on exactly the N founding servers; 0: only join, or, without Join and Discover, found alone
 	NonVoter bool     // never a voter: for servers that come and go
 	Cluster  Settings // taken at founding, replicated from then on
 
@@ -54,7 +67,7 @@ type Config struct {
 
 	Timeout time.Duration // of calls whose context has no deadline; default 5 s
 	Logger  *slog.Logger  // nil: silent
-	Network Network       // nil: the real one
+	Network Network       // nil: the real one. If it has LookupNetIP and LookupSRV as a net.Resolver does, names are looked up there
 }
 
 // Settings are one value for the whole cluster: taken at founding and replicated.
@@ -99,11 +112,14 @@ func (c Config) withDefaults() (Config, error) {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	// With nobody to join and no founders named, this server is the cluster.
-	if len(c.Join) == 0 && c.Expect == 0 {
+	if c.alone() && c.Expect == 0 {
 		c.Expect = 1
 	}
 	return c, c.validate()
 }
+
+// alone: there is no way to find others.
+func (c Config) alone() bool { return len(c.Join) == 0 && c.Discover == nil }
 
 func (c Config) validate() error {
 	errs := []error{
@@ -138,13 +154,26 @@ func (c Config) validateAddresses() error {
 		return configError("Listen", "%q is not loopback: set Secret (the same bytes on every server), or Insecure to run without encryption", c.Listen)
 	}
 	for _, seed := range c.Join {
-		host, err := splitAddress("Join", seed, 1)
-		if err != nil {
+		if err := validateSeed(seed); err != nil {
 			return err
 		}
-		if unreachable(host) {
-			return configError("Join", "%q is not an address that can be dialled; give host:port with a real host", seed)
+	}
+	return nil
+}
+
+func validateSeed(seed string) error {
+	if way, _ := cluster.SeedWay(seed); way != "" {
+		if err := cluster.CheckSeed(seed); err != nil {
+			return configError("Join", "has %v", err)
 		}
+		return nil
+	}
+	host, err := splitAddress("Join", seed, 1)
+	if err != nil {
+		return err
+	}
+	if unreachable(host) {
+		return configError("Join", "%q is not an address that can be dialled; give host:port with a real host", seed)
 	}
 	return nil
 }
@@ -207,8 +236,8 @@ func (c Config) validateFounding() error {
 		return configError("Expect", "is negative; give the number of founding servers, or 0 to only join")
 	case c.Expect > maxVoters:
 		return configError("Expect", "is %d, above Cluster.MaxVoters (%d): founders all vote", c.Expect, maxVoters)
-	case c.Expect > 1 && len(c.Join) == 0:
-		return configError("Join", "is empty, but Expect is %d: the founders must find each other", c.Expect)
+	case c.Expect > 1 && c.alone():
+		return configError("Join", "is empty and Discover nil, but Expect is %d: the founders must find each other", c.Expect)
 	case c.Expect > 0 && c.NonVoter:
 		return configError("NonVoter", "is set on a founding server (Expect %d): founders vote; set Expect to 0 and Join", c.Expect)
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"github.com/pofresh/globalchannel/cluster"
 
 	"github.com/hashicorp/raft"
 
@@ -34,3 +35,28 @@ func (n *Node) HandOver(ctx context.Context) error { return n.consensus.handOver
 
 // LastIndex is the last index of this node's log.
 func (n *Node) LastIndex() uint64 { return n.consensus.LastIndex() }
+
+// Gossip is who gossip shows.
+func (n *Node) Gossip() []cluster.Member { return n.cluster.Members() }
+
+// ConfiguredAddrs are the addresses in the Raft configuration, by node id.
+func (n *Node) ConfiguredAddrs() map[string]string {
+	addrs := make(map[string]string)
+	servers, _ := n.consensus.Configuration()
+	for _, s := range servers {
+		addrs[s.NodeID] = s.Addr
+	}
+	return addrs
+}
+
+// ConfiguredVoters are the node ids that vote.
+func (n *Node) ConfiguredVoters() []string {
+	var ids []string
+	servers, _ := n.consensus.Configuration()
+	for _, s := range servers {
+		if s.Voter {
+			ids = append(ids, s.NodeID)
+		}
+	}
+	return ids
+}

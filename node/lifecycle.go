@@ -13,10 +13,10 @@ import (
 
 // live is this server's way from admission to its end: join, register, open.
 func (n *Node) live() {
+	n.group.Go(n.endIfRefused)
 	select {
 	case <-n.cluster.Admitted():
-	case <-n.cluster.Refused():
-		n.fail(fmt.Errorf("%w: %w", ErrRefused, n.cluster.Err()))
+	case <-n.done:
 		return
 	case <-n.ctx.Done():
 		return
@@ -40,6 +40,16 @@ func (n *Node) live() {
 	n.compareSettings(index)
 	if n.life.watch(n.ctx, n.replica) {
 		n.fail(ErrFenced)
+	}
+}
+
+// endIfRefused: a server may be refused after its log had let it begin, because the
+// cluster that it was pointed at is another one.
+func (n *Node) endIfRefused() {
+	select {
+	case <-n.cluster.Refused():
+		n.fail(fmt.Errorf("%w: %w", ErrRefused, n.cluster.Err()))
+	case <-n.ctx.Done():
 	}
 }
 

@@ -174,12 +174,18 @@ func (n *Node) openCluster() (*cluster.Cluster, error) {
 			NodeID: n.nodeID, Incarnation: n.incarnation, SID: n.cfg.SID, Addr: n.port.Addr(),
 			ClusterID: n.store.Identity.Load().ClusterID, Expect: n.cfg.Expect,
 		},
-		Seeds: n.cfg.Join, Expect: n.cfg.Expect, Settings: settings,
+		Seeds: n.cfg.Join, Discover: n.cfg.Discover, Resolver: resolver(n.cfg.Network), Expect: n.cfg.Expect, Settings: settings,
 		MaxVoters: func() int { return n.settings().MaxVoters },
 		Packets:   wire.Packets, Streams: wire.Streams, Dial: wire.Dial, GossipKey: n.port.GossipKey(),
 		Identity: n.store.Identity, Consensus: n.consensus, Peers: peers{n.port}, Logger: n.log,
 		State: &leading{replica: n.replica, committer: n.committer, desk: n.desk}, Timers: n.timers, Answer: n.rollCall.local,
 	})
+}
+
+// resolver is a network's own, nil if it has none: a test's names.
+func resolver(network Network) cluster.Resolver {
+	r, _ := network.(cluster.Resolver)
+	return r
 }
 
 // knownNode is asked only with an own PKI, whose certificates do not say which

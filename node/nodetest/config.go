@@ -22,7 +22,7 @@ func complete(cfg node.Config, ip string, join []string) node.Config {
 	if cfg.Listen == "" {
 		cfg.Listen = net.JoinHostPort(ip, defaultPort)
 	}
-	if len(cfg.Join) == 0 {
+	if len(cfg.Join) == 0 && cfg.Discover == nil {
 		cfg.Join = join
 	}
 	switch cfg.DataDir {

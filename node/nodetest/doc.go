@@ -20,6 +20,8 @@
 // node id, as a new life. The machine's network knows that it is dead (it is a
 // sim.Machine), so the cleaning up says no goodbyes.
 //
+// Move and MoveTo start it with its disk on another machine, so at another address.
+//
 // # Other faults
 //
 // Cut and Isolate make the network lose what is sent, until Heal. StallDisk makes a

@@ -1,6 +1,7 @@
 package nodetest
 
 import (
+	"net"
 	"slices"
 	"time"
 )
@@ -34,6 +35,13 @@ func (f *Fleet) Isolate(sids ...string) {
 
 // Heal ends all cuts.
 func (f *Fleet) Heal() { f.net.HealAll() }
+
+// SetName makes a host name stand for these IP addresses from now on, for all servers;
+// without any it is unknown again.
+func (f *Fleet) SetName(host string, ips ...string) { f.net.SetName(host, ips...) }
+
+// SetService gives a name these SRV records from now on; without any it is unknown again.
+func (f *Fleet) SetService(name string, records ...net.SRV) { f.net.SetService(name, records...) }
 
 // SetLatency sets how long anything takes one way between two machines; 0 at first.
 func (f *Fleet) SetLatency(d time.Duration) { f.net.SetLatency(d) }

@@ -3,6 +3,7 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 
@@ -79,6 +80,30 @@ func (f *Fleet) RestartWith(sid string, cfg node.Config) *node.Node {
 	f.t.Helper()
 	s := f.server(sid)
 	return f.boot(s.machine, complete(cfg, s.machine.ip, s.cfg.Join))
+}
+
+// Move starts a server that was killed or closed on a new machine, into which its
+// disks are put: another address, the same node id.
+func (f *Fleet) Move(sid string, cfg node.Config) *node.Node {
+	f.t.Helper()
+	return f.moveTo(f.newMachine(), sid, cfg)
+}
+
+// MoveTo is Move to the machine at addr, as Address gives it for a server that ran
+// there before: its address comes back with another node id.
+func (f *Fleet) MoveTo(addr, sid string, cfg node.Config) *node.Node {
+	f.t.Helper()
+	ip, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		f.t.Fatalf("nodetest: move %q to %q: %v", sid, addr, err)
+	}
+	return f.moveTo(newMachine(ip, f.net.Host(ip)), sid, cfg)
+}
+
+func (f *Fleet) moveTo(m *machine, sid string, cfg node.Config) *node.Node {
+	f.t.Helper()
+	s := f.server(sid)
+	return f.boot(m.with(s.machine), complete(cfg, m.ip, s.cfg.Join))
 }
 
 // Kill ends servers as SIGKILL does, all at the same moment.

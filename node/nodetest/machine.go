@@ -12,26 +12,36 @@ import (
 
 var _ sim.Machine = (*process)(nil)
 
-// machine is a simulated computer: one address, and disks that survive its processes.
+// machine is a simulated computer: one address, and disks that survive its processes
+// and may be put into another one.
 type machine struct {
 	ip   string
 	host *memnet.Host
+	*drives
+}
 
+// drives are the disks of one machine, by DataDir.
+type drives struct {
 	mu    sync.Mutex // guards disks
 	disks map[string]*disk.Memory
 }
 
 func newMachine(ip string, host *memnet.Host) *machine {
-	return &machine{ip: ip, host: host, disks: make(map[string]*disk.Memory)}
+	return &machine{ip: ip, host: host, drives: &drives{disks: make(map[string]*disk.Memory)}}
 }
 
-func (m *machine) disk(dir string) *disk.Memory {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.disks[dir] == nil {
-		m.disks[dir] = new(disk.Memory)
+// with is this machine with the disks of another.
+func (m *machine) with(other *machine) *machine {
+	return &machine{ip: m.ip, host: m.host, drives: other.drives}
+}
+
+func (d *drives) disk(dir string) *disk.Memory {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.disks[dir] == nil {
+		d.disks[dir] = new(disk.Memory)
 	}
-	return m.disks[dir]
+	return d.disks[dir]
 }
 
 // process is one start of a node on a machine. It satisfies sim.Machine.

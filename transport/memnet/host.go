@@ -115,7 +115,7 @@ type Process struct {
 	sockets map[socket]struct{} // nil when dead
 }
 
-// resolve reads an address to dial or send to. Names other than localhost are unknown here.
+// resolve reads an address to dial or send to. A name of several addresses stands for its first.
 func (h *Host) resolve(address string) (netip.AddrPort, error) {
 	if h.err != nil {
 		return netip.AddrPort{}, h.err
@@ -133,7 +133,11 @@ func (h *Host) resolve(address string) (netip.AddrPort, error) {
 	}
 	ip, err := parseIP(name)
 	if err != nil {
-		return netip.AddrPort{}, &net.DNSError{Err: "no such host", Name: name, IsNotFound: true}
+		known, err := h.net.names.host(name)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		ip = known[0]
 	}
 	return netip.AddrPortFrom(h.ownIfLocal(ip), uint16(port)), nil
 }

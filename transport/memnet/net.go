@@ -1,6 +1,7 @@
 package memnet
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 // Net is one network. All methods may be called concurrently.
 type Net struct {
 	latency atomic.Int64 // a time.Duration, one way
+	names   names
 
 	mu      sync.Mutex           // guards what follows, and every Host, Process and listener
 	hosts   map[netip.Addr]*Host // every valid address ever asked for
@@ -30,6 +32,7 @@ func New() *Net {
 		cuts:    make(map[link]bool),
 		pairs:   make(map[*pair]struct{}),
 		changed: make(chan struct{}),
+		names:   names{hosts: make(map[string][]netip.Addr), services: make(map[string][]net.SRV)},
 	}
 }
 
