@@ -30,25 +30,33 @@ type probes struct {
 	until    time.Time     // when that probe has given up
 	indirect time.Time     // when the last probe for somebody else has given up
 	answered chan struct{} // closed when the pending probe's answer came
+	quiet    bool          // no new one begins
 }
 
 func newProbes() *probes { return &probes{answered: make(chan struct{})} }
 
 // sending is called in the goroutine that writes a packet. On a quiet wire the
-// write fails, upon which memberlist gives a new probe up at once.
-func (p *probes) sending(quiet bool) {
+// write fails, upon which memberlist gives a new probe up at once. Whether it is
+// quiet is decided in the same step that notes the probe: one that was let through
+// and is not noted yet would outlive the wait for it.
+func (p *probes) sending() (quiet bool) {
 	kind := sender()
-	if kind == "" {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch now := time.Now(); {
 	case kind == indirectFunction: // sleeps for an answer even if it could not ask
 		p.indirect = now.Add(probeTimeout)
-	case !quiet:
+	case kind == probeFunction && !p.quiet:
 		p.pending, p.until = true, now.Add(longestProbe)
 	}
+	return p.quiet
+}
+
+// quiesce lets no new probe begin.
+func (p *probes) quiesce() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.quiet = true
 }
 
 // done: the pending probe has ended before its time.

@@ -74,9 +74,7 @@ func (w *wire) WriteTo(b []byte, addr string) (time.Time, error) {
 }
 
 func (w *wire) WriteToAddress(b []byte, a memberlist.Address) (time.Time, error) {
-	quiet := w.isQuiet()
-	w.probes.sending(quiet)
-	if quiet {
+	if w.probes.sending() {
 		return time.Time{}, errWireQuiet
 	}
 	to, err := netip.ParseAddrPort(a.Addr)
@@ -169,19 +167,15 @@ func (w *wire) acceptStreams() {
 // quiesce stops what goes out. Answers still come in, so that a probe that is
 // under way can end by itself.
 func (w *wire) quiesce() {
+	w.probes.quiesce()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.quiet = true
 }
 
-func (w *wire) isQuiet() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.quiet
-}
-
 // Shutdown cuts every stream and waits until memberlist has let go of them.
 func (w *wire) Shutdown() error {
+	w.probes.quiesce()
 	w.mu.Lock()
 	first := !w.closed
 	w.closed, w.quiet = true, true
