@@ -173,6 +173,11 @@ func (p *Port) ProbeRaft(ctx context.Context, address raft.ServerAddress) error 
 // opened at once.
 func (p *Port) CutRaft(nodeID string) { p.raft.cutTo(nodeID) }
 
+// SilenceRaft ends all Raft streams of this node and lets no new ones come about,
+// in either direction, until it is called with false. Others find nobody to count
+// on, and ProbeRaft fails at both ends. Gossip and calls go on. It does not block.
+func (p *Port) SilenceRaft(on bool) { p.raft.silence(on) }
+
 // Gossip returns what gossip needs. Closing Streams ends all streams of gossip.
 func (p *Port) Gossip() GossipWire {
 	return GossipWire{Packets: p.packets, Streams: p.gossip, Dial: func(ctx context.Context, addr string) (net.Conn, error) {

@@ -21,8 +21,9 @@ type raftLayer struct {
 	cancel   context.CancelFunc
 	accepted *connSet
 
-	mu    sync.Mutex         // guards dials
-	dials map[string]attempt // by node id: those that cutTo ends
+	mu     sync.Mutex         // guards all below
+	silent bool               // see silence
+	dials  map[string]attempt // by node id: those that cutTo ends
 }
 
 // attempt is the life of all dials to one node that began since the last cutTo.
@@ -87,6 +88,37 @@ func (l *raftLayer) cutTo(nodeID string) {
 	l.dialer.conns.cutTo(nodeID)
 }
 
+// silence ends all streams, and dials, and refuses new ones, until it is ended. It
+// does not block.
+func (l *raftLayer) silence(on bool) {
+	l.mu.Lock()
+	l.silent = on
+	if on {
+		for _, a := range l.dials {
+			a.cancel()
+		}
+		clear(l.dials)
+	}
+	l.mu.Unlock()
+	if on {
+		l.accepted.cut(protocolRaft)
+		l.dialer.conns.cut(protocolRaft)
+	}
+}
+
+// speaking refuses a stream while there is silence. Whoever asks is known to be one of
+// Raft by then: a silence that begins afterwards cuts it.
+func (l *raftLayer) speaking() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.silent {
+		return errSilent
+	}
+	return nil
+}
+
+var errSilent = errors.New("this node takes no part in raft at present")
+
 // attempt is the context of a dial that begins now.
 func (l *raftLayer) attempt(nodeID string) context.Context {
 	l.mu.Lock()
@@ -106,11 +138,17 @@ func (l *raftLayer) open(ctx context.Context, target, addr string) (*conn, error
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("dial %s: %w", addr, net.ErrClosed)
 	}
+	if err := l.speaking(); err != nil {
+		return nil, fmt.Errorf("dial %s: %w", addr, err)
+	}
 	return l.dialer.dial(ctx, addr, protocolRaft, func(c *conn) error { return l.ask(c, target) })
 }
 
 func (l *raftLayer) ask(c *conn, target string) error {
 	c.isFor(target)
+	if err := l.speaking(); err != nil {
+		return err
+	}
 	if c.peer.proven && c.peer.nodeID != target {
 		return fmt.Errorf("wanted node %s, found node %s: %w", target, c.peer.nodeID, ErrWrongNode)
 	}
@@ -122,6 +160,9 @@ func (l *raftLayer) ask(c *conn, target string) error {
 
 // answer reads the preface of an accepted stream and says what becomes of it.
 func (l *raftLayer) answer(c *conn) error {
+	if err := l.speaking(); err != nil {
+		return err // without an answer it is as good as not there
+	}
 	p, err := readPreface(c)
 	v := verdictWelcome
 	switch {
