@@ -27,13 +27,19 @@ type Store struct {
 	Snapshots raft.SnapshotStore
 	Identity  *Identity
 	Durable   bool // survives the process
+	Guard     *Guard
+	Space     func() (Space, error) // may take as long as a file system hangs
 
 	dir   string // "" in memory
+	least uint64 // see Level
 	close func() error
 }
 
 // Close releases the directory.
 func (s *Store) Close() error { return s.close() }
+
+// Level judges what Space says.
+func (s *Store) Level() *Level { return &Level{least: s.least} }
 
 // Unusable is what Raft had to say of the content when it was to begin with it, in
 // words that say what to do.
@@ -108,12 +114,20 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 	if err != nil {
 		return nil, err
 	}
+	g := newGuard()
+	snaps := &guardedSnapshots{guard: g, SnapshotStore: snapshots, dir: filepath.Join(o.dir, snapshotDir)}
+	file, least := filepath.Join(o.dir, logFile), uint64(leastFree)
+	stable := g.wrapStable(db, file)
+	if o.kind == WAL {
+		file, least = filepath.Join(o.dir, walDir), walFree
+	}
 	return &Store{
-		Log: &gapless{&cachedLog{LogStore: log}, snapshots}, Stable: db, Snapshots: snapshots, Durable: true,
+		// Below the cache: what is in memory needs no guard.
+		Log: &parkedLog{&gapless{&cachedLog{LogStore: g.wrapLog(log, file)}, snaps}, g}, Stable: stable, Snapshots: snaps, Durable: true,
 		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
-		dir:      o.dir,
+		Guard:    g, Space: func() (Space, error) { return space(o.dir) }, dir: o.dir, least: least,
 		// The lock goes last: who gets it may write to the log.
-		close: func() error { return errors.Join(closeLog(), db.Close()) },
+		close: func() error { return errors.Join(closeLog(g.Failed() == nil), db.Close()) },
 	}, nil
 }
 
@@ -137,9 +151,10 @@ func removeUnfinished(dir string) error {
 	return nil
 }
 
-// log opens what holds the entries, and reads all of them.
-func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots raft.SnapshotStore) (log raft.LogStore, closeLog func() error, err error) {
-	log, closeLog, what := db, func() error { return nil }, logFile
+// log opens what holds the entries, and reads all of them. closeLog is told whether
+// the files are still to be trusted.
+func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots raft.SnapshotStore) (log raft.LogStore, closeLog func(bool) error, err error) {
+	log, closeLog, what := db, func(bool) error { return nil }, logFile
 	if o.kind == WAL {
 		what = walDir
 		log, closeLog, err = openWAL(filepath.Join(o.dir, walDir), db, o.logger)
@@ -148,10 +163,10 @@ func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots ra
 		}
 	}
 	if err := verify(ctx, log, snapshots); err != nil {
-		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog())
+		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog(true))
 	}
 	if err := rejoin(log, snapshots); err != nil {
-		return nil, nil, errors.Join(err, closeLog())
+		return nil, nil, errors.Join(err, closeLog(true))
 	}
 	return log, closeLog, nil
 }

@@ -82,8 +82,8 @@ func TestMemory_StallHoldsEntriesUntilResumeOrPowerOff(t *testing.T) {
 			m := new(Memory)
 			s := openMemory(t, m)
 			must(t, s.Log.StoreLog(entry(1)))
-			resume, ok := m.Stall()
-			if _, again := m.Stall(); !ok || again {
+			resume, ok := m.Stall(Log)
+			if _, again := m.Stall(Log); !ok || again {
 				t.Fatalf("stalled %v, again %v", ok, again)
 			}
 			stored := false
@@ -120,11 +120,11 @@ func TestMemory_StallHoldsEntriesUntilResumeOrPowerOff(t *testing.T) {
 
 func TestMemory_PowerOffEndsTheStallOfADiskThatNobodyHasOpen(t *testing.T) {
 	m := new(Memory)
-	if _, ok := m.Stall(); ok {
+	if _, ok := m.Stall(Log); ok {
 		t.Error("stalled what was never made")
 	}
 	must(t, openMemory(t, m).Close())
-	if _, ok := m.Stall(); !ok {
+	if _, ok := m.Stall(Log); !ok {
 		t.Error("not stalled")
 	}
 	m.PowerOff()

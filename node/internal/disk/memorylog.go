@@ -12,23 +12,24 @@ import (
 // memoryLog is a log and stable store without a file. Every write is atomic, so a
 // clone is what a disk would hold if the power failed at that moment.
 type memoryLog struct {
+	faults *faults
+
 	mu          sync.Mutex // guards all below
 	entries     map[uint64]raft.Log
 	first, last uint64 // 0, 0: empty
 	values      map[string][]byte
 	numbers     map[string]uint64
-	stalled     chan struct{} // nil: not stalled; closed when that ends
 }
 
 func newMemoryLog() *memoryLog {
-	return &memoryLog{entries: make(map[uint64]raft.Log), values: make(map[string][]byte), numbers: make(map[string]uint64)}
+	return &memoryLog{faults: new(faults), entries: make(map[uint64]raft.Log), values: make(map[string][]byte), numbers: make(map[string]uint64)}
 }
 
 func (l *memoryLog) clone() *memoryLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return &memoryLog{
-		entries: maps.Clone(l.entries), first: l.first, last: l.last,
+		faults: l.faults.clone(), entries: maps.Clone(l.entries), first: l.first, last: l.last,
 		values: maps.Clone(l.values), numbers: maps.Clone(l.numbers),
 	}
 }
@@ -49,6 +50,9 @@ func (l *memoryLog) LastIndex() (uint64, error) {
 
 // GetLog implements raft.LogStore.
 func (l *memoryLog) GetLog(index uint64, into *raft.Log) error {
+	if err := l.faults.meet(Reads); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ok := l.entries[index]
@@ -64,11 +68,11 @@ func (l *memoryLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log
 
 // StoreLogs implements raft.LogStore.
 func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
+	if err := l.faults.meet(Log); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for l.stalled != nil {
-		l.await(l.stalled)
-	}
 	for _, e := range entries {
 		l.entries[e.Index] = *e
 		if l.first == 0 {
@@ -79,37 +83,11 @@ func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
 	return nil
 }
 
-// await waits without the lock: what reads goes on, and the time of a bubble too.
-func (l *memoryLog) await(stalled <-chan struct{}) {
-	l.mu.Unlock()
-	defer l.mu.Lock()
-	<-stalled
-}
-
-// stall holds every StoreLogs from now on until resume.
-func (l *memoryLog) stall() (stalled chan struct{}, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stalled != nil {
-		return nil, false
-	}
-	l.stalled = make(chan struct{})
-	return l.stalled, true
-}
-
-// resume ends that stall, or with nil any.
-func (l *memoryLog) resume(stalled chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stalled == nil || stalled != nil && l.stalled != stalled {
-		return
-	}
-	close(l.stalled)
-	l.stalled = nil
-}
-
 // DeleteRange implements raft.LogStore; from and to are included.
 func (l *memoryLog) DeleteRange(from, to uint64) error {
+	if err := l.faults.meet(Log); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := from; i <= to; i++ {
@@ -129,6 +107,9 @@ func (l *memoryLog) DeleteRange(from, to uint64) error {
 
 // Set implements raft.StableStore.
 func (l *memoryLog) Set(key, value []byte) error {
+	if err := l.faults.meet(Stable); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.values[string(key)] = slices.Clone(value)
@@ -148,6 +129,9 @@ func (l *memoryLog) Get(key []byte) ([]byte, error) {
 
 // SetUint64 implements raft.StableStore.
 func (l *memoryLog) SetUint64(key []byte, value uint64) error {
+	if err := l.faults.meet(Stable); err != nil {
+		return err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.numbers[string(key)] = value

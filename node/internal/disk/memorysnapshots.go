@@ -16,6 +16,8 @@ import (
 // store shows a snapshot as soon as it is begun, and hands out its bytes while
 // they are being written.)
 type memorySnapshots struct {
+	faults *faults
+
 	mu   sync.Mutex // guards kept
 	kept []memorySnapshot
 }
@@ -26,10 +28,10 @@ type memorySnapshot struct {
 	data []byte
 }
 
-func (s *memorySnapshots) clone() *memorySnapshots {
+func (s *memorySnapshots) clone(f *faults) *memorySnapshots {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return &memorySnapshots{kept: slices.Clone(s.kept)}
+	return &memorySnapshots{faults: f, kept: slices.Clone(s.kept)}
 }
 
 // Create implements raft.SnapshotStore.
@@ -37,6 +39,9 @@ func (s *memorySnapshots) Create(version raft.SnapshotVersion, index, term uint6
 	configurationIndex uint64, _ raft.Transport) (raft.SnapshotSink, error) {
 	if version != 1 {
 		return nil, fmt.Errorf("unsupported snapshot version %d", version)
+	}
+	if err := s.faults.meet(Snapshots); err != nil {
+		return nil, err
 	}
 	return &memorySink{store: s, meta: raft.SnapshotMeta{
 		Version: version, ID: fmt.Sprintf("%d-%d", term, index), Index: index, Term: term,
@@ -99,6 +104,9 @@ func (k *memorySink) Write(b []byte) (int, error) {
 	if k.ended {
 		return 0, errors.New("write to a snapshot that has ended")
 	}
+	if err := k.store.faults.meet(Snapshots); err != nil {
+		return 0, err
+	}
 	return k.data.Write(b)
 }
 
@@ -106,6 +114,9 @@ func (k *memorySink) Write(b []byte) (int, error) {
 func (k *memorySink) Close() error {
 	if k.ended {
 		return nil
+	}
+	if err := k.store.faults.meet(Snapshots); err != nil {
+		return err
 	}
 	k.ended = true
 	k.meta.Size = int64(k.data.Len())

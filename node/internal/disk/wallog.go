@@ -23,11 +23,11 @@ import (
 const walDir = "wal"
 
 // openWAL opens the log in dir, whose segments are listed in db.
-func openWAL(dir string, db *raftboltdb.BoltStore, logger hclog.Logger) (log raft.LogStore, closeLog func() error, err error) {
+func openWAL(dir string, db *raftboltdb.BoltStore, logger hclog.Logger) (log raft.LogStore, closeLog func(trusted bool) error, err error) {
 	return openSegments(dir, segmentList{db}, wal.DefaultSegmentSize, logger)
 }
 
-func openSegments(dir string, list segmentList, size int, logger hclog.Logger) (log raft.LogStore, closeLog func() error, err error) {
+func openSegments(dir string, list segmentList, size int, logger hclog.Logger) (log raft.LogStore, closeLog func(trusted bool) error, err error) {
 	var w *wal.WAL
 	files := &segments{SegmentFiler: segment.NewFiler(dir, raftfs.New()), list: list}
 	err = guarded(func() (err error) {
@@ -47,7 +47,10 @@ func openSegments(dir string, list segmentList, size int, logger hclog.Logger) (
 	if err := list.reopened(w); err != nil {
 		return nil, nil, errors.Join(err, w.Close())
 	}
-	return w, func() error {
+	return w, func(trusted bool) error {
+		if !trusted { // nobody knows where it ends
+			return w.Close()
+		}
 		// The library's goroutine for new segments is told to end, and is then at most a
 		// few instructions from it; it offers nothing to wait for that.
 		return errors.Join(list.closing(w), w.Close())

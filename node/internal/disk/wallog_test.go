@@ -28,7 +28,7 @@ func smallSegments(t *testing.T, dir string) (log raft.LogStore, list segmentLis
 	if err != nil {
 		must(t, errors.Join(err, db.Close()))
 	}
-	return log, list, func() { must(t, errors.Join(closeLog(), db.Close())) }
+	return log, list, func() { must(t, errors.Join(closeLog(true), db.Close())) }
 }
 
 func big(index uint64) *raft.Log {
@@ -124,7 +124,7 @@ func TestWAL_RefusesAnyMissingOrShortSegment(t *testing.T) {
 			must(t, err)
 			log, closeLog, err := openSegments(filepath.Join(dir, walDir), segmentList{db}, 1024, hclog.NewNullLogger())
 			if err == nil {
-				err = errors.Join(verify(t.Context(), log, new(memorySnapshots)), closeLog())
+				err = errors.Join(verify(t.Context(), log, new(memorySnapshots)), closeLog(true))
 			}
 			if c.want == nil && !errors.Is(err, errLogLost) && !errors.Is(err, errLogDamaged) || c.want != nil && !errors.Is(err, c.want) {
 				t.Errorf("segment %d of %d %s: %v", nth, len(paths), c.what, err)
@@ -273,7 +273,7 @@ func goesOn(t *testing.T, dir string, acknowledged uint64) error {
 			err = fmt.Errorf("ends at %d, want %v", last, want)
 		}
 		err = errors.Join(err, verify(t.Context(), log, new(memorySnapshots)), log.StoreLog(big(last+1)))
-		if err := errors.Join(err, closeLog(), db.Close()); err != nil {
+		if err := errors.Join(err, closeLog(true), db.Close()); err != nil {
 			return err
 		}
 		want = []uint64{last + 1}

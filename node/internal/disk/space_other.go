@@ -1,0 +1,7 @@
+//go:build !linux && !darwin
+
+package disk
+
+import "errors"
+
+func space(string) (Space, error) { return Space{}, errors.ErrUnsupported }
