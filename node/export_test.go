@@ -31,7 +31,7 @@ func (n *Node) Halt() {
 }
 
 // HandOver gives leadership away as Close does; n must lead.
-func (n *Node) HandOver(ctx context.Context) error { return n.consensus.handOver(ctx) }
+func (n *Node) HandOver(ctx context.Context) error { return n.consensus.handOver(ctx, n.successors) }
 
 // LastIndex is the last index of this node's log.
 func (n *Node) LastIndex() uint64 { return n.consensus.LastIndex() }

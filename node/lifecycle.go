@@ -223,7 +223,7 @@ func (n *Node) sayGoodbye(ctx context.Context) {
 
 func (n *Node) stepDown(ctx context.Context) {
 	bounded(ctx, 2*time.Second, func(ctx context.Context) {
-		if err := n.consensus.handOver(ctx); err != nil {
+		if err := n.consensus.handOver(ctx, n.successors); err != nil {
 			n.log.Warn("leadership not handed over", "err", err)
 		}
 	})
@@ -274,8 +274,6 @@ func (n *Node) release(ctx context.Context) error {
 	}
 	return errors.Join(errs...)
 }
-
-func (n *Node) closeStore() error { return n.store.Close() }
 
 // bounded gives one step of Close its share of the time.
 func bounded(ctx context.Context, d time.Duration, step func(context.Context)) {

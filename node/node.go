@@ -88,6 +88,9 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.group.Go(n.lead)
 	n.group.Go(n.live)
 	n.group.Go(n.nudge)
+	n.group.Go(n.watchSpace)
+	n.group.Go(n.stepAside)
+	n.group.Go(n.seek)
 	return n, nil
 }
 
@@ -238,7 +241,7 @@ func (n *Node) Err() error {
 	if halted := n.replica.Halted(); halted != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, halted)
 	}
-	return nil
+	return n.store.Guard.Err()
 }
 
 // failure is what ended this node's work: it was refused, or fenced. A halted

@@ -62,16 +62,23 @@ const (
 type consensus struct {
 	raft      *raft.Raft
 	started   atomic.Pointer[raft.Raft] // raft, for those that run before NewRaft has returned
+	port      *transport.Port
 	transport *raft.NetworkTransport
-	courier   *transport.Courier // over transport
+	courier   *transport.Courier   // over transport
+	reluctant *transport.Reluctant // over courier
+	guard     *disk.Guard
+	fitness   *fitness
+	begun     time.Time
 	log       *slog.Logger
 
 	compaction compaction
 
-	mu      sync.Mutex    // guards changed, leads and closed
-	changed chan struct{} // closed at the next change of leadership, anybody's
-	leads   bool
-	closed  bool
+	mu        sync.Mutex    // guards what follows, up to closed
+	changed   chan struct{} // closed at the next change of leadership, anybody's
+	leads     bool          // as Raft says
+	silent    bool          // Raft's traffic is not served, see disk.Guard: Raft knows nothing of what happens
+	elsewhere leaderAddress // who leads, as others say; kept only while silent
+	closed    bool
 
 	pending  sync.WaitGroup // proposals that Raft has not answered
 	watchers sync.WaitGroup // the goroutines below
@@ -81,13 +88,17 @@ type consensus struct {
 
 func startConsensus(nodeID string, port *transport.Port, store *disk.Store, replica *fsm.Replica, addrOf func(string) (string, bool), log *slog.Logger) (*consensus, error) {
 	logger := raftLogger(log)
-	c := &consensus{log: log, changed: make(chan struct{}), stop: make(chan struct{})}
+	c := &consensus{
+		log: log, port: port, guard: store.Guard, fitness: &fitness{guard: store.Guard, halted: replica.Halted}, begun: time.Now(),
+		changed: make(chan struct{}), stop: make(chan struct{}),
+	}
 	newest := &addresses{gossip: addrOf, raft: &c.started}
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: port.Raft(), MaxPool: raftPool, MaxRPCsInFlight: rpcsInFlight, Timeout: raftIOTimeout, Logger: logger,
 		ServerAddressProvider: newest,
 	})
 	c.courier = transport.NewCourier(c.transport, reach{port: port, addresses: newest})
+	c.reluctant = transport.NewReluctant(c.courier, c.stands)
 	notify := make(chan bool)
 	conf := raft.DefaultConfig()
 	conf.LocalID = raft.ServerID(nodeID)
@@ -104,9 +115,11 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	entries := countLog(store.Log, step)
 	var err error
 	c.raft, err = restored(func() (*raft.Raft, error) {
-		return raft.NewRaft(conf, replica, entries, store.Stable, store.Snapshots, transport.QuietRaft(c.courier))
+		wire := starting{transport.QuietRaft(c.reluctant).(transport.RaftTransport), func() { c.guard.Arm(c.serve) }}
+		return raft.NewRaft(conf, replica, entries, store.Stable, store.Snapshots, wire)
 	})
 	if err != nil {
+		c.reluctant.End()
 		return nil, errors.Join(store.Unusable(fmt.Errorf("start raft: %w", err)), c.transport.Close())
 	}
 	c.started.Store(c.raft)
@@ -122,6 +135,16 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	return c, nil
 }
 
+// starting is told when Raft has read all that it needs, and is about to begin. Up to
+// then an error of the disk refuses the start, from then on it would be a panic.
+type starting struct {
+	transport.RaftTransport
+	begins func()
+}
+
+// SetHeartbeatHandler implements raft.Transport; see transport.QuietRaft.
+func (s starting) SetHeartbeatHandler(func(raft.RPC)) { s.begins() }
+
 // restored makes an error of a panic. Raft falls back to an older snapshot when it
 // cannot read the newest, and panics over the first entry that it then lacks. It has
 // started nothing by then.
@@ -135,51 +158,6 @@ func restored(start func() (*raft.Raft, error)) (r *raft.Raft, err error) {
 		}
 	}()
 	return start()
-}
-
-// watch turns Raft's two notification channels into one state that others wait
-// on. It never blocks: NotifyCh holds up Raft's main loop until it is read.
-func (c *consensus) watch(notify <-chan bool, seen <-chan raft.Observation) {
-	for {
-		select {
-		case leads := <-notify:
-			// This may run late, and the node lead again: that term is not to be ended.
-			if !leads && c.raft.State() != raft.Leader {
-				c.courier.StepDown()
-			}
-			c.announce(func() { c.leads = leads })
-		case <-seen:
-			c.announce(func() {})
-		case <-c.stop:
-			return
-		}
-	}
-}
-
-func (c *consensus) announce(change func()) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	change()
-	close(c.changed)
-	c.changed = make(chan struct{})
-}
-
-// leadership reports whether this node leads, and a channel that is closed when
-// that, or who leads, may have changed.
-func (c *consensus) leadership() (leads bool, changed <-chan struct{}) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.leads, c.changed
-}
-
-// Leader returns the leader's node id and address; "" if none is known.
-func (c *consensus) Leader() (nodeID, addr string) {
-	raftAddr, id := c.raft.LeaderWithID()
-	if id == "" {
-		return "", ""
-	}
-	_, addr = transport.SplitRaftAddress(raftAddr)
-	return string(id), addr
 }
 
 // disposition is what is known about a proposal.
@@ -354,87 +332,6 @@ func (c *consensus) last() (index, term uint64) {
 
 func (c *consensus) term() uint64 { return c.raft.CurrentTerm() }
 
-// handOver gives leadership to another voter, if this node leads and there is one.
-func (c *consensus) handOver(ctx context.Context) error {
-	if c.raft.State() != raft.Leader {
-		return nil
-	}
-	servers, err := c.Configuration()
-	if err != nil {
-		return err
-	}
-	voters := 0
-	for _, s := range servers {
-		if s.Voter {
-			voters++
-		}
-	}
-	if voters < 2 {
-		return nil
-	}
-	// Raft gives up when the chosen one is not elected within an election timeout.
-	// Another one may be by then, or it may be on the second try.
-	for {
-		err := c.await(ctx, c.raft.LeadershipTransfer)
-		if err == nil || ctx.Err() != nil || c.raft.State() != raft.Leader {
-			return err
-		}
-		wait(ctx, handOverPause) // it may have failed at once
-	}
-}
-
-// handOverTo gives leadership to that very voter; nil: it was told to run for it now.
-func (c *consensus) handOverTo(ctx context.Context, s cluster.Server) error {
-	return c.await(ctx, func() raft.Future {
-		return c.raft.LeadershipTransferToServer(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr))
-	})
-}
-
-// close stops Raft. It first lets Raft answer what it was given, because a
-// command that waits for the state machine at shutdown is never answered, and
-// its goroutine would stay behind. If ctx ends before Raft does, the error is
-// errStuck, and the rest is done, with after, when Raft does end.
-func (c *consensus) close(ctx context.Context, after func() error) error {
-	c.mu.Lock()
-	c.closed = true
-	c.mu.Unlock()
-	idle := make(chan struct{})
-	go func() {
-		c.pending.Wait()
-		close(idle)
-	}()
-	// Without a quorum the time passes, and what is pending fails with the shutdown.
-	bounded(ctx, answerLast, func(ctx context.Context) { await(ctx, idle) })
-	c.courier.StepDown() // Raft waits for calls that are held, and need not tell at its end that it leads no more
-	c.raft.DeregisterObserver(c.observer)
-	down := make(chan struct{})
-	var err error
-	go func() {
-		defer close(down)
-		err = c.raft.Shutdown().Error()
-	}()
-	// A call to a peer that does not answer would hold it up for its I/O timeout.
-	bounded(ctx, answerLast, func(ctx context.Context) { await(ctx, down) })
-	_ = c.transport.Close() // never fails
-	if !await(ctx, down) {
-		go func() {
-			<-down
-			c.unwatch()
-			_ = after() // nobody is there to hear
-		}()
-		return errStuck
-	}
-	c.unwatch()
-	return err
-}
-
-// unwatch ends the watcher, once Raft is down: until then Raft waits for somebody
-// to read its notifications.
-func (c *consensus) unwatch() {
-	close(c.stop)
-	c.watchers.Wait()
-}
-
 // await returns false if ctx ended first.
 func await(ctx context.Context, done <-chan struct{}) bool {
 	select {
@@ -444,10 +341,6 @@ func await(ctx context.Context, done <-chan struct{}) bool {
 		return false
 	}
 }
-
-// errStuck: Raft's main loop is inside a disk call that does not return. Nothing
-// can end it, and its file must not be closed under it.
-var errStuck = errors.New("raft does not stop: a disk call hangs; its thread stays until the call returns")
 
 // addresses finds a server at its newest address, so that a cluster whose
 // machines all came back elsewhere can still elect a leader. What gossip does

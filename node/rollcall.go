@@ -29,9 +29,9 @@ func (r *rollCall) answer(req *peerpb.PingRequest) *peerpb.PingResponse {
 		ClusterId: n.store.Identity.Load().ClusterID,
 		Applied:   n.replica.Index(), LastIndex: last, LastTerm: term,
 		NonVoter: n.cfg.NonVoter, Durable: n.store.Durable, Zone: n.cfg.Zone, Version: r.version, Level: fsm.Version,
-		MayLead: true,
 	}
-	if err := n.Err(); err != nil {
+	resp.MayLead, resp.Problem = n.mayLead()
+	if err := n.failure(); err != nil {
 		resp.MayLead, resp.Problem = false, err.Error()
 	}
 	// A leader counts once the cluster is founded: before, lives would get epochs

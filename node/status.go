@@ -95,6 +95,7 @@ func (n *Node) problem(leaderID, waits string) string {
 	if err := n.Err(); err != nil {
 		problems = append(problems, err.Error())
 	}
+	problems = append(problems, n.consensus.fitness.doubts()...)
 	if p := n.cluster.Problem(); p != "" {
 		problems = append(problems, p)
 	} else if leaderID == "" {

@@ -25,7 +25,8 @@
 // # Other faults
 //
 // Cut and Isolate make the network lose what is sent, until Heal. StallDisk makes a
-// server's disk stand still. Config.LogStore is of real disks: here it says nothing.
+// server's disk stand still, FailDisk makes it fail, FillDisk fills it. Config.LogStore
+// is of real disks: here it says nothing.
 //
 // # Time
 //
