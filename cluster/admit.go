@@ -14,12 +14,13 @@ const progressTimeout = 2 * time.Second
 // admission is the leader's side of a join: it brings the Raft configuration in
 // line with one server's id and address.
 type admission struct {
-	self      Member
-	ledger    *ledger
-	consensus Consensus
-	peers     Peers
-	logger    *slog.Logger
-	turn      chan struct{} // one slot: configuration changes are decided one at a time
+	self       Member
+	ledger     *ledger
+	consensus  Consensus
+	peers      Peers
+	logger     *slog.Logger
+	generation generation
+	turn       chan struct{} // one slot: configuration changes are decided one at a time
 }
 
 // handle answers on any node.
@@ -62,6 +63,13 @@ func (a *admission) check(r JoinRequest) (JoinReply, bool) {
 		return JoinReply{Refused: true, Reason: fmt.Sprintf(
 			"this is cluster %s, but server %s has data of cluster %s: start it with an empty data directory, or point it at its own cluster",
 			ours, r.SID, r.ClusterID)}, false
+	}
+	if data, now := r.Generation, a.generation.now(); data != 0 && data < now {
+		return JoinReply{Refused: true, Reason: fmt.Sprintf(
+			"this cluster was recovered without server %s, whose data is of generation %d and not %d: delete all of its data directory and start it as a new server",
+			r.SID, data, now)}, false
+	} else if now != 0 && data > now {
+		return JoinReply{Reason: fmt.Sprintf("this server has data of generation %d, from before the cluster was recovered", now)}, false
 	}
 	return JoinReply{}, true
 }
@@ -127,4 +135,14 @@ func (a *admission) confirm(ctx context.Context, r JoinRequest, squatters []Serv
 		return fmt.Errorf("at %s answers node %s, not %s", r.Addr, p.NodeID, r.NodeID)
 	}
 	return nil
+}
+
+// generation tells of which generation of the cluster this node's data is; nil: of none.
+type generation func() uint32
+
+func (g generation) now() uint32 {
+	if g == nil {
+		return 0
+	}
+	return g()
 }

@@ -83,7 +83,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	s := newSeeds(o, g.dir, g.join, urgent, log)
 	c.seeds = s
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
-	c.admission = &admission{self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
+	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
 	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
 	c.rollCall = newRollCall(o, l, g.dir.members)
 	c.reaper = &reaper{
@@ -91,7 +91,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 		reapAfter: func() time.Duration { return o.Timers().ReapAfter }, logger: log,
 	}
 	c.joining = &joining{
-		self: o.Self, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
+		self: o.Self, generation: o.Generation, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: s.strangers,
 	}
 	if c.isServer() && !c.joining.unsure() {

@@ -143,7 +143,12 @@ type Timers struct {
 }
 
 // JoinRequest asks to be in the Raft configuration under this id and address.
-type JoinRequest struct{ ClusterID, NodeID, Addr, SID string }
+//
+// Generation is that of the data in the joiner's directory, 0 if there is none.
+type JoinRequest struct {
+	ClusterID, NodeID, Addr, SID string
+	Generation                   uint32
+}
 
 // JoinReply is the answer: exactly one of Joined, LeaderAddr (ask there) and
 // Reason (why not) says something; Refused makes the reason final.
@@ -174,7 +179,10 @@ type Options struct {
 	Resolver Resolver // nil: the system's
 
 	MaxVoters func() int // nil: 5
-	Settings  []byte     // carried in this node's own proposal, opaque
+	// Generation is that of the cluster this node's data is of, 0 while it has none. A
+	// recovery raises it: data of another one is of servers that went on without it.
+	Generation func() uint32 // nil: 0
+	Settings   []byte        // carried in this node's own proposal, opaque
 
 	// The gossip wire. Open takes all three over: it closes Packets and Streams
 	// with the Cluster, and also when it fails.

@@ -18,12 +18,13 @@ const (
 // joining asks to be in the Raft configuration under the present address: always
 // once after a start, because the configuration may still name an old one.
 type joining struct {
-	self      Member
-	consensus Consensus
-	peers     Peers
-	members   func() []Member
-	seeds     func() []string
-	local     func(ctx context.Context, r JoinRequest) JoinReply // if this node leads
+	self       Member
+	consensus  Consensus
+	peers      Peers
+	members    func() []Member
+	seeds      func() []string
+	generation generation
+	local      func(ctx context.Context, r JoinRequest) JoinReply // if this node leads
 
 	// Of the goroutine that calls attempt.
 	sure      bool      // astray has looked once
@@ -47,7 +48,7 @@ type question struct {
 
 // attempt asks until somebody says yes. nil: joined. errRefused: for good.
 func (j *joining) attempt(ctx context.Context, clusterID string) error {
-	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID}
+	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID, Generation: j.generation.now()}
 	if err := j.astray(ctx, r); err != nil {
 		return err
 	}

@@ -90,6 +90,7 @@ type opening struct {
 	dir, sid string
 	kind     LogStore
 	logger   hclog.Logger
+	salvage  bool // for a recovery
 }
 
 // locked reads the identity again: only now nobody else writes it.
@@ -178,6 +179,8 @@ func (o opening) identity() (id identity, ok bool, err error) {
 	switch {
 	case err != nil || !ok:
 		return id, ok, err
+	case id.Recovering != "" && !o.salvage:
+		err = fmt.Errorf("data directory %s is in the middle of a recovery that was interrupted: run it again (globalchannel recover --data %s)", o.dir, o.dir)
 	case id.SID != o.sid:
 		err = fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", o.dir, id.SID, o.sid)
 	case id.logStore() != o.kind:

@@ -32,6 +32,8 @@ type identity struct {
 	Format   int      `json:"format"` // 2 only where it must be: older binaries go on with what they know
 	SID      string   `json:"sid"`
 	LogStore LogStore `json:"log_store,omitempty"` // since format 2; before it, all were BoltDB
+	// Recovering is the node id that a recovery which has not ended is about to give.
+	Recovering string `json:"recovering,omitempty"`
 	cluster.Record
 }
 
