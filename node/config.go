@@ -237,7 +237,7 @@ func (c Config) validateFounding() error {
 	case c.Expect > maxVoters:
 		return configError("Expect", "is %d, above Cluster.MaxVoters (%d): founders all vote", c.Expect, maxVoters)
 	case c.Expect > 1 && c.alone():
-		return configError("Join", "is empty and Discover nil, but Expect is %d: the founders must find each other", c.Expect)
+		return configError("Join", "is empty, but Expect is %d: the founders must find each other", c.Expect)
 	case c.Expect > 0 && c.NonVoter:
 		return configError("NonVoter", "is set on a founding server (Expect %d): founders vote; set Expect to 0 and Join", c.Expect)
 	}

@@ -28,13 +28,26 @@ func newAgent() *cobra.Command {
 		Use:   "agent --id SID --type STYPE --data DIR",
 		Short: "Run a server for processes that do not embed one",
 		Long: `Run a server for processes that do not embed one. It prints a line when its port is bound
-and one when it is ready, and runs until SIGTERM or SIGINT. Three of them by hand, each
-with its own --id, --data and --listen and all with the same --expect 3 and --join list,
-make a cluster that survives the loss of one.`,
+and one when it is ready, and runs until SIGTERM or SIGINT: then its players are gone
+everywhere at once, its data and its vote are kept (10 s at most; a second signal ends it
+on the spot). Three of them by hand, each with its own --id, --data and --listen and all
+with the same --expect 3 and --join list, make a cluster that survives the loss of one.
+
+--config names a YAML file with the names of flags as keys, as in
+
+    id: agent-1
+    type: agent
+    data: /var/lib/globalchannel
+    join: [10.0.0.1:7400, "srv:_raft._tcp.servers.example", "file:/etc/servers"]
+    reap-after: 10s
+
+A flag or an environment variable goes before the file. Unknown keys are errors. Paths in
+it are relative to where the agent is started, as those of flags are.`,
 		Args: positional(),
 		RunE: a.run,
 	}
 	flags := cmd.Flags()
+	flags.String(configFlag, "", "YAML file with the names of these flags as keys")
 	flags.StringVar(&a.cfg.SID, "id", "", "this server's id: unique in the cluster, the same after a restart")
 	flags.StringVar(&a.cfg.SType, "type", "", "this server's type: connector, chat...")
 	flags.StringVar(&a.cfg.Zone, "zone", "", "where it runs, for people")
@@ -43,10 +56,18 @@ make a cluster that survives the loss of one.`,
 	flags.StringVar(&a.cfg.Listen, "listen", defaultAddr, "host:port for everything, TCP and UDP; port 0 is any free one")
 	flags.StringVar(&a.cfg.Advertise, "advertise", "", "host:port that others dial; default: where --listen was bound")
 	flags.IntVar(&a.cfg.Expect, "expect", 0, "found a cluster of N servers that all say the same N; 0: only join, or found alone without --join")
-	flags.StringSliceVar(&a.cfg.Join, "join", nil, "host:port of any servers, separated by commas; the own address is allowed")
+	flags.StringSliceVar(&a.cfg.Join, "join", nil, "where other servers are, separated by commas: host:port, srv:NAME (SRV records) or file:PATH (host:ports in lines); looked up anew on each try, the own address is allowed")
 	flags.BoolVar(&a.cfg.NonVoter, "non-voter", false, "never vote: for servers that come and go")
 	flags.StringVar(&a.secretFile, "secret-file", "", secretUsage)
 	flags.BoolVar(&a.cfg.Insecure, "insecure", false, "allow a --listen off loopback without a secret")
+	settings := &a.cfg.Cluster
+	flags.DurationVar(&settings.ReapAfter, "reap-after", 0, "how long a server may be silent until its players are removed; like the following settings it counts at the founding, and then for all; 0: 10s")
+	flags.DurationVar(&settings.ForgetAfter, "forget-after", 0, "how long they can still be resumed after that; 0: 10m")
+	flags.DurationVar(&settings.RemoveAfter, "remove-after", 0, "how long a dead server stays in the configuration; 0: 1h")
+	flags.IntVar(&settings.MaxVoters, "max-voters", 0, "servers that vote, at most; 0: 5")
+	flags.IntVar(&settings.Limits.MessageBytes, "max-message-bytes", 0, "of a push; 0: 1 MiB")
+	flags.BoolVar(&settings.ExternalSIDs, "external-sids", false, "accept members of servers that never registered")
+	flags.BoolVar(&a.cfg.CleanOnStartUp, "clean-on-start-up", false, "destroy all channels once ready, but only if no other server is up")
 	flags.StringVar(&a.levelName, "log-level", "info", "what to log to stderr: debug, info, warn or error")
 	return cmd
 }
@@ -103,6 +124,7 @@ func serve(ctx context.Context, n *node.Node, stdout, stderr io.Writer) error {
 	for {
 		select {
 		case <-ctx.Done():
+			fmt.Fprintln(stderr, "globalchannel: stopping; a second signal ends it on the spot")
 			return nil
 		case <-n.Done():
 			if err := n.Err(); err != nil {

@@ -31,6 +31,9 @@ func inFlags(text string) string {
 	flag := map[string]string{
 		"SID": "--id", "SType": "--type", "Zone": "--zone", "DataDir": "--data", "LogStore": "--log-store", "Listen": "--listen", "Advertise": "--advertise",
 		"Expect": "--expect", "Join": "--join", "NonVoter": "--non-voter", "Secret": "--secret-file", "Insecure": "--insecure",
+		"Cluster": "--reap-after, --forget-after or --remove-after", "ReapAfter": "--reap-after",
+		"Cluster.ForgetAfter": "--forget-after", "Cluster.RemoveAfter": "--remove-after",
+		"Cluster.MaxVoters": "--max-voters", "Cluster.Limits.MessageBytes": "--max-message-bytes",
 	}
 	word := regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b(?:Config\.)?[A-Z]\w*\b(?:\.[A-Z]\w*)*`)
 	text = strings.ReplaceAll(text, node.ErrInvalidArgument.Error()+": ", "")

@@ -3,12 +3,14 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/pofresh/globalchannel/transport/ports"
 )
@@ -137,5 +139,72 @@ func TestProcess_ListenSurvivesTheKillOfItsAgent(t *testing.T) {
 	var line pushLine
 	if err := json.Unmarshal([]byte(l.stdout.await(t, "\n", 1)), &line); err != nil || line.Msg == nil || *line.Msg != "again" {
 		t.Errorf("printed %s (%v), want the push after the kill", l.stdout, err)
+	}
+}
+
+// An agent that cannot say goodbye, because no majority answers, ends all the same:
+// by itself within 10 s, and at once when it is told a second time.
+func TestProcess_SignalsEndAnAgentWithoutAMajority(t *testing.T) {
+	addrs, err := ports.Free(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(i int) (*exec.Cmd, *running) {
+		return program(t, "agent", "--id", fmt.Sprint("agent-", i), "--type", "agent", "--data", t.TempDir(),
+			"--listen", addrs[i], "--expect", "2", "--join", strings.Join(addrs, ","))
+	}
+	for _, signals := range []int{1, 2} {
+		first, a := start(0)
+		other, b := start(1)
+		a.stdout.await(t, "agent-0 ready", 1)
+		b.stdout.await(t, "agent-1 ready", 1)
+		signalTo(t, other, syscall.SIGKILL)
+		b.wait(t)
+		began := time.Now()
+		signalTo(t, first, syscall.SIGTERM)
+		a.stderr.await(t, "stopping", 1)
+		code := 0
+		if signals == 2 {
+			// The first one's reader may take a moment to step aside.
+			again := time.NewTicker(10 * time.Millisecond)
+			for ended := false; !ended; {
+				select {
+				case code = <-a.code:
+					ended = true
+				case <-again.C:
+					_ = first.Process.Signal(syscall.SIGTERM) // it may have ended
+				}
+			}
+			again.Stop()
+			a.code <- code
+		} else {
+			code = a.wait(t)
+		}
+		took := time.Since(began)
+		switch {
+		case signals == 1 && (code == -1 || took > 15*time.Second):
+			t.Errorf("one signal: exit code %d after %v; stderr:\n%s", code, took, a.stderr)
+		case signals == 2 && (code != -1 || took > 3*time.Second):
+			t.Errorf("two signals: exit code %d after %v, want the end by the signal", code, took)
+		}
+		t.Logf("%d signals: %v, exit code %d", signals, took, code)
+	}
+}
+
+// A directory of another cluster than the one it is told to join.
+func TestProcess_AgentOfAnotherClusterSaysSoAndEnds(t *testing.T) {
+	data := t.TempDir()
+	lone := launch(t, "agent", "--id", "b", "--type", "agent", "--data", data, "--listen", "127.0.0.1:0")
+	lone.stdout.await(t, "b ready", 1)
+	lone.stop(t)
+	first, addr := startAgent(t, "a", "agent")
+	first.stdout.await(t, "a ready", 1)
+	_, r := program(t, "agent", "--id", "b", "--type", "agent", "--data", data, "--listen", "127.0.0.1:0", "--join", addr)
+	if code := r.wait(t); code != exitFailure {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	wantParts(t, r.stderr.String(), "globalchannel: ", "refused", "has data of cluster", "empty data directory")
+	if strings.Contains(r.stdout.String(), "ready") {
+		t.Errorf("it went on: %s", r.stdout)
 	}
 }

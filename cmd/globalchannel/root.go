@@ -50,7 +50,13 @@ variable counts as unset. Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		SilenceErrors: true, // report prints them, once
 		SilenceUsage:  true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return applyEnvironment(cmd.Flags(), inv.env)
+			if err := applyEnvironment(cmd.Flags(), inv.env); err != nil {
+				return err
+			}
+			if f := cmd.Flags().Lookup(configFlag); f != nil && f.Value.String() != "" {
+				return applyConfigFile(cmd.Flags(), f.Value.String(), inv.env)
+			}
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(cmd.ErrOrStderr()) // nothing was asked for, so help is no data here
