@@ -115,10 +115,20 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 	if err != nil {
 		return nil, err
 	}
+	// Before Raft writes its first term: an older binary would not see that, and vote twice.
+	if id.Format < identityFormat {
+		id.Format = identityFormat
+		if err := writeIdentity(o.dir, id); err != nil {
+			return nil, errors.Join(err, closeLog(true))
+		}
+	}
 	g := newGuard()
 	snaps := &guardedSnapshots{guard: g, SnapshotStore: snapshots, dir: filepath.Join(o.dir, snapshotDir)}
 	file, least := filepath.Join(o.dir, logFile), uint64(leastFree)
-	stable := g.wrapStable(db, file)
+	stable, err := openBallot(g.wrapStable(db, file))
+	if err != nil {
+		return nil, errors.Join(refusal(o.dir, logFile, err), closeLog(true))
+	}
 	if o.kind == WAL {
 		file, least = filepath.Join(o.dir, walDir), walFree
 	}

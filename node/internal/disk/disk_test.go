@@ -119,9 +119,10 @@ func TestOpen_RefusesTheOtherLogStoreAndNamesTheWaysOut(t *testing.T) {
 }
 
 // What older binaries make of a directory follows from its format: one that knows
-// no WAL must not take it for an empty log of its own.
-func TestOpen_RaisesTheFormatOnlyForWhatOlderBinariesDoNotKnow(t *testing.T) {
-	for kind, want := range map[LogStore]string{BoltDB: `"format": 1,`, WAL: `"format": 2,`} {
+// no WAL must not take it for an empty log of its own, and one that looks for its vote
+// where it no longer is must not vote again.
+func TestOpen_NewDirectoryHasAFormatThatOlderBinariesRefuse(t *testing.T) {
+	for kind, want := range map[LogStore]string{BoltDB: `"format": 3,`, WAL: `"format": 3,`} {
 		dir := filepath.Join(t.TempDir(), "data")
 		belongs(t, dir, kind)
 		b, err := os.ReadFile(filepath.Join(dir, identityFile))
@@ -259,7 +260,7 @@ func TestOpen_RefusesAFounderThatLostItsLog(t *testing.T) {
 
 func TestOpen_MakesNoLogWhereItRefusesTheIdentity(t *testing.T) {
 	each(t, func(t *testing.T, kind LogStore) {
-		for _, content := range []string{"{", `{"format":1,"sid":"c1"}`, `{"format":3,"sid":"c1"}`,
+		for _, content := range []string{"{", `{"format":1,"sid":"c1"}`, `{"format":4,"sid":"c1"}`,
 			`{"format":1,"sid":"c2","node_id":"3b241101-e2bb-4255-8caf-4136c566a962"}`,
 			`{"format":2,"log_store":"paper","sid":"c1","node_id":"3b241101-e2bb-4255-8caf-4136c566a962"}`} {
 			dir := t.TempDir()
@@ -291,7 +292,7 @@ func TestOpen_RefusesDamagedAndNewerIdentities(t *testing.T) {
 		{"garbage", "{", "is damaged"},
 		{"without a node", `{"format":1,"sid":"c1"}`, "is not a UUID"},
 		{"unknown log store", `{"format":2,"sid":"c1","log_store":"paper"}`, `log_store "paper" is unknown`},
-		{"newer", `{"format":3,"sid":"c1"}`, "format 3"},
+		{"newer", `{"format":4,"sid":"c1"}`, "format 4"},
 	} {
 		dir := filepath.Join(t.TempDir(), "data")
 		belongs(t, dir, BoltDB)

@@ -16,7 +16,7 @@ import (
 
 const (
 	identityFile   = "node.json"
-	identityFormat = 2 // the newest
+	identityFormat = 3 // the newest
 )
 
 // Identity is the durable record of who a node is. It satisfies cluster.Identity.
@@ -29,7 +29,9 @@ type Identity struct {
 
 // identity is the content of node.json.
 type identity struct {
-	Format   int      `json:"format"` // 2 only where it must be: older binaries go on with what they know
+	// Format is raised by the first binary that writes what older ones would not see:
+	// 2 has the kind of log, 3 has term and vote in one record.
+	Format   int      `json:"format"`
 	SID      string   `json:"sid"`
 	LogStore LogStore `json:"log_store,omitempty"` // since format 2; before it, all were BoltDB
 	// Recovering is the node id that a recovery which has not ended is about to give.
@@ -72,12 +74,11 @@ func (i *Identity) content() identity {
 	return i.now
 }
 
-// newIdentity is of a new node. A binary that does not know WAL would take its
-// directory for one with an empty BoltDB, and vote twice: it must not know the format.
+// newIdentity is of a new node.
 func newIdentity(sid string, kind LogStore) identity {
-	id := identity{Format: 1, SID: sid, Record: cluster.Record{NodeID: uuid.NewString()}}
+	id := identity{Format: identityFormat, SID: sid, Record: cluster.Record{NodeID: uuid.NewString()}}
 	if kind != BoltDB {
-		id.Format, id.LogStore = 2, kind
+		id.LogStore = kind
 	}
 	return id
 }

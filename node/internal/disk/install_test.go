@@ -187,7 +187,7 @@ func holed(t *testing.T, dir string, first, last, from, to uint64, snapshots ...
 		snapshot(t, s, index)
 	}
 	for i := from; i <= to; i++ {
-		must(t, s.Stable.(*guardedStable).stable.(*raftboltdb.BoltStore).StoreLog(entry(i)))
+		must(t, s.Stable.(*ballot).StableStore.(*guardedStable).stable.(*raftboltdb.BoltStore).StoreLog(entry(i)))
 	}
 	must(t, s.Close())
 }

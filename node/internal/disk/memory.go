@@ -33,9 +33,13 @@ func (m *Memory) Open(sid string) (*Store, error) {
 	m.open = true
 	log := m.log
 	g := newGuard()
+	stable, err := openBallot(g.wrapStable(log, "memory"))
+	if err != nil {
+		return nil, err
+	}
 	snapshots := &guardedSnapshots{guard: g, SnapshotStore: m.snaps, dir: "memory"}
 	return &Store{
-		Log: &parkedLog{&gapless{g.wrapLog(log, "memory"), snapshots}, g}, Stable: g.wrapStable(log, "memory"), Snapshots: snapshots,
+		Log: &parkedLog{&gapless{g.wrapLog(log, "memory"), snapshots}, g}, Stable: stable, Snapshots: snapshots,
 		Identity: m.identity, Guard: g, Space: func() (Space, error) { return log.faults.space(), nil }, least: leastFree,
 		close: func() error { return m.release(log) },
 	}, nil
