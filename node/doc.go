@@ -40,6 +40,13 @@
 // that wait for it; age.go knows how old the replica is, and refresh.go keeps it
 // young while reads with MaxStaleness come.
 //
+// # A bad disk
+//
+// Package disk's Guard keeps an error, or a call that hangs, from Raft, and says that
+// Raft's traffic must not be served any more; leadership.go then knows no leader by
+// itself, and seek.go asks the others who leads. fitness.go says whether this node
+// should lead, and gives leadership away if not.
+//
 // api.go and apiwrite.go are the public gRPC service over all of this; grpcerr.go
 // keeps an error's identity on the wire.
 package node
