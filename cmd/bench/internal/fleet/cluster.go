@@ -124,8 +124,8 @@ func (c *Cluster) Leader(ctx context.Context) (*Server, server.View, error) {
 func (c *Cluster) agreed(ctx context.Context) (leader *Server, view server.View, err error) {
 	term, name := uint64(0), ""
 	for i, s := range c.Servers {
-		var v server.View
-		if err := s.Call(ctx, server.Look, proc.None{}, &v); err != nil {
+		v, err := s.Look(ctx)
+		if err != nil {
 			return nil, v, err
 		}
 		if i == 0 {
@@ -139,6 +139,13 @@ func (c *Cluster) agreed(ctx context.Context) (leader *Server, view server.View,
 		}
 	}
 	return leader, view, nil
+}
+
+// Look asks the server what it sees.
+func (s *Server) Look(ctx context.Context) (server.View, error) {
+	var v server.View
+	err := s.Call(ctx, server.Look, proc.None{}, &v)
+	return v, err
 }
 
 // Others are the servers but s.

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/fleet"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
 )
 
@@ -66,7 +67,7 @@ func (b *bench) leaders(ctx context.Context) (err error) {
 
 // note keeps a sample.
 func (b *bench) note(run int, k Case, s Sample) {
-	b.progress("  %s: %s operations/s, p50 %s, p99 %s", k, thousands(s.OpsPerS), latency(s.P50us), latency(s.P99us))
+	b.progress("  %s: %s operations/s, p50 %s, p99 %s", k, report.Thousands(s.OpsPerS), latency(s.P50us), latency(s.P99us))
 	for _, r := range b.rows {
 		if r.Case == k {
 			r.samples[run] = s

@@ -10,6 +10,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/fleet"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/meter"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 )
 
 // NewCommand is "writes".
@@ -68,9 +69,9 @@ func run(ctx context.Context, o Options, out, log io.Writer) (err error) {
 	if errors.Is(err, errInterrupted) || (err != nil && len(b.rows) == 0) {
 		return err
 	}
-	show := printTable
+	document := b.document(sync)
 	if o.JSON {
-		show = printJSON
+		return errors.Join(err, report.PrintJSON(out, document))
 	}
-	return errors.Join(err, show(out, b.document(sync)))
+	return errors.Join(err, printTable(out, document))
 }

@@ -1,34 +1,24 @@
 package writes
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"runtime"
 	"time"
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/meter"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
 )
 
 // Document is everything that was measured.
 type Document struct {
-	Machine  Machine                 `json:"machine"`
+	Machine  report.Machine          `json:"machine"`
 	Setup    Setup                   `json:"setup"`
 	Redis    *server.RedisInfo       `json:"redis,omitempty"`
 	Rows     []RowFigures            `json:"rows"`
 	Measures map[string]float64      `json:"measures"` // medians of the runs
 	Spreads  map[string]stats.Spread `json:"spreads"`  // of the measures
 	Notes    []string                `json:"notes"`
-}
-
-// Machine is where it was measured.
-type Machine struct {
-	CPUs   int     `json:"cpus"`
-	Go     string  `json:"go"`
-	OS     string  `json:"os"`
-	SyncMs float64 `json:"append_and_fdatasync_4KiB_ms"` // median
 }
 
 // Setup is how it was measured.
@@ -43,19 +33,17 @@ type Setup struct {
 
 func (b *bench) document(sync time.Duration) Document {
 	d := Document{
-		Machine: Machine{CPUs: runtime.NumCPU(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH, SyncMs: milliseconds(sync)},
+		Machine: report.ThisMachine(sync),
 		Setup: Setup{
 			Runs: b.options.Runs, Seconds: b.options.Duration.Seconds(), WarmUp: b.options.WarmUp.Seconds(),
 			Kills: len(b.kills), Handovers: len(b.handovers.gaps), Lags: len(b.lag),
 		},
-		Redis: b.redisInfo, Rows: []RowFigures{}, Measures: make(map[string]float64), Spreads: b.measures(), Notes: b.notes(),
+		Redis: b.redisInfo, Rows: []RowFigures{}, Spreads: b.measures(), Notes: b.notes(),
 	}
 	for _, r := range b.rows {
 		d.Rows = append(d.Rows, r.figures())
 	}
-	for name, s := range d.Spreads {
-		d.Measures[name] = s.Median
-	}
+	d.Measures = report.Medians(d.Spreads)
 	return d
 }
 
@@ -84,11 +72,4 @@ func (b *bench) notes() []string {
 		notes = append(notes, "NOT ON A DISK: "+b.space.Dir+" is in memory; give --dir.")
 	}
 	return notes
-}
-
-func printJSON(w io.Writer, d Document) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	e.SetEscapeHTML(false)
-	return e.Encode(d)
 }

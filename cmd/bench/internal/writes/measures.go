@@ -1,6 +1,9 @@
 package writes
 
-import "github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+import (
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+)
 
 // measures are the figures that the project sets itself goals for, by name; those
 // for which nothing was measured are absent. What is of the runs has a spread;
@@ -21,9 +24,9 @@ func (b *bench) measures() map[string]stats.Spread {
 	b.plain(m, "apply512_ops_per_s", apply("boltdb"), ops)
 	b.plain(m, "apply512_wal_ops_per_s", apply("wal"), ops)
 
-	quantiles(m, b.kills, map[string]float64{"failover_p50_ms": 0.5, "failover_p99_ms": 0.99, "failover_max_ms": 1})
-	quantiles(m, b.handovers.gaps, map[string]float64{"handover_p50_ms": 0.5, "handover_p99_ms": 0.99, "handover_max_ms": 1})
-	quantiles(m, b.lag, map[string]float64{"follower_lag_p50_ms": 0.5, "follower_lag_p99_ms": 0.99})
+	report.Quantiles(m, b.kills, map[string]float64{"failover_p50_ms": 0.5, "failover_p99_ms": 0.99, "failover_max_ms": 1})
+	report.Quantiles(m, b.handovers.gaps, map[string]float64{"handover_p50_ms": 0.5, "handover_p99_ms": 0.99, "handover_max_ms": 1})
+	report.Quantiles(m, b.lag, map[string]float64{"follower_lag_p50_ms": 0.5, "follower_lag_p99_ms": 0.99})
 	if len(b.handovers.gaps) > 0 {
 		m["handover_errors"] = stats.SpreadOf(float64(b.handovers.errors))
 	}
@@ -60,14 +63,5 @@ func (b *bench) ratio(m map[string]stats.Spread, name string, over, under Case, 
 	}
 	if len(ratios) > 0 {
 		m[name] = stats.SpreadOf(ratios...)
-	}
-}
-
-func quantiles(m map[string]stats.Spread, values []float64, names map[string]float64) {
-	if len(values) == 0 {
-		return
-	}
-	for name, q := range names {
-		m[name] = stats.SpreadOf(stats.Quantile(values, q))
 	}
 }

@@ -3,13 +3,10 @@ package writes
 import (
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 
-	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 )
 
 // printTable is the document for people.
@@ -29,24 +26,16 @@ func printTable(w io.Writer, d Document) error {
 		}
 		fsyncs := "-"
 		if r.FsyncsPerS != nil {
-			fsyncs = thousands(r.FsyncsPerS.Median)
+			fsyncs = report.Thousands(r.FsyncsPerS.Median)
 		}
 		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%.1f\t%s%s\n", strings.TrimSpace(r.Place+" "+r.Call), r.Outstanding,
-			ranged(r.OpsPerS, thousands), ranged(r.P50us, inMs), ranged(r.P99us, inMs), r.CPUus.Median, fsyncs, remarks(r))
+			report.Ranged(r.OpsPerS, report.Thousands), report.Ranged(r.P50us, inMs), report.Ranged(r.P99us, inMs), r.CPUus.Median, fsyncs, remarks(r))
 	}
-	if len(d.Spreads) > 0 {
-		fmt.Fprintf(t, "\nMEASURES\n")
-	}
-	for _, name := range slices.Sorted(maps.Keys(d.Spreads)) {
-		fmt.Fprintf(t, "%s\t%s\n", name, ranged(d.Spreads[name], short))
-	}
+	report.WriteMeasures(t, d.Spreads)
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	out.WriteString("\n")
-	for _, n := range d.Notes {
-		fmt.Fprintf(&out, "- %s\n", n)
-	}
+	report.WriteNotes(&out, d.Notes)
 	_, err := io.WriteString(w, out.String())
 	return err
 }
@@ -63,38 +52,6 @@ func remarks(r RowFigures) string {
 	return text
 }
 
-// ranged leaves the range out where there is none.
-func ranged(s stats.Spread, show func(float64) string) string {
-	if s.Min == s.Max {
-		return show(s.Median)
-	}
-	return fmt.Sprintf("%s [%s..%s]", show(s.Median), show(s.Min), show(s.Max))
-}
-
 func inMs(us float64) string { return fmt.Sprintf("%.2f", us/1e3) }
 
 func latency(us float64) string { return inMs(us) + " ms" }
-
-// short shows three digits, or all of a large number.
-func short(v float64) string {
-	switch {
-	case v == 0:
-		return "0"
-	case v >= 1000:
-		return thousands(v)
-	case v >= 100:
-		return fmt.Sprintf("%.0f", v)
-	case v >= 10:
-		return fmt.Sprintf("%.1f", v)
-	}
-	return fmt.Sprintf("%.2f", v)
-}
-
-// thousands separates them.
-func thousands(v float64) string {
-	s := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}

@@ -7,25 +7,9 @@ import (
 	"testing"
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/fleet"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
 )
-
-func TestThousands(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 999_999.6: "1,000,000", 26_000: "26,000"} {
-		if got := thousands(v); got != want {
-			t.Errorf("%v: got %q, want %q", v, got, want)
-		}
-	}
-}
-
-func TestRanged(t *testing.T) {
-	if got, want := ranged(stats.Spread{Median: 2, Min: 1, Max: 3000}, short), "2.00 [1.00..3,000]"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if got, want := ranged(stats.Spread{Median: 25, Min: 25, Max: 25}, short), "25.0"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-}
 
 func TestTable_ShowsErrorsAndElections(t *testing.T) {
 	d := Document{Rows: []RowFigures{
@@ -46,7 +30,7 @@ func TestTable_ShowsErrorsAndElections(t *testing.T) {
 func TestJSON_HasRowsAndMeasuresAlsoWhenEmpty(t *testing.T) {
 	var out bytes.Buffer
 	b := &bench{options: defaults(), space: testSpace(t)}
-	if err := printJSON(&out, b.document(0)); err != nil {
+	if err := report.PrintJSON(&out, b.document(0)); err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]json.RawMessage

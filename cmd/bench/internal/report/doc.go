@@ -1,0 +1,2 @@
+// Package report makes tables and JSON documents of what the subcommands measured.
+package report
