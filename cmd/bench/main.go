@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pofresh/globalchannel/cmd/bench/internal/fleetsize"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/writes"
@@ -34,7 +35,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(writes.NewCommand(), newServerCommand())
+	root.AddCommand(writes.NewCommand(), fleetsize.NewCommand(), newServerCommand())
 	return root
 }
 

@@ -74,8 +74,51 @@ func TestWrites_EndToEnd(t *testing.T) {
 	}
 }
 
-func TestWrites_RefusesWrongFlags(t *testing.T) {
-	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more"} {
+// One run of a small fleet, so short that its figures mean nothing.
+func TestFleet_EndToEnd(t *testing.T) {
+	dir := t.TempDir()
+	var out, log bytes.Buffer
+	cmd := newCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&log)
+	cmd.SetArgs(strings.Fields("fleet -o json --voters 3 --replicas 2 --idle 200ms --load 1s --warm-up 100ms --rate 50 --callers 10 --lag-samples 3 --starts 1 --members 3000 --kills 1 --failover-replicas 2 --dir " + dir))
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	var got struct {
+		Idle, Load []struct{ Seconds float64 }
+		Measures   map[string]float64
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in\n%s", err, &out)
+	}
+	if len(got.Idle) == 0 || len(got.Load) == 0 {
+		t.Errorf("samples are missing: %+v", got)
+	}
+	for _, name := range []string{
+		"idle_leader_cpu_percent", "idle_bytes_per_replica_and_s", "load_leader_cpu_percent", "load_writes_per_s", "load_p50_ms", "load_p99_ms",
+		"load_bytes_per_replica_and_write", "load_answer_bytes_per_write", "start_empty_read_ms", "start_empty_ready_ms", "start_stocked_read_ms",
+		"failover_p50_ms", "failover_p99_ms",
+	} {
+		if got.Measures[name] <= 0 {
+			t.Errorf("measure %s: got %v", name, got.Measures[name])
+		}
+	}
+	for _, name := range []string{"idle_elections", "load_elections", "load_errors", "idle_lag_p99_ms", "load_lag_p99_ms"} { // 0 is a good one
+		if v, ok := got.Measures[name]; !ok || v < 0 {
+			t.Errorf("measure %s: got %v, there %v", name, v, ok)
+		}
+	}
+	if got, least := got.Measures["start_stocked_received_bytes"], 3000*8.0; got < least {
+		t.Errorf("a server that came to 3,000 members received %v bytes, want %v at least", got, least)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+func TestCommands_RefuseWrongFlags(t *testing.T) {
+	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more", "fleet --voters 6", "fleet -o xml", "fleet --rate 0"} {
 		cmd := newCommand()
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	servers      = 3
+	servers      = 3           // of those that are compared
 	startTimeout = time.Minute // until a cluster, or a server that was restarted, is there
 	lookEvery    = 20 * time.Millisecond
 )
@@ -30,21 +30,27 @@ type Server struct {
 // Cluster is servers that belong together. Its methods belong to one goroutine.
 type Cluster struct {
 	Servers []*Server
+	Addrs   []string
 
 	space *Workspace
 	dirs  []string
 }
 
-// StartNodes starts a cluster of globalchannel with that log store, and waits
-// until all of its servers are ready.
+// StartNodes starts a cluster of three servers of globalchannel with that log
+// store, and waits until all of them are ready.
 func (w *Workspace) StartNodes(ctx context.Context, store string) (*Cluster, error) {
-	addrs, err := ports.Free(servers)
+	return w.StartVoters(ctx, store, servers)
+}
+
+// StartVoters starts a cluster of so many.
+func (w *Workspace) StartVoters(ctx context.Context, store string, n int) (*Cluster, error) {
+	addrs, err := ports.Free(n)
 	if err != nil {
 		return nil, err
 	}
-	return w.startCluster(ctx, "node-"+store, func(i int, dir string) (name, do string, args any) {
+	return w.startCluster(ctx, "node-"+store, addrs, func(i int, dir string) (name, do string, args any) {
 		name = fmt.Sprintf("bench-%d", i+1)
-		return name, server.OpenNode, server.Node{SID: name, Listen: addrs[i], Join: addrs, DataDir: dir, Store: store}
+		return name, server.OpenNode, server.Node{SID: name, Listen: addrs[i], Join: addrs, Expect: len(addrs), DataDir: dir, Store: store}
 	})
 }
 
@@ -54,15 +60,15 @@ func (w *Workspace) StartRaft(ctx context.Context, store string) (*Cluster, erro
 	if err != nil {
 		return nil, err
 	}
-	return w.startCluster(ctx, "raft-"+store, func(i int, dir string) (name, do string, args any) {
+	return w.startCluster(ctx, "raft-"+store, addrs, func(i int, dir string) (name, do string, args any) {
 		return addrs[i], server.OpenRaft, server.Raft{Addr: addrs[i], Servers: addrs, DataDir: dir, Store: store}
 	})
 }
 
 // startCluster starts the processes side by side: none is ready before a majority is.
-func (w *Workspace) startCluster(ctx context.Context, kind string, of func(i int, dir string) (name, do string, args any)) (*Cluster, error) {
-	c := &Cluster{space: w}
-	for i := range servers {
+func (w *Workspace) startCluster(ctx context.Context, kind string, addrs []string, of func(i int, dir string) (name, do string, args any)) (*Cluster, error) {
+	c := &Cluster{Addrs: addrs, space: w}
+	for i := range addrs {
 		dir, err := w.dataDir(kind)
 		if err != nil {
 			return nil, errors.Join(err, c.Close())
@@ -73,7 +79,7 @@ func (w *Workspace) startCluster(ctx context.Context, kind string, of func(i int
 			return p.Call(ctx, do, args, nil)
 		}})
 	}
-	errs := make([]error, servers)
+	errs := make([]error, len(addrs))
 	var all sync.WaitGroup
 	for i, s := range c.Servers {
 		all.Go(func() { errs[i] = c.Start(ctx, s) })

@@ -22,13 +22,16 @@ type Crowd struct{ channels, uids []string }
 func NewCrowd(prefix string) *Crowd {
 	c := &Crowd{}
 	for i := range Channels {
-		c.channels = append(c.channels, prefix+"guild:"+strconv.Itoa(i))
+		c.channels = append(c.channels, prefix+Channel(i))
 	}
 	for i := range uids {
 		c.uids = append(c.uids, "player-"+strconv.Itoa(i))
 	}
 	return c
 }
+
+// Channel is the name of the i-th of a crowd without a prefix.
+func Channel(i int) string { return "guild:" + strconv.Itoa(i) }
 
 // Channels lists all channels' names.
 func (c *Crowd) Channels() []string { return c.channels }

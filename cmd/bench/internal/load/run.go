@@ -28,6 +28,7 @@ type Result struct {
 type Run struct {
 	ctx     context.Context
 	cancel  context.CancelFunc
+	due     func() time.Time // waits until a caller's next step is due; what it returns after the end counts for nothing
 	ended   atomic.Bool
 	window  atomic.Pointer[window] // nil: nothing is being measured
 	callers sync.WaitGroup
@@ -47,19 +48,31 @@ const errorPause = time.Millisecond
 
 // Start begins with the steps of that many callers.
 func Start(callers int, step func(caller int) Step) *Run {
+	r := newRun(callers, time.Now)
+	r.run(callers, step)
+	return r
+}
+
+func newRun(callers int, due func() time.Time) *Run {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &Run{ctx: ctx, cancel: cancel, warm: make(chan struct{})}
+	r := &Run{ctx: ctx, cancel: cancel, due: due, warm: make(chan struct{})}
 	r.new.Store(int64(callers))
+	return r
+}
+
+func (r *Run) run(callers int, step func(caller int) Step) {
 	for i := range callers {
 		s := step(i)
 		r.callers.Go(func() { r.loop(i, s) })
 	}
-	return r
 }
 
 func (r *Run) loop(caller int, step Step) {
 	for first := true; !r.ended.Load(); first = false {
-		began := time.Now()
+		began := r.due()
+		if r.ended.Load() {
+			return
+		}
 		ops, err := step(r.ctx)
 		took := time.Since(began)
 		if first && r.new.Add(-1) == 0 {

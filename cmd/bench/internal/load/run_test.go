@@ -125,3 +125,41 @@ func TestRun_MeasureEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+func TestPaced_KeepsItsRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := StartPaced(2000, 100, took(10*time.Millisecond, 1))
+		defer r.Stop(t.Context())
+		if err := r.WarmUp(t.Context(), 500*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		got, err := r.Measure(t.Context(), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Ops < 1995 || got.Ops > 2005 {
+			t.Errorf("operations in a second: got %d, want 2,000", got.Ops)
+		}
+		if got.P99us < 9_900 || got.P99us > 11_200 { // due up to a tick before it begins
+			t.Errorf("p99: got %v us, want 10 to 11 ms", got.P99us)
+		}
+	})
+}
+
+func TestPaced_WaitingForACallerCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := StartPaced(100, 1, took(20*time.Millisecond, 1)) // twice what one caller can do
+		defer r.Stop(t.Context())
+		pause(t.Context(), time.Second)
+		got, err := r.Measure(t.Context(), time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Ops < 49 || got.Ops > 51 {
+			t.Errorf("operations in a second: got %d, want 50", got.Ops)
+		}
+		if got.P50us < 500_000 {
+			t.Errorf("p50: got %v us, though the caller is half a second behind at least", got.P50us)
+		}
+	})
+}

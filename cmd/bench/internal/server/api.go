@@ -1,20 +1,30 @@
 package server
 
-import "time"
+import (
+	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/meter"
+)
 
 // The requests, with their arguments and results.
 const (
 	OpenNode  = "open-node"  // Node -> None: start, and wait until it is ready
+	OpenCrew  = "open-crew"  // Crew -> None: many nodes in this process
 	OpenRaft  = "open-raft"  // Raft -> None
 	OpenRedis = "open-redis" // Redis -> RedisInfo
 	Look      = "look"       // None -> View
 	CatchUp   = "catch-up"   // Index -> None: wait until the replica is there
 	Fill      = "fill"       // None -> None: add the standing members
+	Empty     = "empty"      // None -> None: remove all members
+	Stock     = "stock"      // Amount -> Index: add so many members
 	Begin     = "begin"      // Load -> None: start callers, and let them warm up
 	Measure   = "measure"    // Span -> load.Result
 	Finish    = "finish"     // None -> None: wait until no call is outstanding
 	Read      = "read"       // None -> Meter
+	Profile   = "profile"    // Spent -> None: write a CPU profile
 	Close     = "close"      // None -> None: the ordinary end of a server
+
+	Arrive = "arrive" // Newcomer -> Arrival: start one more server, read, and close it
 
 	PulseStart = "pulse-start" // None -> None: begin the light load of the failover
 	PulseFirst = "pulse-first" // Instant -> Instant: wait for a write that began later than that, tell when it was acknowledged
@@ -32,6 +42,39 @@ type Node struct {
 	Join    []string `json:"join"`
 	DataDir string   `json:"data_dir"`
 	Store   string   `json:"store"`
+
+	Expect   int  `json:"expect,omitempty"`    // founders; 0: it joins
+	NonVoter bool `json:"non_voter,omitempty"` // never a voter
+	Counted  bool `json:"counted,omitempty"`   // count what it sends
+}
+
+// Crew is many servers of a cluster.
+type Crew struct {
+	Nodes []Node `json:"nodes"`
+}
+
+// Amount is how many members to add.
+type Amount struct {
+	Members int `json:"members"`
+}
+
+// Spent says where to write a profile, and of how long.
+type Spent struct {
+	File     string        `json:"file"`
+	Duration time.Duration `json:"duration"`
+}
+
+// Newcomer is a server to be started.
+type Newcomer struct {
+	Node Node `json:"node"`
+}
+
+// Arrival is what became of it.
+type Arrival struct {
+	Read     time.Duration `json:"read"`     // from its start to the answer of a linearizable read
+	Ready    time.Duration `json:"ready"`    // to its registration
+	Received uint64        `json:"received"` // bytes until then
+	Members  int           `json:"members"`  // in the channel that was read
 }
 
 // Raft is one server of a cluster of bare Raft; its id is its address.
@@ -63,7 +106,8 @@ type View struct {
 	Leads   bool   `json:"leads"`
 	Leader  string `json:"leader"` // "" if none is known
 	Term    uint64 `json:"term"`
-	Index   uint64 `json:"index"` // seen acknowledged or applied
+	Index   uint64 `json:"index"`  // seen acknowledged or applied
+	Voters  int    `json:"voters"` // in this process
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -75,6 +119,7 @@ type Index struct {
 // Load says what the callers do.
 type Load struct {
 	Callers int           `json:"callers"`
+	Rate    int           `json:"rate,omitempty"`  // calls a second; 0: each caller as fast as it gets answers
 	Group   int           `json:"group,omitempty"` // operations in one Apply; 0: one Add or Leave a call
 	WarmUp  time.Duration `json:"warm_up"`
 }
@@ -88,6 +133,7 @@ type Span struct {
 type Meter struct {
 	CPU     time.Duration `json:"cpu"`
 	Appends uint64        `json:"appends"` // to its log store
+	Sent    meter.Sent    `json:"sent"`    // by nodes
 }
 
 // Instant is a reading of the clock that all processes share.

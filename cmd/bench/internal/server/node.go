@@ -19,24 +19,40 @@ type channelNode struct {
 }
 
 func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
-	var store node.LogStore
-	if err := store.UnmarshalText([]byte(o.Store)); err != nil {
+	n, err := c.startNode(ctx, o, load.NewCrowd(""))
+	if err != nil {
 		return proc.None{}, err
 	}
-	n, err := node.Start(ctx, node.Config{
-		SID: o.SID, SType: "bench", Listen: o.Listen, Join: o.Join, Expect: len(o.Join),
-		DataDir: o.DataDir, LogStore: store,
-	})
-	if err != nil {
-		return proc.None{}, fmt.Errorf("start node: %w", err)
-	}
-	if err := n.Ready(ctx); err != nil {
-		return proc.None{}, errors.Join(fmt.Errorf("wait until ready: %w", err), n.Close())
-	}
-	if err := c.open(&channelNode{Node: n, sid: o.SID, crowd: load.NewCrowd("")}); err != nil {
+	if err := c.open(n); err != nil {
 		return proc.None{}, errors.Join(err, n.Close())
 	}
 	return proc.None{}, nil
+}
+
+// stype is that of all nodes.
+const stype = "bench"
+
+// startNode starts a node and waits until it is ready.
+func (c *child) startNode(ctx context.Context, o Node, crowd *load.Crowd) (*channelNode, error) {
+	var network node.Network
+	if o.Counted {
+		network = c.traffic
+	}
+	var store node.LogStore
+	if err := store.UnmarshalText([]byte(o.Store)); err != nil {
+		return nil, err
+	}
+	n, err := node.Start(ctx, node.Config{
+		SID: o.SID, SType: stype, Listen: o.Listen, Join: o.Join, Expect: o.Expect, NonVoter: o.NonVoter,
+		DataDir: o.DataDir, LogStore: store, Network: network,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start node: %w", err)
+	}
+	if err := n.Ready(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("wait until %s is ready: %w", o.SID, err), n.Close())
+	}
+	return &channelNode{Node: n, sid: o.SID, crowd: crowd}, nil
 }
 
 func (n *channelNode) add(ctx context.Context, p load.Pair) error {
@@ -77,7 +93,7 @@ func (n *channelNode) step(l Load) (func(caller int) load.Step, error) {
 
 func (n *channelNode) look() View {
 	s := n.Status()
-	return View{Leads: s.Leader == n.sid, Leader: s.Leader, Term: s.Term, Index: n.Index(), Problem: s.Problem}
+	return View{Leads: s.Leader == n.sid, Leader: s.Leader, Term: s.Term, Index: n.Index(), Voters: votes(s), Problem: s.Problem}
 }
 
 func (n *channelNode) foreignCPU(context.Context) (time.Duration, error) { return 0, nil }
@@ -90,11 +106,13 @@ func (c *child) node() (*channelNode, error) {
 	if err != nil {
 		return nil, err
 	}
-	n, ok := t.(*channelNode)
-	if !ok {
-		return nil, errors.New("this process is no node")
+	switch n := t.(type) {
+	case *channelNode:
+		return n, nil
+	case *crew:
+		return n.channelNode, nil
 	}
-	return n, nil
+	return nil, errors.New("this process is no node")
 }
 
 func (c *child) catchUp(ctx context.Context, i Index) (proc.None, error) {

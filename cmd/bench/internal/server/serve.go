@@ -25,6 +25,7 @@ type target interface {
 // child is the state of one process.
 type child struct {
 	appends *meter.Appends
+	traffic *meter.Traffic
 
 	mu     sync.Mutex // guards all below
 	target target
@@ -40,19 +41,24 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &child{appends: appends}
+	c := &child{appends: appends, traffic: &meter.Traffic{}}
 	err = proc.Serve(ctx, in, out, map[string]proc.Handler{
 		OpenNode:   proc.Handle(c.openNode),
+		OpenCrew:   proc.Handle(c.openCrew),
 		OpenRaft:   proc.Handle(c.openRaft),
 		OpenRedis:  proc.Handle(c.openRedis),
 		Look:       proc.Handle(c.look),
 		CatchUp:    proc.Handle(c.catchUp),
 		Fill:       proc.Handle(c.fill),
+		Empty:      proc.Handle(c.empty),
+		Stock:      proc.Handle(c.stock),
 		Begin:      proc.Handle(c.begin),
 		Measure:    proc.Handle(c.measure),
 		Finish:     proc.Handle(c.finish),
 		Read:       proc.Handle(c.read),
+		Profile:    proc.Handle(c.profile),
 		Close:      proc.Handle(c.close),
+		Arrive:     proc.Handle(c.newcomer),
 		PulseStart: proc.Handle(c.pulseStart),
 		PulseFirst: proc.Handle(c.pulseFirst),
 		PulseGap:   proc.Handle(c.pulseGap),
@@ -132,20 +138,24 @@ func (c *child) begin(ctx context.Context, l Load) (proc.None, error) {
 	if err != nil {
 		return proc.None{}, err
 	}
-	run, err := c.start(l.Callers, step)
+	run, err := c.start(l, step)
 	if err != nil {
 		return proc.None{}, err
 	}
 	return proc.None{}, run.WarmUp(ctx, l.WarmUp)
 }
 
-func (c *child) start(callers int, step func(int) load.Step) (*load.Run, error) {
+func (c *child) start(l Load, step func(int) load.Step) (*load.Run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.run != nil {
 		return nil, errors.New("a load is running already")
 	}
-	c.run = load.Start(callers, step)
+	if l.Rate > 0 {
+		c.run = load.StartPaced(l.Rate, l.Callers, step)
+	} else {
+		c.run = load.Start(l.Callers, step)
+	}
 	return c.run, nil
 }
 
@@ -180,7 +190,7 @@ func (c *child) read(ctx context.Context, _ proc.None) (Meter, error) {
 		return Meter{}, err
 	}
 	own, err := meter.CPU()
-	return Meter{CPU: own + foreign, Appends: c.appends.Count()}, err
+	return Meter{CPU: own + foreign, Appends: c.appends.Count(), Sent: c.traffic.Sent()}, err
 }
 
 func (c *child) close(context.Context, proc.None) (proc.None, error) {
