@@ -19,6 +19,7 @@ type follower struct {
 	stalled bool          // it is away, but only Raft there: it answers probes
 	beaten  time.Time     // when it last answered a heartbeat
 	last    receipt
+	changed chan struct{} // closed when last is another one; nil: nobody waits for that
 }
 
 // failed notes that a call failed: the next one waits, and if the peer stalled,
@@ -26,7 +27,7 @@ type follower struct {
 func (f *follower) failed(stalled bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.last = receipt{}
+	f.noteLocked(receipt{})
 	f.stalled = stalled
 	select {
 	case <-f.present:
@@ -52,11 +53,14 @@ func (f *follower) arrivedLocked() {
 }
 
 // beat notes what became of a heartbeat.
-func (f *follower) beat(err error, resp *raft.AppendEntriesResponse) {
+func (f *follower) beat(req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse, sent time.Time, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if err != nil || !resp.Success {
-		f.last = receipt{}
+	switch {
+	case err != nil || !resp.Success:
+		f.noteLocked(receipt{})
+	case f.last.term == req.Term && resp.Term == req.Term && sent.After(f.last.alive):
+		f.last.alive = sent
 	}
 	if err == nil {
 		f.beaten = time.Now()

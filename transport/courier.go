@@ -95,6 +95,8 @@ type Courier struct {
 	term      uint64             // newest in which this node has led
 	led       context.Context    // ends with this node's leadership in term
 	end       context.CancelFunc // of led
+	last      uint64             // entry of this node's log; 0: nobody tells
+	grown     chan struct{}      // closed when there is a later one; nil: nobody waits for that
 
 	past context.Context // has ended, as the leadership in all terms before has
 }
@@ -156,11 +158,12 @@ func (c *Courier) AppendEntriesPipeline(raft.ServerID, raft.ServerAddress) (raft
 func (c *Courier) AppendEntries(id raft.ServerID, addr raft.ServerAddress, req *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
 	f := c.follower(id)
 	if isHeartbeat(req) {
+		sent := time.Now()
 		err := c.RaftTransport.AppendEntries(id, addr, req, resp)
-		f.beat(err, resp)
+		f.beat(req, resp, sent, err)
 		return err
 	}
-	if f.answerIdle(req, resp, time.Now()) {
+	if c.answerIdle(f, req, resp) {
 		return nil
 	}
 	shorten(req)

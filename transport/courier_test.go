@@ -324,7 +324,7 @@ func TestCourier_LateProbesDoNotCutACall(t *testing.T) {
 				for range 310 {
 					pause(t.Context(), 100*time.Millisecond)
 					if test.beats {
-						c.follower("b").beat(nil, &raft.AppendEntriesResponse{Success: true})
+						c.follower("b").beat(&raft.AppendEntriesRequest{}, &raft.AppendEntriesResponse{Success: true}, time.Now(), nil)
 					}
 				}
 				if a := <-done; a.err != nil || w.cuts.Load() != 0 {

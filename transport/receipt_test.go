@@ -3,6 +3,7 @@ package transport
 import (
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -83,4 +84,112 @@ func TestCourier_AnswerTimeIsThatOfTheQuestion(t *testing.T) {
 			t.Errorf("%v, asked %d times: the answer was old when it came", err, w.sent.Load())
 		}
 	})
+}
+
+func TestCourier_HeartbeatsProlongAnAnswerUpToALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWire()
+		c := NewCourier(w, w)
+		began := time.Now()
+		_, _ = c.append(entries(3, 7))
+		for time.Since(began) < mostIdle {
+			if _, err := c.append(idle(3, 7, 6)); err != nil || w.sent.Load() != 1 {
+				t.Fatalf("after %v: %v, the follower was asked %d times", time.Since(began), err, w.sent.Load())
+			}
+			_, _ = c.append(&raft.AppendEntriesRequest{Term: 3})
+			pause(t.Context(), idleAnswer/2)
+		}
+		if _, err := c.append(idle(3, 7, 6)); err != nil || w.sent.Load() != 2 {
+			t.Errorf("%v, the follower was asked %d times, though it was not for %v", err, w.sent.Load(), mostIdle)
+		}
+	})
+}
+
+// resting is a question that has nothing to ask.
+func resting(t *testing.T) (*Courier, *wire, <-chan answer) {
+	t.Helper()
+	w := newWire()
+	c := NewCourier(w, w)
+	c.Grown(7)
+	_, _ = c.append(entries(3, 7))
+	_, _ = c.append(idle(3, 7, 7)) // tells of the commit
+	done := later(func() error { _, err := c.append(idle(3, 7, 7)); return err })
+	pause(t.Context(), idleAnswer/2)
+	if len(done) > 0 || w.sent.Load() != 2 {
+		t.Fatalf("it does not rest: asked %d times, answered %v", w.sent.Load(), len(done) > 0)
+	}
+	return c, w, done
+}
+
+func TestCourier_SettledQuestionRestsUntil(t *testing.T) {
+	for name, test := range map[string]struct {
+		happens func(c *Courier, w *wire)
+		asked   bool // the follower
+	}{
+		"the log grows":           {func(c *Courier, _ *wire) { c.Grown(8) }, false},
+		"this node steps down":    {func(c *Courier, _ *wire) { c.StepDown() }, false},
+		"this node leads again":   {func(c *Courier, _ *wire) { c.leading(4) }, false},
+		"a heartbeat fails":       {func(c *Courier, w *wire) { w.fails.Store(1); _, _ = c.append(&raft.AppendEntriesRequest{Term: 3}) }, true},
+		"a snapshot is installed": {func(c *Courier, _ *wire) { c.follower("b").forget() }, true},
+		"a heartbeat is refused": {func(c *Courier, w *wire) {
+			w.reject.Store(true)
+			_, _ = c.append(&raft.AppendEntriesRequest{Term: 3})
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, w, done := resting(t)
+				before, now := w.sent.Load(), time.Now()
+				test.happens(c, w)
+				if a := <-done; a.err != nil || a.at != now || (w.sent.Load() > before) != test.asked {
+					t.Errorf("answered after %v: %v, the follower was asked: %v", a.at.Sub(now), a.err, w.sent.Load() > before)
+				}
+			})
+		})
+	}
+}
+
+func TestCourier_SettledQuestionRestsNoLongerThanHeartbeatsAreAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, w, done := resting(t)
+		began := time.Now()
+		a := <-done
+		if got, want := a.at.Sub(began), idleAnswer-idleAnswer/2; a.err != nil || got != want || w.sent.Load() != 3 {
+			t.Errorf("%v, rested %v, want %v; asked %d times, want 3", a.err, got, want, w.sent.Load())
+		}
+		c, w, done := resting(t)
+		began = time.Now()
+		for len(done) == 0 && time.Since(began) < 2*mostIdle {
+			_, _ = c.append(&raft.AppendEntriesRequest{Term: 3})
+			pause(t.Context(), idleAnswer/2)
+		}
+		a = <-done
+		if got, want := a.at.Sub(began), mostIdle-idleAnswer/2; a.err != nil || got != want || w.sent.Load() != 3 {
+			t.Errorf("%v, rested %v under heartbeats, want %v; asked %d times, want 3", a.err, got, want, w.sent.Load())
+		}
+	})
+}
+
+func TestCourier_QuestionDoesNotRest(t *testing.T) {
+	for name, test := range map[string]struct{ last, committed uint64 }{
+		"before the follower's entries are committed": {7, 6},
+		"after the log has grown":                     {8, 7},
+		"when nobody tells whether it grows":          {0, 7},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWire()
+				c := NewCourier(w, w)
+				_, _ = c.append(entries(3, 7))
+				_, _ = c.append(idle(3, 7, test.committed))
+				if test.last > 0 {
+					c.Grown(test.last)
+				}
+				before, now := w.sent.Load(), time.Now()
+				if _, err := c.append(idle(3, 7, test.committed)); err != nil || time.Since(now) > 0 || w.sent.Load() > before {
+					t.Errorf("%v after %v, asked %d times", err, time.Since(now), w.sent.Load()-before)
+				}
+			})
+		})
+	}
 }
