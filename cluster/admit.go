@@ -18,6 +18,8 @@ type admission struct {
 	ledger     *ledger
 	consensus  Consensus
 	peers      Peers
+	state      State
+	level      uint32 // newest entry version that this binary knows
 	logger     *slog.Logger
 	generation generation
 	turn       chan struct{} // one slot: configuration changes are decided one at a time
@@ -41,7 +43,10 @@ func (a *admission) handle(ctx context.Context, r JoinRequest) JoinReply {
 	case <-ctx.Done():
 		return JoinReply{Reason: "the leader is busy with other joins"}
 	}
-	err := a.admit(ctx, r)
+	err := a.understands(ctx, r)
+	if err == nil {
+		err = a.admit(ctx, r)
+	}
 	if final := (errRefused{}); errors.As(err, &final) {
 		return JoinReply{Refused: true, Reason: final.reason}
 	} else if err != nil {
@@ -72,6 +77,24 @@ func (a *admission) check(r JoinRequest) (JoinReply, bool) {
 		return JoinReply{Reason: fmt.Sprintf("this server has data of generation %d, from before the cluster was recovered", now)}, false
 	}
 	return JoinReply{}, true
+}
+
+// understands refuses a binary that would halt at the entries which this cluster
+// writes. The level may be on its way up, from this leader or the one before; so if
+// the answer hangs on it, a commit comes first.
+func (a *admission) understands(ctx context.Context, r JoinRequest) error {
+	told := levelOf(r.Level)
+	if told >= a.level {
+		return nil
+	}
+	if err := a.state.CatchUp(ctx); err != nil {
+		return fmt.Errorf("find out which level the cluster has: %w", err)
+	}
+	if now := a.state.Level(); told < now {
+		return errRefused{fmt.Sprintf(
+			"server %s knows log entries up to level %d, this cluster writes level %d: upgrade its binary", r.SID, told, now)}
+	}
+	return nil
 }
 
 // admit handles the four cases of id and address; rqlite#2778 shows what becomes

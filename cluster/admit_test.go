@@ -23,7 +23,7 @@ func leaderWith(t *testing.T, answers map[string]string, servers ...Server) (*ad
 	}
 	raft := &fakeRaft{world: w, nodeID: "leader"}
 	a := &admission{self: Member{NodeID: "leader", Addr: simAddr(0)}, ledger: l, consensus: raft,
-		peers: answering(answers), logger: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
+		peers: answering(answers), state: noLives{}, logger: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
 	return a, func() []Server { s, _ := raft.Configuration(); return s[1:] }
 }
 
@@ -52,19 +52,19 @@ func TestAdmission_IdAndAddress(t *testing.T) {
 		refused bool
 		reason  string
 	}{
-		"new":                           {JoinRequest{"ours", "d", simAddr(3), "d", 0}, nil, []Server{b, c, {"d", simAddr(3), false}}, false, ""},
-		"same id, same address":         {JoinRequest{"ours", "b", simAddr(1), "b", 0}, nil, []Server{b, c}, false, ""},
-		"same address, other id":        {JoinRequest{"ours", "b2", simAddr(1), "b", 0}, map[string]string{simAddr(1): "b2"}, []Server{c, {"b2", simAddr(1), false}}, false, ""},
-		"same address, old one answers": {JoinRequest{"ours", "b2", simAddr(1), "b", 0}, map[string]string{simAddr(1): "b"}, []Server{b, c}, false, "answers node b"},
-		"same address, nobody answers":  {JoinRequest{"ours", "b2", simAddr(1), "b", 0}, nil, []Server{b, c}, false, "does not answer"},
-		"a voter moves":                 {JoinRequest{"ours", "b", simAddr(5), "b", 0}, map[string]string{simAddr(5): "b"}, []Server{{"b", simAddr(5), true}, c}, false, ""},
-		"a non-voter moves":             {JoinRequest{"ours", "c", simAddr(5), "c", 0}, map[string]string{simAddr(5): "c"}, []Server{b, {"c", simAddr(5), false}}, false, ""},
-		"moves to where nobody is":      {JoinRequest{"ours", "b", simAddr(5), "b", 0}, nil, []Server{b, c}, false, "does not answer"},
-		"moves to another's address":    {JoinRequest{"ours", "c", simAddr(1), "c", 0}, map[string]string{simAddr(1): "c"}, []Server{{"c", simAddr(1), false}}, false, ""},
-		"the leader's own address":      {JoinRequest{"ours", "d", simAddr(0), "d", 0}, map[string]string{simAddr(0): "d"}, []Server{b, c}, true, "leader's own"},
-		"another cluster":               {JoinRequest{"theirs", "d", simAddr(3), "d", 0}, nil, []Server{b, c}, true, "theirs"},
-		"no cluster":                    {JoinRequest{"", "d", simAddr(3), "d", 0}, nil, []Server{b, c}, false, "names no cluster"},
-		"a wildcard address":            {JoinRequest{"ours", "d", "0.0.0.0:7400", "d", 0}, nil, []Server{b, c}, true, "malformed"},
+		"new":                           {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c, {"d", simAddr(3), false}}, false, ""},
+		"same id, same address":         {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, ""},
+		"same address, other id":        {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b2"}, []Server{c, {"b2", simAddr(1), false}}, false, ""},
+		"same address, old one answers": {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b"}, []Server{b, c}, false, "answers node b"},
+		"same address, nobody answers":  {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, "does not answer"},
+		"a voter moves":                 {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, map[string]string{simAddr(5): "b"}, []Server{{"b", simAddr(5), true}, c}, false, ""},
+		"a non-voter moves":             {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(5), SID: "c"}, map[string]string{simAddr(5): "c"}, []Server{b, {"c", simAddr(5), false}}, false, ""},
+		"moves to where nobody is":      {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, nil, []Server{b, c}, false, "does not answer"},
+		"moves to another's address":    {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(1), SID: "c"}, map[string]string{simAddr(1): "c"}, []Server{{"c", simAddr(1), false}}, false, ""},
+		"the leader's own address":      {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(0), SID: "d"}, map[string]string{simAddr(0): "d"}, []Server{b, c}, true, "leader's own"},
+		"another cluster":               {JoinRequest{ClusterID: "theirs", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, true, "theirs"},
+		"no cluster":                    {JoinRequest{ClusterID: "", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, false, "names no cluster"},
+		"a wildcard address":            {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: "0.0.0.0:7400", SID: "d"}, nil, []Server{b, c}, true, "malformed"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestAdmission_FollowerNamesTheLeader(t *testing.T) {
 	raft := a.consensus.(*fakeRaft)
 	raft.world.groups["g"].servers = append(raft.world.groups["g"].servers, Server{"f", simAddr(1), true})
 	raft.nodeID, a.self.NodeID = "f", "f"
-	r := JoinRequest{"ours", "d", simAddr(3), "d", 0}
+	r := JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}
 	if diff := cmp.Diff(JoinReply{LeaderAddr: simAddr(0)}, a.handle(t.Context(), r)); diff != "" {
 		t.Error(diff)
 	}
@@ -102,7 +102,7 @@ func TestAdmission_OneAtATimeAndNotBeyondItsContext(t *testing.T) {
 	a.turn <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if reply := a.handle(ctx, JoinRequest{"ours", "d", simAddr(3), "d", 0}); reply.Joined || reply.Reason == "" {
+	if reply := a.handle(ctx, JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}); reply.Joined || reply.Reason == "" {
 		t.Errorf("reply %+v", reply)
 	}
 }

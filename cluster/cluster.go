@@ -30,6 +30,8 @@ type Cluster struct {
 	promotion *promotion
 	rollCall  *rollCall
 	reaper    *reaper
+	level     *level
+	forgets   *forgetting
 	logger    *slog.Logger
 
 	ctx    context.Context
@@ -83,15 +85,17 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	s := newSeeds(o, g.dir, g.join, urgent, log)
 	c.seeds = s
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
-	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, logger: log, turn: turn}
+	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, state: o.State, level: o.Level, logger: log, turn: turn}
 	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
 	c.rollCall = newRollCall(o, l, g.dir.members)
 	c.reaper = &reaper{
 		state: o.State, heard: c.rollCall.hearing, members: g.dir.members,
 		reapAfter: func() time.Duration { return o.Timers().ReapAfter }, logger: log,
 	}
+	c.level = &level{consensus: o.Consensus, state: o.State, roll: c.rollCall, own: o.Level, turn: turn, logger: log}
+	c.forgets = &forgetting{state: o.State, forgetAfter: func() time.Duration { return o.Timers().ForgetAfter }, logger: log}
 	c.joining = &joining{
-		self: o.Self, generation: o.Generation, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
+		self: o.Self, generation: o.Generation, level: o.Level, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: s.strangers,
 	}
 	if c.isServer() && !c.joining.unsure() {
@@ -275,6 +279,8 @@ func (c *Cluster) Lead(ctx context.Context) {
 	defer duties.Wait()
 	duties.Go(func() { c.rollCall.lead(ctx) })
 	duties.Go(func() { c.reaper.lead(ctx) })
+	duties.Go(func() { c.level.lead(ctx) })
+	duties.Go(func() { c.forgets.lead(ctx) })
 	duties.Go(func() { c.promotion.lead(ctx) })
 }
 

@@ -135,11 +135,18 @@ type State interface {
 	CatchUp(ctx context.Context) error
 	// End ends a life, if it is still up and, if attached, hangs where it did.
 	End(ctx context.Context, l Life) error
+	// Forget drops the records of lives that ended at or before an index.
+	Forget(ctx context.Context, index uint64) error
+	// Level is the highest entry version that may be written: all servers know it.
+	Level() uint32
+	// RaiseLevel never lowers it.
+	RaiseLevel(ctx context.Context, level uint32) error
 }
 
 // Timers are the cluster's settings for what a leader does about silence.
 type Timers struct {
-	ReapAfter time.Duration // a life that is silent for so long is over
+	ReapAfter   time.Duration // a life that is silent for so long is over
+	ForgetAfter time.Duration // and after so long more nobody asks for it any more
 }
 
 // JoinRequest asks to be in the Raft configuration under this id and address.
@@ -148,6 +155,7 @@ type Timers struct {
 type JoinRequest struct {
 	ClusterID, NodeID, Addr, SID string
 	Generation                   uint32
+	Level                        uint32 // newest entry version that its binary knows; 0: from before there were levels
 }
 
 // JoinReply is the answer: exactly one of Joined, LeaderAddr (ask there) and
@@ -195,6 +203,7 @@ type Options struct {
 	Consensus Consensus
 	Peers     Peers
 	State     State
+	Level     uint32 // newest entry version that this binary knows
 	Timers    func() Timers
 	Answer    func(lives []Life) Answer // this node's own, when it calls the roll as the leader; At is filled in
 	Logger    *slog.Logger              // nil: silent

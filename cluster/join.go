@@ -19,6 +19,7 @@ const (
 // once after a start, because the configuration may still name an old one.
 type joining struct {
 	self       Member
+	level      uint32 // newest entry version that this binary knows
 	consensus  Consensus
 	peers      Peers
 	members    func() []Member
@@ -48,7 +49,7 @@ type question struct {
 
 // attempt asks until somebody says yes. nil: joined. errRefused: for good.
 func (j *joining) attempt(ctx context.Context, clusterID string) error {
-	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID, Generation: j.generation.now()}
+	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID, Generation: j.generation.now(), Level: j.level}
 	if err := j.astray(ctx, r); err != nil {
 		return err
 	}

@@ -54,6 +54,10 @@ func (c *court) End(ctx context.Context, l Life) error {
 	return nil
 }
 
+func (*court) Forget(context.Context, uint64) error     { return errors.ErrUnsupported }
+func (*court) Level() uint32                            { return firstLevel }
+func (*court) RaiseLevel(context.Context, uint32) error { return errors.ErrUnsupported }
+
 func (c *court) set(f func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -107,7 +107,7 @@ func (s *server) start(t testing.TB) *server {
 func (s *server) open(t testing.TB, o Options) *server {
 	t.Helper()
 	o.State, o.Answer = noLives{}, s.answer
-	o.Timers = func() Timers { return Timers{ReapAfter: 10 * time.Second} }
+	o.Timers = func() Timers { return Timers{ReapAfter: 10 * time.Second, ForgetAfter: 10 * time.Minute} }
 	c, err := Open(o)
 	if err != nil {
 		t.Fatalf("open %s: %v", s.self.SID, err)
@@ -340,6 +340,9 @@ func (s *server) answer(lives []Life) Answer {
 // noLives is the state of a cluster before anybody has registered.
 type noLives struct{}
 
-func (noLives) Lives() []Life                   { return nil }
-func (noLives) CatchUp(context.Context) error   { return nil }
-func (noLives) End(context.Context, Life) error { return errors.ErrUnsupported }
+func (noLives) Lives() []Life                            { return nil }
+func (noLives) CatchUp(context.Context) error            { return nil }
+func (noLives) End(context.Context, Life) error          { return errors.ErrUnsupported }
+func (noLives) Forget(context.Context, uint64) error     { return errors.ErrUnsupported }
+func (noLives) Level() uint32                            { return firstLevel }
+func (noLives) RaiseLevel(context.Context, uint32) error { return errors.ErrUnsupported }

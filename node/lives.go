@@ -7,6 +7,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -66,8 +67,29 @@ func (l *leading) End(ctx context.Context, life cluster.Life) error {
 	return nil
 }
 
+// Forget implements cluster.State.
+func (l *leading) Forget(ctx context.Context, index uint64) error {
+	return l.commit(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Forget{Forget: &fsmpb.Forget{Index: index}}})
+}
+
+// Level implements cluster.State.
+func (l *leading) Level() uint32 { return l.replica.Level() }
+
+// RaiseLevel implements cluster.State.
+func (l *leading) RaiseLevel(ctx context.Context, level uint32) error {
+	return l.commit(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_RaiseLevel{RaiseLevel: &fsmpb.RaiseLevel{Level: level}}})
+}
+
+func (l *leading) commit(ctx context.Context, e *fsmpb.Entry) error {
+	_, disposition, err := l.committer.propose(ctx, e)
+	if err == nil && disposition != peerpb.Disposition_DISPOSITION_APPLIED {
+		err = fmt.Errorf("not committed: %s", disposition)
+	}
+	return err
+}
+
 // timers are the cluster's, or this server's own before it knows them.
 func (n *Node) timers() cluster.Timers {
 	s := n.settings()
-	return cluster.Timers{ReapAfter: s.ReapAfter}
+	return cluster.Timers{ReapAfter: s.ReapAfter, ForgetAfter: s.ForgetAfter}
 }

@@ -52,7 +52,7 @@ func (p peers) Join(ctx context.Context, addr string, r cluster.JoinRequest) (cl
 	if err != nil {
 		return cluster.JoinReply{}, err
 	}
-	resp, err := c.Join(ctx, &peerpb.JoinRequest{ClusterId: r.ClusterID, NodeId: r.NodeID, Addr: r.Addr, Sid: r.SID, Generation: r.Generation})
+	resp, err := c.Join(ctx, &peerpb.JoinRequest{ClusterId: r.ClusterID, NodeId: r.NodeID, Addr: r.Addr, Sid: r.SID, Generation: r.Generation, Level: r.Level})
 	if err != nil {
 		return cluster.JoinReply{}, fmt.Errorf("ask %s to join: %w", addr, err)
 	}
