@@ -24,9 +24,10 @@
 //
 // # Other faults
 //
-// Cut and Isolate make the network lose what is sent, until Heal. StallDisk makes a
-// server's disk stand still, FailDisk makes it fail, FillDisk fills it. Config.LogStore
-// is of real disks: here it says nothing.
+// Cut and Isolate make the network lose what is sent, CutGossip what is gossiped,
+// until Heal. PowerOff is a Kill that nobody is told of. StallDisk makes a server's
+// disk stand still, FailDisk makes it fail, FillDisk fills it. Config.LogStore is of
+// real disks: here it says nothing.
 //
 // # Time
 //

@@ -36,8 +36,39 @@ func (f *Fleet) Isolate(sids ...string) {
 	}
 }
 
-// Heal ends all cuts.
-func (f *Fleet) Heal() { f.net.HealAll() }
+// PowerOff ends a server as the loss of its machine does: Kill, but nothing tells the
+// others. Connections stand still instead of being reset, and dials to it, by servers
+// started later too, are not refused. Heal switches the machine on, without the server.
+func (f *Fleet) PowerOff(sid string) {
+	f.t.Helper()
+	gone := f.server(sid)
+	f.off = append(f.off, gone.machine.ip)
+	for _, s := range f.starts {
+		f.cutOff(s.machine.ip)
+	}
+	f.Kill(sid)
+}
+
+// cutOff is for a machine that must not reach those without power.
+func (f *Fleet) cutOff(ip string) {
+	for _, off := range f.off {
+		if off != ip {
+			f.net.Cut(off, ip)
+			f.net.Cut(ip, off)
+		}
+	}
+}
+
+// CutGossip makes everything vanish that servers gossip, packets and streams, until
+// Heal. All other calls between them go on.
+func (f *Fleet) CutGossip() { f.gossipCut.Store(true) }
+
+// Heal ends all cuts, and switches on what is without power.
+func (f *Fleet) Heal() {
+	f.gossipCut.Store(false)
+	f.off = nil
+	f.net.HealAll()
+}
 
 // SetName makes a host name stand for these IP addresses from now on, for all servers;
 // without any it is unknown again.

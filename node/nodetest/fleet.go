@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/pofresh/globalchannel/node"
@@ -16,6 +17,9 @@ import (
 type Fleet struct {
 	t   testing.TB
 	net *memnet.Net
+
+	gossipCut atomic.Bool
+	off       []string // addresses of machines without power
 
 	machines int
 	starts   []*start          // all there ever were, in order
@@ -138,7 +142,8 @@ func (f *Fleet) Network() transport.Network { return f.newMachine().host.Process
 func (f *Fleet) newMachine() *machine {
 	f.machines++
 	ip := fmt.Sprintf("10.0.%d.%d", f.machines/250, 1+(f.machines-1)%250)
-	return newMachine(ip, f.net.Host(ip))
+	f.cutOff(ip)
+	return newMachine(ip, f.net.Host(ip), &f.gossipCut)
 }
 
 func (f *Fleet) boot(m *machine, cfg node.Config) *node.Node {

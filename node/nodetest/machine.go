@@ -15,8 +15,9 @@ var _ sim.Machine = (*process)(nil)
 // machine is a simulated computer: one address, and disks that survive its processes
 // and may be put into another one.
 type machine struct {
-	ip   string
-	host *memnet.Host
+	ip     string
+	host   *memnet.Host
+	gossip *atomic.Bool // true: what it gossips vanishes
 	*drives
 }
 
@@ -26,13 +27,13 @@ type drives struct {
 	disks map[string]*disk.Memory
 }
 
-func newMachine(ip string, host *memnet.Host) *machine {
-	return &machine{ip: ip, host: host, drives: &drives{disks: make(map[string]*disk.Memory)}}
+func newMachine(ip string, host *memnet.Host, gossip *atomic.Bool) *machine {
+	return &machine{ip: ip, host: host, gossip: gossip, drives: &drives{disks: make(map[string]*disk.Memory)}}
 }
 
 // with is this machine with the disks of another.
 func (m *machine) with(other *machine) *machine {
-	return &machine{ip: m.ip, host: m.host, drives: other.drives}
+	return &machine{ip: m.ip, host: m.host, gossip: m.gossip, drives: other.drives}
 }
 
 func (d *drives) disk(dir string) *disk.Memory {
