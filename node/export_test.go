@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -59,4 +60,16 @@ func (n *Node) ConfiguredVoters() []string {
 		}
 	}
 	return ids
+}
+
+// Level is what this node's replica shows of the feature level.
+func (n *Node) Level() uint32 { return n.replica.Level() }
+
+// NewestLevel is what this binary knows.
+const NewestLevel = fsm.Version
+
+// Records counts the sids that this node's replica knows, ended lives too.
+func (n *Node) Records() (count int) {
+	n.replica.View(func(s *fsm.State) { count = len(s.Records()) })
+	return count
 }

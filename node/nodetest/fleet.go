@@ -101,7 +101,7 @@ func (f *Fleet) MoveTo(addr, sid string, cfg node.Config) *node.Node {
 	if err != nil {
 		f.t.Fatalf("nodetest: move %q to %q: %v", sid, addr, err)
 	}
-	return f.moveTo(newMachine(ip, f.net.Host(ip)), sid, cfg)
+	return f.moveTo(newMachine(ip, f.net.Host(ip), &f.gossipCut), sid, cfg)
 }
 
 func (f *Fleet) moveTo(m *machine, sid string, cfg node.Config) *node.Node {
