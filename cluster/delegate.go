@@ -52,6 +52,10 @@ func (d *delegate) NotifyAlive(n *memberlist.Node) error {
 	return d.dir.admit(n.Name, e, err)
 }
 
+// NotifyConflict: a name that is known comes from another address. memberlist has
+// dropped it already.
+func (d *delegate) NotifyConflict(_, _ *memberlist.Node) { d.dir.reject(errMoved) }
+
 func (d *delegate) NotifyJoin(n *memberlist.Node)   { d.note(n) }
 func (d *delegate) NotifyUpdate(n *memberlist.Node) { d.note(n) }
 

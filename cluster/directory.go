@@ -17,13 +17,17 @@ const (
 var (
 	errForeign   = errors.New("belongs to another cluster")
 	errDirectory = errors.New("directory is full")
+	errMoved     = errors.New("a known name from a new place")
 )
 
-// Rejections counts alive messages that gossip brought and that were refused.
+// Rejections counts what came to the gossip port and was refused.
 type Rejections struct {
-	Foreign uint64 // of another cluster
-	Garbage uint64 // name, address or metadata not of this format
-	Full    uint64 // more processes than a directory holds
+	Foreign   uint64 // alive messages of another cluster
+	Garbage   uint64 // alive messages whose name, address or metadata is not of this format
+	Full      uint64 // alive messages of more processes than a directory holds
+	Moved     uint64 // alive messages of a known name from a new place
+	Unsealed  uint64 // packets and streams that no holder of the gossip key has made
+	Oversized uint64 // packets and streams larger than anything gossip sends
 }
 
 // directory is the table of live processes as gossip tells it. It is written by
@@ -103,6 +107,20 @@ func (d *directory) admit(name string, e entry, err error) error {
 		return errDirectory
 	}
 	return nil
+}
+
+// reject counts what was dropped before it came to admit, or after.
+func (d *directory) reject(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case errors.Is(err, errOversized):
+		d.rejected.Oversized++
+	case errors.Is(err, errMoved):
+		d.rejected.Moved++
+	default:
+		d.rejected.Unsealed++
+	}
 }
 
 // setClusterID reports whether it is news.

@@ -10,7 +10,7 @@
 // # One server's way in
 //
 // Open starts memberlist over the injected sockets (wire.go, stream.go,
-// probes.go) and tells the others a name, NODEID/INCARNATION, with a few bytes
+// probes.go; seal.go drops and counts what no holder of the key has made) and tells the others a name, NODEID/INCARNATION, with a few bytes
 // of metadata (metadata.go). memberlist's callbacks (delegate.go) check what
 // comes in and keep a table of our own (directory.go), because memberlist's
 // nodes may only be read under its lock. seeds.go tries the configured and all
@@ -42,8 +42,8 @@
 //	seeds  joins gossip addresses, up to 64 at once
 //	source one for each seed that has to be looked up, while it is; a callback that
 //	       does not return outlives Close, which says so
-//	wire   one reads packets, one accepts streams; memberlist's own goroutines
-//	       hang on these and on probes
+//	wire   one reads packets, one accepts streams, one for each incoming stream until
+//	       its frame is there; memberlist's own goroutines hang on these and on probes
 //
 // Close ends them all and waits.
 package cluster

@@ -61,7 +61,12 @@ func newGossip(o Options, clusterID string, log *slog.Logger) (*gossip, error) {
 	if err := meta.announce(clusterID); err != nil {
 		return nil, err
 	}
-	g := &gossip{dir: newDirectory(self, clusterID), meta: meta, wire: newWire(o, advertise)}
+	sealed, err := newSeal(gossipKey(o), gossipLabel)
+	if err != nil {
+		return nil, err
+	}
+	g := &gossip{dir: newDirectory(self, clusterID), meta: meta}
+	g.wire = newWire(o, advertise, sealed, g.dir.reject)
 	g.list, err = memberlist.Create(g.config(o, advertise, log))
 	if err != nil {
 		g.wire.Shutdown()
@@ -83,17 +88,21 @@ func (g *gossip) config(o Options, advertise netip.AddrPort, log *slog.Logger) *
 	c.PushPullInterval = 15 * time.Second
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
 	c.AwarenessMaxMultiplier = maxAwareness
-	c.SecretKey = o.GossipKey
-	if c.SecretKey == nil {
-		// No secret, but a seal: v0.6.0 can be made to panic by a malformed packet,
-		// and a port scanner's bytes fail this key before they reach its decoders.
-		key := sha256.Sum256([]byte("globalchannel gossip without a secret"))
-		c.SecretKey = key[:]
-	}
+	c.SecretKey = gossipKey(o)
 	d := &delegate{dir: g.dir, meta: g.meta, name: c.Name}
-	c.Delegate, c.Events, c.Alive, c.Ping = d, d, d, g.wire.probes
+	c.Delegate, c.Events, c.Alive, c.Conflict, c.Ping = d, d, d, d, g.wire.probes
 	c.Logger = newGossipLog(log)
 	return c
+}
+
+// gossipKey: without a secret there is still a seal. v0.6.0 can be made to panic by a
+// malformed packet, and a port scanner's bytes fail this key before they reach its decoders.
+func gossipKey(o Options) []byte {
+	if o.GossipKey != nil {
+		return o.GossipKey
+	}
+	key := sha256.Sum256([]byte("globalchannel gossip without a secret"))
+	return key[:]
 }
 
 // announce makes the cluster id known. Not an error after Leave or Close.

@@ -12,7 +12,19 @@ type stream struct {
 	net.Conn
 	wire    *wire
 	inbound bool
+	frame   []byte // of an incoming one: read already, for memberlist to read again
 	once    sync.Once
+}
+
+func (s *stream) Read(b []byte) (int, error) {
+	if len(s.frame) > 0 {
+		n := copy(b, s.frame)
+		if s.frame = s.frame[n:]; len(s.frame) == 0 {
+			s.frame = nil
+		}
+		return n, nil
+	}
+	return s.Conn.Read(b)
 }
 
 // track takes a connection in; nil means that it was closed instead, because

@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,7 +17,6 @@ const (
 	// hold: memberlist starts a goroutine per stream and lets it live for its
 	// whole timeout.
 	maxInboundStreams = 128
-	maxPacket         = 64 << 10
 )
 
 var errWireQuiet = errors.New("gossip is closing")
@@ -30,6 +30,8 @@ type wire struct {
 	dial      func(ctx context.Context, addr string) (net.Conn, error)
 	advertise netip.AddrPort
 	probes    *probes
+	seal      *seal
+	reject    func(error) // counts what was dropped
 
 	packetCh chan *memberlist.Packet
 	streamCh chan net.Conn
@@ -47,11 +49,12 @@ type wire struct {
 
 var _ memberlist.NodeAwareTransport = (*wire)(nil)
 
-func newWire(o Options, advertise netip.AddrPort) *wire {
+func newWire(o Options, advertise netip.AddrPort, seal *seal, reject func(error)) *wire {
 	ctx, cancel := context.WithCancel(context.Background())
 	w := &wire{
 		packets: o.Packets, streams: o.Streams, dial: o.Dial, advertise: advertise,
-		probes:   newProbes(),
+		probes: newProbes(),
+		seal:   seal, reject: reject,
 		packetCh: make(chan *memberlist.Packet),
 		streamCh: make(chan net.Conn),
 		ctx:      ctx, cancel: cancel,
@@ -117,7 +120,7 @@ func (w *wire) DialAddressTimeout(a memberlist.Address, timeout time.Duration) (
 // readPackets and acceptStreams outlive errors of their sockets (a full buffer
 // table, too many open files) with a growing pause, and end with Shutdown.
 func (w *wire) readPackets() {
-	buf := make([]byte, maxPacket)
+	buf := make([]byte, maxPacket+1) // one more tells what is too large from what just fits
 	var pause backoff
 	for {
 		n, from, err := w.packets.ReadFrom(buf)
@@ -129,6 +132,10 @@ func (w *wire) readPackets() {
 		}
 		pause = 0
 		if n == 0 {
+			continue
+		}
+		if err := w.seal.packet(buf[:n]); err != nil {
+			w.reject(err)
 			continue
 		}
 		p := &memberlist.Packet{Buf: append([]byte(nil), buf[:n]...), From: from, Timestamp: time.Now()}
@@ -155,12 +162,30 @@ func (w *wire) acceptStreams() {
 		if s == nil {
 			continue
 		}
-		select {
-		case w.streamCh <- s:
-		case <-w.ctx.Done():
-			s.Close()
-			return
+		w.group.Go(func() { w.hand(s) })
+	}
+}
+
+// hand gives memberlist a stream once its frame is there and sealed. The deadline
+// is memberlist's own, which it sets too late for us.
+func (w *wire) hand(s *stream) {
+	if s.SetDeadline(time.Now().Add(streamTimeout)) != nil {
+		s.Close()
+		return
+	}
+	frame, err := w.seal.stream(s.Conn)
+	if err != nil {
+		if !errors.Is(err, io.EOF) && w.ctx.Err() == nil {
+			w.reject(err)
 		}
+		s.Close()
+		return
+	}
+	s.frame = frame
+	select {
+	case w.streamCh <- s:
+	case <-w.ctx.Done():
+		s.Close()
 	}
 }
 
