@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -183,9 +184,9 @@ func TestCluster_NobodyFoundsWhileDiscoveryFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(newSimNet())
 		s := w.server("a", nodeID(0), simAddr(0), 1)
-		broken := true
+		var works atomic.Bool
 		s.discover = func(context.Context) ([]string, error) {
-			if broken {
+			if !works.Load() {
 				return nil, errors.New("no api")
 			}
 			return nil, nil
@@ -196,7 +197,7 @@ func TestCluster_NobodyFoundsWhileDiscoveryFails(t *testing.T) {
 		if len(w.groups) != 0 || !strings.Contains(s.Problem(), "no api") {
 			t.Errorf("%d clusters, problem %q", len(w.groups), s.Problem())
 		}
-		broken = false
+		works.Store(true)
 		eventually(t, 10*time.Second, "founding", func() string { return w.foundOnce([]*server{s}) })
 		if p := s.Problem(); p != "" {
 			t.Errorf("problem %q", p)

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,9 +280,10 @@ func TestSeeds_CallbackThatMisbehavesHarmsNothing(t *testing.T) {
 
 func TestSeeds_CallbackThatHangsIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls, ended := 0, make(chan struct{})
+		var calls atomic.Int32
+		ended := make(chan struct{})
 		f := newFinder(Options{Seeds: []string{"10.0.0.2:7400"}, Discover: func(ctx context.Context) ([]string, error) {
-			calls++
+			calls.Add(1)
 			<-ended // the context says nothing to it
 			return []string{"10.0.0.3:7400"}, nil
 		}})
@@ -289,8 +291,8 @@ func TestSeeds_CallbackThatHangsIsAskedOnce(t *testing.T) {
 		for range 3 {
 			wantFound(t, f, "10.0.0.2:7400")
 		}
-		if took := time.Since(begin); took > askPatience || calls != 1 {
-			t.Errorf("three passes took %v, %d calls", took, calls)
+		if took := time.Since(begin); took > askPatience || calls.Load() != 1 {
+			t.Errorf("three passes took %v, %d calls", took, calls.Load())
 		}
 		pass(time.Minute)
 		if p := f.problem(); !strings.Contains(p, "Discover has not answered for 1m2s") {
