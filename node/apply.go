@@ -53,10 +53,11 @@ func opPosition(i int) string { return fmt.Sprintf("ops[%d]: ", i) }
 // ErrUnknownServer, ErrUnsupported...). Each operation is checked against the state
 // with the group's earlier ones done. All other errors are those of Add, and are
 // about the whole group.
-func (n *Node) Apply(ctx context.Context, ops ...Op) (Applied, error) {
+func (n *Node) Apply(ctx context.Context, ops ...Op) (_ Applied, err error) {
 	if len(ops) == 0 {
 		return Applied{Index: n.Index()}, nil
 	}
+	defer func() { n.meters.wrote(err) }()
 	if err := checkGroup(ops); err != nil {
 		return Applied{}, err
 	}

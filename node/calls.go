@@ -108,7 +108,9 @@ func (n *Node) PushMessage(ctx context.Context, stype, route string, msg []byte,
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
-	return n.pusher.push(ctx, pushJob{stype: stype, route: route, channel: name, msg: msg})
+	r, err := n.pusher.push(ctx, pushJob{stype: stype, route: route, channel: name, msg: msg})
+	n.meters.pushed(r)
+	return r, err
 }
 
 func (n *Node) checkPush(ctx context.Context, stype, route string, msg []byte, name string, o PushOptions) error {

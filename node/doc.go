@@ -47,6 +47,13 @@
 // itself, and seek.go asks the others who leads. fitness.go says whether this node
 // should lead, and gives leadership away if not.
 //
-// api.go and apiwrite.go are the public gRPC service over all of this; grpcerr.go
+// # One operator
+//
+// census.go asks all servers at once how they are. operator.go finds the leader for a
+// transfer of leadership, remove.go for a removal; what they refuse says why, and which
+// words force it. recover.go works on the directory of a server that does not run.
+// http.go answers probes, and metrics.go counts for Prometheus.
+//
+// api.go, apiwrite.go and apioperator.go are the public gRPC service over all of this; grpcerr.go
 // keeps an error's identity on the wire.
 package node

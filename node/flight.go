@@ -288,6 +288,9 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 		if o.note != nil {
 			o.note(b.first, resp.GetIndex())
 		}
+		if o.settled != nil {
+			o.settled(want, time.Since(b.first))
+		}
 	case outcome == fsm.BatchFenced, outcome == fsm.BatchForgotten && !b.exposed:
 		err = ErrFenced
 	default:

@@ -45,6 +45,7 @@ type Node struct {
 	reader    *reader      // questions to the replica
 	frontends *frontends   // who takes pushes here
 	pusher    *pusher      // messages to the members of a channel
+	meters    *meters      // what happened here, for Prometheus
 	agent     *agent       // frontends of other processes
 	rollCall  *rollCall    // answers who is here
 
@@ -75,7 +76,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("sid", cfg.SID), incarnation: uuid.NewString(),
-		replica: fsm.NewReplica(), done: make(chan struct{}), closed: make(chan struct{}),
+		replica: fsm.NewReplica(), meters: newMeters(), done: make(chan struct{}), closed: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	if err := n.open(ctx); err != nil {
@@ -154,6 +155,7 @@ func (n *Node) assemble() {
 	}, n.enroll)
 	n.age = new(age)
 	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
+	n.outbox.settled = n.meters.answered
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		replica: n.replica, life: n.life, bound: n.bounded, known: route.known,

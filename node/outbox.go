@@ -26,9 +26,10 @@ const (
 type outbox struct {
 	sid     string
 	route   routeToLeader
-	note    func(sent time.Time, index uint64) // of every batch that was applied
-	timeout time.Duration                      // for callers without a deadline
-	calls   sync.Pool                          // of *call
+	note    func(sent time.Time, index uint64)       // of every batch that was applied
+	settled func(operations int, took time.Duration) // of those too, for whoever counts; nil: nobody
+	timeout time.Duration                            // for callers without a deadline
+	calls   sync.Pool                                // of *call
 
 	mu     sync.Mutex // guards all below
 	queue  queue      // in no batch yet; may be withdrawn
@@ -182,6 +183,13 @@ func (o *outbox) withdraw(c *call, why error) (answer, error) {
 	o.queue.withdrew(c)
 	o.reportIdle()
 	return answer{}, notSent(noLeader, why)
+}
+
+// load is what waits here, and the batches that are sent and not answered.
+func (o *outbox) load() (operations, batches int) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.queue.ops, len(o.flight.batches)
 }
 
 // refuse answers everything that waits, and all that comes, with err, which

@@ -330,6 +330,8 @@ func (c *consensus) last() (index, term uint64) {
 	return number("last_log_index"), number("last_log_term")
 }
 
+func (c *consensus) committed() uint64 { return c.raft.CommitIndex() }
+
 func (c *consensus) term() uint64 { return c.raft.CurrentTerm() }
 
 // await returns false if ctx ended first.

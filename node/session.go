@@ -73,7 +73,8 @@ func (s *Session) Close() error {
 	return nil
 }
 
-func (s *Session) do(ctx context.Context, op Op) error {
+func (s *Session) do(ctx context.Context, op Op) (err error) {
+	defer func() { s.node.meters.wrote(err) }()
 	if err := checkOp(op); err != nil {
 		return err
 	}
@@ -85,7 +86,6 @@ func (s *Session) do(ctx context.Context, op Op) error {
 		var cancel context.CancelFunc
 		ctx, cancel = s.node.bounded(ctx) // for all of it, the wait for the answer too
 		defer cancel()
-		var err error
 		if epoch, err = s.node.life.wait(ctx); err != nil {
 			return s.node.notReady(err)
 		}

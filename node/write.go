@@ -15,7 +15,8 @@ type writeAnswer struct {
 }
 
 // write takes one operation from validation to its answer.
-func (n *Node) write(ctx context.Context, op Op) (writeAnswer, error) {
+func (n *Node) write(ctx context.Context, op Op) (_ writeAnswer, err error) {
+	defer func() { n.meters.wrote(err) }()
 	if err := checkOp(op); err != nil {
 		return writeAnswer{}, err
 	}

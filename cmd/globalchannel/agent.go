@@ -20,6 +20,7 @@ type agent struct {
 	secretFile string
 	level      slog.Level
 	levelName  string
+	http       string // host:port
 }
 
 func newAgent() *cobra.Command {
@@ -68,6 +69,7 @@ it are relative to where the agent is started, as those of flags are.`,
 	flags.IntVar(&settings.Limits.MessageBytes, "max-message-bytes", 0, "of a push; 0: 1 MiB")
 	flags.BoolVar(&settings.ExternalSIDs, "external-sids", false, "accept members of servers that never registered")
 	flags.BoolVar(&a.cfg.CleanOnStartUp, "clean-on-start-up", false, "destroy all channels once ready, but only if no other server is up")
+	flags.StringVar(&a.http, "http", "", "host:port of /healthz, /readyz and /metrics; plain HTTP, which only reads and tells no names of players or channels")
 	flags.StringVar(&a.levelName, "log-level", "info", "what to log to stderr: debug, info, warn or error")
 	return cmd
 }
@@ -97,7 +99,7 @@ func (a *agent) run(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return startError(err)
 	}
-	err = serve(ctx, n, cmd.OutOrStdout(), cmd.ErrOrStderr())
+	err = a.serveHTTP(ctx, n, cmd.OutOrStdout(), func() error { return serve(ctx, n, cmd.OutOrStdout(), cmd.ErrOrStderr()) })
 	if cerr := n.Close(); cerr != nil {
 		err = errors.Join(err, fmt.Errorf("close: %w", cerr))
 	}
