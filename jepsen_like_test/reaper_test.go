@@ -1,0 +1,133 @@
+package jepsen_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+)
+
+const (
+	reapAfter = 10 * time.Second
+	longPause = 15 * time.Second // longer than that
+)
+
+// lasting waits as long as a fault is to last.
+func (r *run) lasting(d time.Duration) {
+	r.t.Helper()
+	select {
+	case <-time.After(d):
+	case <-r.ctx.Done():
+		r.t.Fatal(r.ctx.Err())
+	}
+}
+
+// epochs are the lives that a server shows, by sid.
+func (r *run) epochs(s *harness.Server) map[string]uint64 {
+	r.t.Helper()
+	lives := make(map[string]uint64)
+	for sid, line := range r.servers(s) {
+		lives[sid] = line.Epoch
+	}
+	return lives
+}
+
+// onePlayerEach puts a player onto every server.
+func (r *run) onePlayerEach(servers []*harness.Server) (uids []string) {
+	r.t.Helper()
+	for _, s := range servers {
+		r.write(s, "add", "world", "at-"+s.SID, s.SID)
+		uids = append(uids, "at-"+s.SID)
+	}
+	for _, s := range servers {
+		r.eventually(s.SID+" shows all", func() error { return r.shows(s, uids...) })
+	}
+	return uids
+}
+
+func (r *run) shows(s *harness.Server, uids ...string) error {
+	r.t.Helper()
+	if diff := cmp.Diff(uids, r.members(s, "world")); diff != "" {
+		return fmt.Errorf("%s (-want +got):\n%s", s.SID, diff)
+	}
+	return nil
+}
+
+// A leader that was stopped for longer than ReapAfter, and leads on when it goes on
+// because nobody else could, has heard nothing of anybody for as long. That is its
+// own silence.
+func TestReaper_PausedLeaderThatLeadsOnEndsNobody(t *testing.T) {
+	specs := connectors(3)
+	for i := range specs[1:] {
+		specs[i+1].Founder, specs[i+1].NonVoter = false, true
+	}
+	r := start(t, specs)
+	all, leader := r.cluster.Servers, r.cluster.Servers[0]
+	uids := r.onePlayerEach(all)
+	before := r.epochs(leader)
+	r.must(leader.Pause())
+	r.lasting(longPause)
+	r.must(leader.Resume())
+	r.lasting(longPause)
+	r.write(leader, "add", "world", "later", leader.SID) // it leads, and commits
+	for _, s := range all {
+		r.eventually(s.SID+" shows all, and the later one", func() error { return r.shows(s, append(uids, "later")...) })
+		if diff := cmp.Diff(before, r.epochs(s)); diff != "" {
+			t.Errorf("lives at %s (-before +after):\n%s", s.SID, diff)
+		}
+	}
+}
+
+// A short stop costs nobody anything. A long one of the leader costs its own life, in
+// time, and nobody else's, also when it goes on and still believes that it leads.
+func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
+	r := start(t, append(connectors(3), harness.Spec{SID: "connector-4", SType: stype, NonVoter: true}))
+	all := r.cluster.Servers
+	uids := r.onePlayerEach(all)
+	before := r.epochs(all[0])
+	for _, s := range all {
+		r.must(s.Pause())
+		r.lasting(time.Second)
+		r.must(s.Resume())
+	}
+	r.lasting(reapAfter + 3*time.Second)
+	for _, s := range all {
+		r.eventually(s.SID+" shows all after short pauses", func() error { return r.shows(s, uids...) })
+		if diff := cmp.Diff(before, r.epochs(s)); diff != "" {
+			t.Errorf("lives at %s after short pauses (-before +after):\n%s", s.SID, diff)
+		}
+	}
+
+	began := time.Now()
+	deposed, err := nemesis.PauseLeader(r.ctx, all)
+	r.must(err)
+	old := deposed.Old.Leader
+	var rest []string
+	for _, s := range deposed.Survivors {
+		rest = append(rest, "at-"+s.SID)
+	}
+	for _, s := range deposed.Survivors {
+		r.eventually("the members of the paused leader are gone", func() error { return r.shows(s, rest...) })
+	}
+	took := time.Since(began)
+	t.Logf("%v; its members were gone everywhere after %v", deposed, took.Round(time.Millisecond))
+	if took > reapAfter+10*time.Second || took < reapAfter-time.Second {
+		t.Errorf("the paused leader's members were gone after %v", took)
+	}
+	r.lasting(max(0, longPause-took))
+	r.must(old.Resume())
+	r.lasting(reapAfter + 3*time.Second)
+	delete(before, old.SID)
+	for _, s := range deposed.Survivors {
+		after := r.epochs(s)
+		delete(after, old.SID) // it may be back by now, with a new life
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Errorf("lives at %s after the long pause (-before +after):\n%s", s.SID, diff)
+		}
+	}
+	old.Kill()
+}
