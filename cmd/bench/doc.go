@@ -2,6 +2,7 @@
 // could use. It is a module of its own, so that its dependencies are nobody else's.
 //
 //	go run -C cmd/bench . writes [--redis HOST:PORT] [--raft] [-o json]
+//	go run -C cmd/bench . fleet [--replicas 45] [--idle 10m] [--load 10m] [-o json]
 //
 // It starts itself again as server processes (internal/proc, internal/server),
 // makes clusters of them (internal/fleet) and has them call themselves
