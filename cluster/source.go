@@ -125,11 +125,11 @@ func (s *source) drain(ctx context.Context) error {
 }
 
 // sample chooses n at random: over many passes all have their turn.
-func sample(addrs []string, n int) []string {
+func sample[T any](addrs []T, n int) []T {
 	if len(addrs) <= n {
 		return addrs
 	}
-	chosen := append([]string(nil), addrs...)
+	chosen := append([]T(nil), addrs...)
 	rand.Shuffle(len(chosen), func(i, j int) { chosen[i], chosen[j] = chosen[j], chosen[i] })
 	return chosen[:n]
 }

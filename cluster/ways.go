@@ -126,10 +126,10 @@ func (l lookups) resolveOne(ctx context.Context, name string) ([]string, error) 
 		return nil, err
 	}
 	var addrs []string
-	for _, ip := range ips {
+	for _, ip := range sample(ips, maxPerName) {
 		addrs = append(addrs, netip.AddrPortFrom(ip.Unmap(), uint16(n)).String())
 	}
-	return sample(addrs, maxPerName), nil
+	return addrs, nil
 }
 
 // service gives the addresses of all targets of a name's SRV records, whatever
