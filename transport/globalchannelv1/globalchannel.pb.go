@@ -1855,6 +1855,290 @@ func (x *StatusResponse) GetStateHash() string {
 	return ""
 }
 
+type Settings struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	ReapAfterMs     int64                  `protobuf:"varint,1,opt,name=reap_after_ms,json=reapAfterMs,proto3" json:"reap_after_ms,omitempty"` // this and all others: 0 is the default
+	ForgetAfterMs   int64                  `protobuf:"varint,2,opt,name=forget_after_ms,json=forgetAfterMs,proto3" json:"forget_after_ms,omitempty"`
+	RemoveAfterMs   int64                  `protobuf:"varint,3,opt,name=remove_after_ms,json=removeAfterMs,proto3" json:"remove_after_ms,omitempty"`
+	MaxVoters       int32                  `protobuf:"varint,4,opt,name=max_voters,json=maxVoters,proto3" json:"max_voters,omitempty"`
+	MaxMessageBytes int32                  `protobuf:"varint,5,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
+	ExternalSids    bool                   `protobuf:"varint,6,opt,name=external_sids,json=externalSids,proto3" json:"external_sids,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Settings) Reset() {
+	*x = Settings{}
+	mi := &file_globalchannel_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Settings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Settings) ProtoMessage() {}
+
+func (x *Settings) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Settings.ProtoReflect.Descriptor instead.
+func (*Settings) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Settings) GetReapAfterMs() int64 {
+	if x != nil {
+		return x.ReapAfterMs
+	}
+	return 0
+}
+
+func (x *Settings) GetForgetAfterMs() int64 {
+	if x != nil {
+		return x.ForgetAfterMs
+	}
+	return 0
+}
+
+func (x *Settings) GetRemoveAfterMs() int64 {
+	if x != nil {
+		return x.RemoveAfterMs
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxVoters() int32 {
+	if x != nil {
+		return x.MaxVoters
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxMessageBytes() int32 {
+	if x != nil {
+		return x.MaxMessageBytes
+	}
+	return 0
+}
+
+func (x *Settings) GetExternalSids() bool {
+	if x != nil {
+		return x.ExternalSids
+	}
+	return false
+}
+
+type GetSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSettingsRequest) Reset() {
+	*x = GetSettingsRequest{}
+	mi := &file_globalchannel_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSettingsRequest) ProtoMessage() {}
+
+func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
+func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+}
+
+type GetSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *Settings              `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"` // defaults filled in
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`      // of the replica that tells; give it to SetSettings as seen
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetSettingsResponse) Reset() {
+	*x = GetSettingsResponse{}
+	mi := &file_globalchannel_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetSettingsResponse) ProtoMessage() {}
+
+func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
+func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GetSettingsResponse) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *GetSettingsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type SetSettingsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Settings      *Settings              `protobuf:"bytes,1,opt,name=settings,proto3" json:"settings,omitempty"`
+	Seen          uint64                 `protobuf:"varint,2,opt,name=seen,proto3" json:"seen,omitempty"`                         // refuse if the settings were changed after this index; 0: never
+	Id            string                 `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`                              // of this wish, for repeating it; empty: the server makes one
+	PassedOn      bool                   `protobuf:"varint,4,opt,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"` // by a server that does not lead: is not passed on again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSettingsRequest) Reset() {
+	*x = SetSettingsRequest{}
+	mi := &file_globalchannel_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSettingsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSettingsRequest) ProtoMessage() {}
+
+func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
+func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *SetSettingsRequest) GetSettings() *Settings {
+	if x != nil {
+		return x.Settings
+	}
+	return nil
+}
+
+func (x *SetSettingsRequest) GetSeen() uint64 {
+	if x != nil {
+		return x.Seen
+	}
+	return 0
+}
+
+func (x *SetSettingsRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetSettingsRequest) GetPassedOn() bool {
+	if x != nil {
+		return x.PassedOn
+	}
+	return false
+}
+
+type SetSettingsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSettingsResponse) Reset() {
+	*x = SetSettingsResponse{}
+	mi := &file_globalchannel_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSettingsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSettingsResponse) ProtoMessage() {}
+
+func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
+func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SetSettingsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
 type AttachRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -1869,7 +2153,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +2165,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +2178,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+	return file_globalchannel_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AttachRequest) GetMessage() isAttachRequest_Message {
@@ -1965,7 +2249,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2261,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2274,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+	return file_globalchannel_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Hello) GetSid() string {
@@ -2029,7 +2313,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2041,7 +2325,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2054,7 +2338,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{27}
+	return file_globalchannel_proto_rawDescGZIP(), []int{32}
 }
 
 type PushReply struct {
@@ -2068,7 +2352,7 @@ type PushReply struct {
 
 func (x *PushReply) Reset() {
 	*x = PushReply{}
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2080,7 +2364,7 @@ func (x *PushReply) String() string {
 func (*PushReply) ProtoMessage() {}
 
 func (x *PushReply) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2093,7 +2377,7 @@ func (x *PushReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushReply.ProtoReflect.Descriptor instead.
 func (*PushReply) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{28}
+	return file_globalchannel_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *PushReply) GetId() uint64 {
@@ -2130,7 +2414,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2142,7 +2426,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2155,7 +2439,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{29}
+	return file_globalchannel_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AttachResponse) GetMessage() isAttachResponse_Message {
@@ -2210,7 +2494,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2222,7 +2506,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2235,7 +2519,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{30}
+	return file_globalchannel_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Attached) GetEpoch() uint64 {
@@ -2275,7 +2559,7 @@ type PushDelivery struct {
 
 func (x *PushDelivery) Reset() {
 	*x = PushDelivery{}
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2571,7 @@ func (x *PushDelivery) String() string {
 func (*PushDelivery) ProtoMessage() {}
 
 func (x *PushDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2584,7 @@ func (x *PushDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushDelivery.ProtoReflect.Descriptor instead.
 func (*PushDelivery) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{31}
+	return file_globalchannel_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PushDelivery) GetId() uint64 {
@@ -2501,7 +2785,26 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x05epoch\x18\r \x01(\x04R\x05epoch\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x0e \x01(\tR\tstateHashB\t\n" +
-	"\a_age_ms\"\xb7\x01\n" +
+	"\a_age_ms\"\xee\x01\n" +
+	"\bSettings\x12\"\n" +
+	"\rreap_after_ms\x18\x01 \x01(\x03R\vreapAfterMs\x12&\n" +
+	"\x0fforget_after_ms\x18\x02 \x01(\x03R\rforgetAfterMs\x12&\n" +
+	"\x0fremove_after_ms\x18\x03 \x01(\x03R\rremoveAfterMs\x12\x1d\n" +
+	"\n" +
+	"max_voters\x18\x04 \x01(\x05R\tmaxVoters\x12*\n" +
+	"\x11max_message_bytes\x18\x05 \x01(\x05R\x0fmaxMessageBytes\x12#\n" +
+	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\"\x14\n" +
+	"\x12GetSettingsRequest\"c\n" +
+	"\x13GetSettingsResponse\x126\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1a.globalchannel.v1.SettingsR\bsettings\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\"\x8d\x01\n" +
+	"\x12SetSettingsRequest\x126\n" +
+	"\bsettings\x18\x01 \x01(\v2\x1a.globalchannel.v1.SettingsR\bsettings\x12\x12\n" +
+	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\x12\x1b\n" +
+	"\tpassed_on\x18\x04 \x01(\bR\bpassedOn\"+\n" +
+	"\x13SetSettingsResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xb7\x01\n" +
 	"\rAttachRequest\x12/\n" +
 	"\x05hello\x18\x01 \x01(\v2\x17.globalchannel.v1.HelloH\x00R\x05hello\x123\n" +
 	"\x05reply\x18\x02 \x01(\v2\x1b.globalchannel.v1.PushReplyH\x00R\x05reply\x125\n" +
@@ -2545,7 +2848,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_DELIVERED\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_NOT_DELIVERED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x032\xa6\b\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x032\xde\t\n" +
 	"\rGlobalChannel\x12D\n" +
 	"\x03Add\x12\x1c.globalchannel.v1.AddRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
 	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
@@ -2559,7 +2862,9 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\aServers\x12 .globalchannel.v1.ServersRequest\x1a!.globalchannel.v1.ServersResponse\x12K\n" +
 	"\x06Status\x12\x1f.globalchannel.v1.StatusRequest\x1a .globalchannel.v1.StatusResponse\x12c\n" +
 	"\x0eTransferLeader\x12'.globalchannel.v1.TransferLeaderRequest\x1a(.globalchannel.v1.TransferLeaderResponse\x12]\n" +
-	"\fRemoveServer\x12%.globalchannel.v1.RemoveServerRequest\x1a&.globalchannel.v1.RemoveServerResponse\x12O\n" +
+	"\fRemoveServer\x12%.globalchannel.v1.RemoveServerRequest\x1a&.globalchannel.v1.RemoveServerResponse\x12Z\n" +
+	"\vGetSettings\x12$.globalchannel.v1.GetSettingsRequest\x1a%.globalchannel.v1.GetSettingsResponse\x12Z\n" +
+	"\vSetSettings\x12$.globalchannel.v1.SetSettingsRequest\x1a%.globalchannel.v1.SetSettingsResponse\x12O\n" +
 	"\x06Attach\x12\x1f.globalchannel.v1.AttachRequest\x1a .globalchannel.v1.AttachResponse(\x010\x01B<Z:github.com/pofresh/globalchannel/transport/globalchannelv1b\x06proto3"
 
 var (
@@ -2575,7 +2880,7 @@ func file_globalchannel_proto_rawDescGZIP() []byte {
 }
 
 var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_globalchannel_proto_goTypes = []any{
 	(OpKind)(0),                    // 0: globalchannel.v1.OpKind
 	(Outcome)(0),                   // 1: globalchannel.v1.Outcome
@@ -2604,13 +2909,18 @@ var file_globalchannel_proto_goTypes = []any{
 	(*RemoveServerResponse)(nil),   // 24: globalchannel.v1.RemoveServerResponse
 	(*StatusRequest)(nil),          // 25: globalchannel.v1.StatusRequest
 	(*StatusResponse)(nil),         // 26: globalchannel.v1.StatusResponse
-	(*AttachRequest)(nil),          // 27: globalchannel.v1.AttachRequest
-	(*Hello)(nil),                  // 28: globalchannel.v1.Hello
-	(*Goodbye)(nil),                // 29: globalchannel.v1.Goodbye
-	(*PushReply)(nil),              // 30: globalchannel.v1.PushReply
-	(*AttachResponse)(nil),         // 31: globalchannel.v1.AttachResponse
-	(*Attached)(nil),               // 32: globalchannel.v1.Attached
-	(*PushDelivery)(nil),           // 33: globalchannel.v1.PushDelivery
+	(*Settings)(nil),               // 27: globalchannel.v1.Settings
+	(*GetSettingsRequest)(nil),     // 28: globalchannel.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),    // 29: globalchannel.v1.GetSettingsResponse
+	(*SetSettingsRequest)(nil),     // 30: globalchannel.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil),    // 31: globalchannel.v1.SetSettingsResponse
+	(*AttachRequest)(nil),          // 32: globalchannel.v1.AttachRequest
+	(*Hello)(nil),                  // 33: globalchannel.v1.Hello
+	(*Goodbye)(nil),                // 34: globalchannel.v1.Goodbye
+	(*PushReply)(nil),              // 35: globalchannel.v1.PushReply
+	(*AttachResponse)(nil),         // 36: globalchannel.v1.AttachResponse
+	(*Attached)(nil),               // 37: globalchannel.v1.Attached
+	(*PushDelivery)(nil),           // 38: globalchannel.v1.PushDelivery
 }
 var file_globalchannel_proto_depIdxs = []int32{
 	0,  // 0: globalchannel.v1.Op.kind:type_name -> globalchannel.v1.OpKind
@@ -2621,42 +2931,48 @@ var file_globalchannel_proto_depIdxs = []int32{
 	19, // 5: globalchannel.v1.Server.health:type_name -> globalchannel.v1.Health
 	18, // 6: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
 	18, // 7: globalchannel.v1.ServersResponse.lifeless:type_name -> globalchannel.v1.Server
-	28, // 8: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
-	30, // 9: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
-	29, // 10: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
-	32, // 11: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
-	33, // 12: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
-	2,  // 13: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
-	3,  // 14: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
-	4,  // 15: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
-	6,  // 16: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
-	11, // 17: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
-	14, // 18: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
-	8,  // 19: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
-	9,  // 20: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
-	17, // 21: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
-	25, // 22: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
-	21, // 23: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
-	23, // 24: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
-	27, // 25: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
-	10, // 26: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
-	10, // 27: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
-	10, // 28: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
-	7,  // 29: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
-	13, // 30: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
-	16, // 31: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
-	10, // 32: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
-	10, // 33: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
-	20, // 34: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
-	26, // 35: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
-	22, // 36: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
-	24, // 37: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
-	31, // 38: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
-	26, // [26:39] is the sub-list for method output_type
-	13, // [13:26] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	27, // 8: globalchannel.v1.GetSettingsResponse.settings:type_name -> globalchannel.v1.Settings
+	27, // 9: globalchannel.v1.SetSettingsRequest.settings:type_name -> globalchannel.v1.Settings
+	33, // 10: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
+	35, // 11: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
+	34, // 12: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
+	37, // 13: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
+	38, // 14: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
+	2,  // 15: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
+	3,  // 16: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
+	4,  // 17: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
+	6,  // 18: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
+	11, // 19: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
+	14, // 20: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
+	8,  // 21: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
+	9,  // 22: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
+	17, // 23: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
+	25, // 24: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
+	21, // 25: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
+	23, // 26: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
+	28, // 27: globalchannel.v1.GlobalChannel.GetSettings:input_type -> globalchannel.v1.GetSettingsRequest
+	30, // 28: globalchannel.v1.GlobalChannel.SetSettings:input_type -> globalchannel.v1.SetSettingsRequest
+	32, // 29: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
+	10, // 30: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
+	10, // 31: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
+	10, // 32: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
+	7,  // 33: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
+	13, // 34: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
+	16, // 35: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
+	10, // 36: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
+	10, // 37: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
+	20, // 38: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
+	26, // 39: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
+	22, // 40: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
+	24, // 41: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
+	29, // 42: globalchannel.v1.GlobalChannel.GetSettings:output_type -> globalchannel.v1.GetSettingsResponse
+	31, // 43: globalchannel.v1.GlobalChannel.SetSettings:output_type -> globalchannel.v1.SetSettingsResponse
+	36, // 44: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
+	30, // [30:45] is the sub-list for method output_type
+	15, // [15:30] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_globalchannel_proto_init() }
@@ -2666,12 +2982,12 @@ func file_globalchannel_proto_init() {
 	}
 	file_globalchannel_proto_msgTypes[17].OneofWrappers = []any{}
 	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[25].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[30].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Reply)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_globalchannel_proto_msgTypes[29].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[34].OneofWrappers = []any{
 		(*AttachResponse_Attached)(nil),
 		(*AttachResponse_Push)(nil),
 	}
@@ -2681,7 +2997,7 @@ func file_globalchannel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_globalchannel_proto_rawDesc), len(file_globalchannel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

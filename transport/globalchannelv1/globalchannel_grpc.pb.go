@@ -38,6 +38,8 @@ const (
 	GlobalChannel_Status_FullMethodName         = "/globalchannel.v1.GlobalChannel/Status"
 	GlobalChannel_TransferLeader_FullMethodName = "/globalchannel.v1.GlobalChannel/TransferLeader"
 	GlobalChannel_RemoveServer_FullMethodName   = "/globalchannel.v1.GlobalChannel/RemoveServer"
+	GlobalChannel_GetSettings_FullMethodName    = "/globalchannel.v1.GlobalChannel/GetSettings"
+	GlobalChannel_SetSettings_FullMethodName    = "/globalchannel.v1.GlobalChannel/SetSettings"
 	GlobalChannel_Attach_FullMethodName         = "/globalchannel.v1.GlobalChannel/Attach"
 )
 
@@ -74,6 +76,11 @@ type GlobalChannelClient interface {
 	// life. Any server passes it on to the leader. What is dangerous is refused
 	// (FailedPrecondition) unless the danger is named in force.
 	RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error)
+	// GetSettings tells the cluster's settings, as the asked server's replica has them.
+	GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error)
+	// SetSettings replaces them for the whole cluster. Any server passes it on to the
+	// leader. It is refused (FailedPrecondition) if they were changed after seen.
+	SetSettings(ctx context.Context, in *SetSettingsRequest, opts ...grpc.CallOption) (*SetSettingsResponse, error)
 	// Attach registers a frontend that lives in the calling process for as long
 	// as the stream is open, and hands it its pushes. The first request is Hello.
 	Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error)
@@ -216,6 +223,26 @@ func (c *globalChannelClient) RemoveServer(ctx context.Context, in *RemoveServer
 	return out, nil
 }
 
+func (c *globalChannelClient) GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSettingsResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_GetSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) SetSettings(ctx context.Context, in *SetSettingsRequest, opts ...grpc.CallOption) (*SetSettingsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetSettingsResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_SetSettings_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *globalChannelClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &GlobalChannel_ServiceDesc.Streams[1], GlobalChannel_Attach_FullMethodName, cOpts...)
@@ -262,6 +289,11 @@ type GlobalChannelServer interface {
 	// life. Any server passes it on to the leader. What is dangerous is refused
 	// (FailedPrecondition) unless the danger is named in force.
 	RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error)
+	// GetSettings tells the cluster's settings, as the asked server's replica has them.
+	GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error)
+	// SetSettings replaces them for the whole cluster. Any server passes it on to the
+	// leader. It is refused (FailedPrecondition) if they were changed after seen.
+	SetSettings(context.Context, *SetSettingsRequest) (*SetSettingsResponse, error)
 	// Attach registers a frontend that lives in the calling process for as long
 	// as the stream is open, and hands it its pushes. The first request is Hello.
 	Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error
@@ -310,6 +342,12 @@ func (UnimplementedGlobalChannelServer) TransferLeader(context.Context, *Transfe
 }
 func (UnimplementedGlobalChannelServer) RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveServer not implemented")
+}
+func (UnimplementedGlobalChannelServer) GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSettings not implemented")
+}
+func (UnimplementedGlobalChannelServer) SetSettings(context.Context, *SetSettingsRequest) (*SetSettingsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetSettings not implemented")
 }
 func (UnimplementedGlobalChannelServer) Attach(grpc.BidiStreamingServer[AttachRequest, AttachResponse]) error {
 	return status.Error(codes.Unimplemented, "method Attach not implemented")
@@ -544,6 +582,42 @@ func _GlobalChannel_RemoveServer_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GlobalChannel_GetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).GetSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_GetSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).GetSettings(ctx, req.(*GetSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_SetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetSettingsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).SetSettings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_SetSettings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).SetSettings(ctx, req.(*SetSettingsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _GlobalChannel_Attach_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(GlobalChannelServer).Attach(&grpc.GenericServerStream[AttachRequest, AttachResponse]{ServerStream: stream})
 }
@@ -601,6 +675,14 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveServer",
 			Handler:    _GlobalChannel_RemoveServer_Handler,
+		},
+		{
+			MethodName: "GetSettings",
+			Handler:    _GlobalChannel_GetSettings_Handler,
+		},
+		{
+			MethodName: "SetSettings",
+			Handler:    _GlobalChannel_SetSettings_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -862,118 +862,6 @@ func (x *WithdrawResponse) GetRefused() bool {
 	return false
 }
 
-type SetSettingsRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	SetSettings   []byte                 `protobuf:"bytes,1,opt,name=set_settings,json=setSettings,proto3" json:"set_settings,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetSettingsRequest) Reset() {
-	*x = SetSettingsRequest{}
-	mi := &file_peer_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetSettingsRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetSettingsRequest) ProtoMessage() {}
-
-func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
-func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *SetSettingsRequest) GetSetSettings() []byte {
-	if x != nil {
-		return x.SetSettings
-	}
-	return nil
-}
-
-type SetSettingsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Disposition   Disposition            `protobuf:"varint,1,opt,name=disposition,proto3,enum=globalchannel.peer.v1.Disposition" json:"disposition,omitempty"`
-	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Superseded    bool                   `protobuf:"varint,3,opt,name=superseded,proto3" json:"superseded,omitempty"` // the settings changed after seen
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *SetSettingsResponse) Reset() {
-	*x = SetSettingsResponse{}
-	mi := &file_peer_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *SetSettingsResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*SetSettingsResponse) ProtoMessage() {}
-
-func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
-func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *SetSettingsResponse) GetDisposition() Disposition {
-	if x != nil {
-		return x.Disposition
-	}
-	return Disposition_DISPOSITION_UNKNOWN
-}
-
-func (x *SetSettingsResponse) GetIndex() uint64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-func (x *SetSettingsResponse) GetSuperseded() bool {
-	if x != nil {
-		return x.Superseded
-	}
-	return false
-}
-
-func (x *SetSettingsResponse) GetReason() string {
-	if x != nil {
-		return x.Reason
-	}
-	return ""
-}
-
 type RegisterRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ServerUp      []byte                 `protobuf:"bytes,1,opt,name=server_up,json=serverUp,proto3" json:"server_up,omitempty"`
@@ -983,7 +871,7 @@ type RegisterRequest struct {
 
 func (x *RegisterRequest) Reset() {
 	*x = RegisterRequest{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -995,7 +883,7 @@ func (x *RegisterRequest) String() string {
 func (*RegisterRequest) ProtoMessage() {}
 
 func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1008,7 +896,7 @@ func (x *RegisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterRequest.ProtoReflect.Descriptor instead.
 func (*RegisterRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RegisterRequest) GetServerUp() []byte {
@@ -1034,7 +922,7 @@ type RegisterResponse struct {
 
 func (x *RegisterResponse) Reset() {
 	*x = RegisterResponse{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1046,7 +934,7 @@ func (x *RegisterResponse) String() string {
 func (*RegisterResponse) ProtoMessage() {}
 
 func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1059,7 +947,7 @@ func (x *RegisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterResponse.ProtoReflect.Descriptor instead.
 func (*RegisterResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RegisterResponse) GetDisposition() Disposition {
@@ -1129,7 +1017,7 @@ type UnregisterRequest struct {
 
 func (x *UnregisterRequest) Reset() {
 	*x = UnregisterRequest{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1029,7 @@ func (x *UnregisterRequest) String() string {
 func (*UnregisterRequest) ProtoMessage() {}
 
 func (x *UnregisterRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1042,7 @@ func (x *UnregisterRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregisterRequest.ProtoReflect.Descriptor instead.
 func (*UnregisterRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *UnregisterRequest) GetSid() string {
@@ -1188,7 +1076,7 @@ type UnregisterResponse struct {
 
 func (x *UnregisterResponse) Reset() {
 	*x = UnregisterResponse{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1200,7 +1088,7 @@ func (x *UnregisterResponse) String() string {
 func (*UnregisterResponse) ProtoMessage() {}
 
 func (x *UnregisterResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1213,7 +1101,7 @@ func (x *UnregisterResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnregisterResponse.ProtoReflect.Descriptor instead.
 func (*UnregisterResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UnregisterResponse) GetDisposition() Disposition {
@@ -1240,7 +1128,7 @@ type WriteRequest struct {
 
 func (x *WriteRequest) Reset() {
 	*x = WriteRequest{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1252,7 +1140,7 @@ func (x *WriteRequest) String() string {
 func (*WriteRequest) ProtoMessage() {}
 
 func (x *WriteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1265,7 +1153,7 @@ func (x *WriteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteRequest.ProtoReflect.Descriptor instead.
 func (*WriteRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WriteRequest) GetBatch() []byte {
@@ -1296,7 +1184,7 @@ type WriteResponse struct {
 
 func (x *WriteResponse) Reset() {
 	*x = WriteResponse{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1308,7 +1196,7 @@ func (x *WriteResponse) String() string {
 func (*WriteResponse) ProtoMessage() {}
 
 func (x *WriteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1321,7 +1209,7 @@ func (x *WriteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteResponse.ProtoReflect.Descriptor instead.
 func (*WriteResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WriteResponse) GetDisposition() Disposition {
@@ -1374,7 +1262,7 @@ type ReadIndexRequest struct {
 
 func (x *ReadIndexRequest) Reset() {
 	*x = ReadIndexRequest{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1274,7 @@ func (x *ReadIndexRequest) String() string {
 func (*ReadIndexRequest) ProtoMessage() {}
 
 func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1287,7 @@ func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
 func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 type ReadIndexResponse struct {
@@ -1413,7 +1301,7 @@ type ReadIndexResponse struct {
 
 func (x *ReadIndexResponse) Reset() {
 	*x = ReadIndexResponse{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1425,7 +1313,7 @@ func (x *ReadIndexResponse) String() string {
 func (*ReadIndexResponse) ProtoMessage() {}
 
 func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1438,7 +1326,7 @@ func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
 func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ReadIndexResponse) GetDisposition() Disposition {
@@ -1472,7 +1360,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1484,7 +1372,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1497,7 +1385,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1528,7 +1416,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1540,7 +1428,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1553,7 +1441,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1609,7 +1497,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1621,7 +1509,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1634,7 +1522,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -1730,16 +1618,7 @@ const file_peer_proto_rawDesc = "" +
 	"\vleader_addr\x18\x02 \x01(\tR\n" +
 	"leaderAddr\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\arefused\x18\x04 \x01(\bR\arefused\"7\n" +
-	"\x12SetSettingsRequest\x12!\n" +
-	"\fset_settings\x18\x01 \x01(\fR\vsetSettings\"\xa9\x01\n" +
-	"\x13SetSettingsResponse\x12D\n" +
-	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x1e\n" +
-	"\n" +
-	"superseded\x18\x03 \x01(\bR\n" +
-	"superseded\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\".\n" +
+	"\arefused\x18\x04 \x01(\bR\arefused\".\n" +
 	"\x0fRegisterRequest\x12\x1b\n" +
 	"\tserver_up\x18\x01 \x01(\fR\bserverUp\"\x8d\x02\n" +
 	"\x10RegisterResponse\x12D\n" +
@@ -1796,7 +1675,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\x9d\a\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\xb7\x06\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
@@ -1804,8 +1683,7 @@ const file_peer_proto_rawDesc = "" +
 	"\bRegister\x12&.globalchannel.peer.v1.RegisterRequest\x1a'.globalchannel.peer.v1.RegisterResponse\x12a\n" +
 	"\n" +
 	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12[\n" +
-	"\bWithdraw\x12&.globalchannel.peer.v1.WithdrawRequest\x1a'.globalchannel.peer.v1.WithdrawResponse\x12d\n" +
-	"\vSetSettings\x12).globalchannel.peer.v1.SetSettingsRequest\x1a*.globalchannel.peer.v1.SetSettingsResponse\x12X\n" +
+	"\bWithdraw\x12&.globalchannel.peer.v1.WithdrawRequest\x1a'.globalchannel.peer.v1.WithdrawResponse\x12X\n" +
 	"\aForward\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse(\x010\x01\x12^\n" +
 	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
@@ -1823,69 +1701,64 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_peer_proto_goTypes = []any{
-	(Disposition)(0),            // 0: globalchannel.peer.v1.Disposition
-	(DeliverOutcome)(0),         // 1: globalchannel.peer.v1.DeliverOutcome
-	(*Founder)(nil),             // 2: globalchannel.peer.v1.Founder
-	(*PromiseRequest)(nil),      // 3: globalchannel.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),     // 4: globalchannel.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),         // 5: globalchannel.peer.v1.JoinRequest
-	(*JoinResponse)(nil),        // 6: globalchannel.peer.v1.JoinResponse
-	(*PingRequest)(nil),         // 7: globalchannel.peer.v1.PingRequest
-	(*Life)(nil),                // 8: globalchannel.peer.v1.Life
-	(*PingResponse)(nil),        // 9: globalchannel.peer.v1.PingResponse
-	(*WithdrawRequest)(nil),     // 10: globalchannel.peer.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),    // 11: globalchannel.peer.v1.WithdrawResponse
-	(*SetSettingsRequest)(nil),  // 12: globalchannel.peer.v1.SetSettingsRequest
-	(*SetSettingsResponse)(nil), // 13: globalchannel.peer.v1.SetSettingsResponse
-	(*RegisterRequest)(nil),     // 14: globalchannel.peer.v1.RegisterRequest
-	(*RegisterResponse)(nil),    // 15: globalchannel.peer.v1.RegisterResponse
-	(*UnregisterRequest)(nil),   // 16: globalchannel.peer.v1.UnregisterRequest
-	(*UnregisterResponse)(nil),  // 17: globalchannel.peer.v1.UnregisterResponse
-	(*WriteRequest)(nil),        // 18: globalchannel.peer.v1.WriteRequest
-	(*WriteResponse)(nil),       // 19: globalchannel.peer.v1.WriteResponse
-	(*ReadIndexRequest)(nil),    // 20: globalchannel.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),   // 21: globalchannel.peer.v1.ReadIndexResponse
-	(*DeliverRequest)(nil),      // 22: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),         // 23: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),     // 24: globalchannel.peer.v1.DeliverResponse
+	(Disposition)(0),           // 0: globalchannel.peer.v1.Disposition
+	(DeliverOutcome)(0),        // 1: globalchannel.peer.v1.DeliverOutcome
+	(*Founder)(nil),            // 2: globalchannel.peer.v1.Founder
+	(*PromiseRequest)(nil),     // 3: globalchannel.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),    // 4: globalchannel.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),        // 5: globalchannel.peer.v1.JoinRequest
+	(*JoinResponse)(nil),       // 6: globalchannel.peer.v1.JoinResponse
+	(*PingRequest)(nil),        // 7: globalchannel.peer.v1.PingRequest
+	(*Life)(nil),               // 8: globalchannel.peer.v1.Life
+	(*PingResponse)(nil),       // 9: globalchannel.peer.v1.PingResponse
+	(*WithdrawRequest)(nil),    // 10: globalchannel.peer.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),   // 11: globalchannel.peer.v1.WithdrawResponse
+	(*RegisterRequest)(nil),    // 12: globalchannel.peer.v1.RegisterRequest
+	(*RegisterResponse)(nil),   // 13: globalchannel.peer.v1.RegisterResponse
+	(*UnregisterRequest)(nil),  // 14: globalchannel.peer.v1.UnregisterRequest
+	(*UnregisterResponse)(nil), // 15: globalchannel.peer.v1.UnregisterResponse
+	(*WriteRequest)(nil),       // 16: globalchannel.peer.v1.WriteRequest
+	(*WriteResponse)(nil),      // 17: globalchannel.peer.v1.WriteResponse
+	(*ReadIndexRequest)(nil),   // 18: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),  // 19: globalchannel.peer.v1.ReadIndexResponse
+	(*DeliverRequest)(nil),     // 20: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),        // 21: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),    // 22: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
 	8,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
-	0,  // 2: globalchannel.peer.v1.SetSettingsResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 3: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 4: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 5: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	0,  // 6: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	23, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	1,  // 8: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	3,  // 9: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	5,  // 10: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	7,  // 11: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	14, // 12: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	16, // 13: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	10, // 14: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	12, // 15: globalchannel.peer.v1.Peer.SetSettings:input_type -> globalchannel.peer.v1.SetSettingsRequest
-	18, // 16: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	20, // 17: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	22, // 18: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	4,  // 19: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	6,  // 20: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	9,  // 21: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	15, // 22: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	17, // 23: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	11, // 24: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	13, // 25: globalchannel.peer.v1.Peer.SetSettings:output_type -> globalchannel.peer.v1.SetSettingsResponse
-	19, // 26: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	21, // 27: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	24, // 28: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	19, // [19:29] is the sub-list for method output_type
-	9,  // [9:19] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	0,  // 2: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 3: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 4: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
+	21, // 6: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	1,  // 7: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	3,  // 8: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	5,  // 9: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	7,  // 10: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	12, // 11: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	14, // 12: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	10, // 13: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	16, // 14: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	18, // 15: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	20, // 16: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	4,  // 17: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	6,  // 18: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	9,  // 19: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	13, // 20: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	15, // 21: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	11, // 22: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	17, // 23: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	19, // 24: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	22, // 25: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	17, // [17:26] is the sub-list for method output_type
+	8,  // [8:17] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1899,7 +1772,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   23,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

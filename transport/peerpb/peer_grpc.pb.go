@@ -22,16 +22,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Promise_FullMethodName     = "/globalchannel.peer.v1.Peer/Promise"
-	Peer_Join_FullMethodName        = "/globalchannel.peer.v1.Peer/Join"
-	Peer_Ping_FullMethodName        = "/globalchannel.peer.v1.Peer/Ping"
-	Peer_Register_FullMethodName    = "/globalchannel.peer.v1.Peer/Register"
-	Peer_Unregister_FullMethodName  = "/globalchannel.peer.v1.Peer/Unregister"
-	Peer_Withdraw_FullMethodName    = "/globalchannel.peer.v1.Peer/Withdraw"
-	Peer_SetSettings_FullMethodName = "/globalchannel.peer.v1.Peer/SetSettings"
-	Peer_Forward_FullMethodName     = "/globalchannel.peer.v1.Peer/Forward"
-	Peer_ReadIndex_FullMethodName   = "/globalchannel.peer.v1.Peer/ReadIndex"
-	Peer_Deliver_FullMethodName     = "/globalchannel.peer.v1.Peer/Deliver"
+	Peer_Promise_FullMethodName    = "/globalchannel.peer.v1.Peer/Promise"
+	Peer_Join_FullMethodName       = "/globalchannel.peer.v1.Peer/Join"
+	Peer_Ping_FullMethodName       = "/globalchannel.peer.v1.Peer/Ping"
+	Peer_Register_FullMethodName   = "/globalchannel.peer.v1.Peer/Register"
+	Peer_Unregister_FullMethodName = "/globalchannel.peer.v1.Peer/Unregister"
+	Peer_Withdraw_FullMethodName   = "/globalchannel.peer.v1.Peer/Withdraw"
+	Peer_Forward_FullMethodName    = "/globalchannel.peer.v1.Peer/Forward"
+	Peer_ReadIndex_FullMethodName  = "/globalchannel.peer.v1.Peer/ReadIndex"
+	Peer_Deliver_FullMethodName    = "/globalchannel.peer.v1.Peer/Deliver"
 )
 
 // PeerClient is the client API for Peer service.
@@ -51,8 +50,6 @@ type PeerClient interface {
 	// Withdraw asks the leader to take a node out of the voters, or out of the
 	// configuration.
 	Withdraw(ctx context.Context, in *WithdrawRequest, opts ...grpc.CallOption) (*WithdrawResponse, error)
-	// SetSettings asks the leader to commit new settings.
-	SetSettings(ctx context.Context, in *SetSettingsRequest, opts ...grpc.CallOption) (*SetSettingsResponse, error)
 	// Forward carries the batches of one origin to the leader, in order, and their
 	// answers back. An answer names the batch's number.
 	Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteRequest, WriteResponse], error)
@@ -132,16 +129,6 @@ func (c *peerClient) Withdraw(ctx context.Context, in *WithdrawRequest, opts ...
 	return out, nil
 }
 
-func (c *peerClient) SetSettings(ctx context.Context, in *SetSettingsRequest, opts ...grpc.CallOption) (*SetSettingsResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SetSettingsResponse)
-	err := c.cc.Invoke(ctx, Peer_SetSettings_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
-
 func (c *peerClient) Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[WriteRequest, WriteResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[0], Peer_Forward_FullMethodName, cOpts...)
@@ -195,8 +182,6 @@ type PeerServer interface {
 	// Withdraw asks the leader to take a node out of the voters, or out of the
 	// configuration.
 	Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error)
-	// SetSettings asks the leader to commit new settings.
-	SetSettings(context.Context, *SetSettingsRequest) (*SetSettingsResponse, error)
 	// Forward carries the batches of one origin to the leader, in order, and their
 	// answers back. An answer names the batch's number.
 	Forward(grpc.BidiStreamingServer[WriteRequest, WriteResponse]) error
@@ -233,9 +218,6 @@ func (UnimplementedPeerServer) Unregister(context.Context, *UnregisterRequest) (
 }
 func (UnimplementedPeerServer) Withdraw(context.Context, *WithdrawRequest) (*WithdrawResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Withdraw not implemented")
-}
-func (UnimplementedPeerServer) SetSettings(context.Context, *SetSettingsRequest) (*SetSettingsResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method SetSettings not implemented")
 }
 func (UnimplementedPeerServer) Forward(grpc.BidiStreamingServer[WriteRequest, WriteResponse]) error {
 	return status.Error(codes.Unimplemented, "method Forward not implemented")
@@ -375,24 +357,6 @@ func _Peer_Withdraw_Handler(srv interface{}, ctx context.Context, dec func(inter
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Peer_SetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SetSettingsRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PeerServer).SetSettings(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: Peer_SetSettings_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PeerServer).SetSettings(ctx, req.(*SetSettingsRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
-
 func _Peer_Forward_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Forward(&grpc.GenericServerStream[WriteRequest, WriteResponse]{ServerStream: stream})
 }
@@ -455,10 +419,6 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Withdraw",
 			Handler:    _Peer_Withdraw_Handler,
-		},
-		{
-			MethodName: "SetSettings",
-			Handler:    _Peer_SetSettings_Handler,
 		},
 		{
 			MethodName: "ReadIndex",
