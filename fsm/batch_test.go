@@ -311,7 +311,7 @@ func TestState_HaltsAtWhatItDoesNotUnderstand(t *testing.T) {
 	newer := entryBatches()
 	newer.Version = fsm.Version + 1
 	strange := entryBatches(batch("a", gen(2), 1, opKind(99)))
-	early := entryUp(resuming(upOf("b", "inc")))
+	early := entryUp(resuming(upOf("b", "inc"), 0))
 	early.Version = 2
 	for name, tc := range map[string]struct {
 		entry *fsmpb.Entry

@@ -46,8 +46,8 @@ func entrySettings(id string, seen uint64, s *fsmpb.Settings) *fsmpb.Entry {
 }
 
 // resuming takes the parked members along, but for these removals.
-func resuming(up *fsmpb.ServerUp, r ...*fsmpb.Removals) *fsmpb.ServerUp {
-	up.Resume = &fsmpb.Resume{Removals: r}
+func resuming(up *fsmpb.ServerUp, epoch uint64, r ...*fsmpb.Removals) *fsmpb.ServerUp {
+	up.Resume = &fsmpb.Resume{Epoch: epoch, Removals: r}
 	return up
 }
 

@@ -23,7 +23,7 @@ func everyEntry() map[string]*fsmpb.Entry {
 		"batches":  entryBatches(batch("a", gen(2), 1, op, opDestroy("y")), batch("b", gen(3), 7)),
 		"up":       entryUp(attachedOf("a", "i", "b", 1)),
 		"down":     entryDown("a", gen(2)),
-		"resume":   entryUp(resuming(upOf("a", "i"), removals(3, opLeave("x", "u", "a", gen(2))))),
+		"resume":   entryUp(resuming(upOf("a", "i"), gen(2), removals(3, opLeave("x", "u", "a", gen(2))))),
 		"forget":   entryForget(7),
 		"raise":    entryRaise(3),
 		"settings": entrySettings("wish", 9, &fsmpb.Settings{MaxVoters: 5}),

@@ -248,7 +248,8 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 func (m *model) takeOut(old *modelLife, r *fsmpb.Resume) {
 	for _, batch := range r.GetRemovals() {
 		for _, op := range batch.GetOps() {
-			if batch.GetNumber() >= 1 && batch.GetNumber() <= uint64(len(old.batches)) || op.GetSid() != old.sid {
+			applied := batch.GetNumber() >= 1 && (batch.GetNumber() <= uint64(len(old.batches)) || r.GetEpoch() != old.epoch)
+			if applied || op.GetSid() != old.sid {
 				continue
 			}
 			m.dropWhere(func(k modelMember) bool {

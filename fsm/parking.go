@@ -26,8 +26,9 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 	real := &ledger{State: s, at: index}
 	for _, batch := range r.GetRemovals() {
 		// The batches up to the last one were applied, and the process will hear
-		// with what results. To remove again could hit an Add that came after.
-		if n := batch.GetNumber(); n != 0 && n <= old.lastNumber {
+		// with what results. To remove again could hit an Add that came after. Of an
+		// earlier life, the process had said the same when it registered last.
+		if n := batch.GetNumber(); n != 0 && (n <= old.lastNumber || r.GetEpoch() != old.Epoch) {
 			continue
 		}
 		for _, o := range batch.GetOps() {

@@ -295,7 +295,7 @@ func (m *machine) drawUp(sid string) *fsmpb.ServerUp {
 }
 
 func (m *machine) drawResume(sid string) *fsmpb.Resume {
-	r := new(fsmpb.Resume)
+	r := &fsmpb.Resume{Epoch: m.drawEpoch(sid)}
 	for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(m.T, "removals") {
 		batch := &fsmpb.Removals{}
 		if l := m.model.life(sid); l != nil {

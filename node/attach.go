@@ -19,14 +19,17 @@ import (
 const helloTimeout = 5 * time.Second
 
 // agent makes frontends of processes that do not embed a node. Each holds an
-// Attach stream; its life is registered with via = this server, and ends with
-// the stream.
+// Attach stream; its life is registered with via = this server. An orderly end of
+// the stream is a goodbye. A broken one is silence: the leader ends the life when
+// that has lasted for Settings.ReapAfter, unless the same process attaches again,
+// here or elsewhere, and has its members back.
 type agent struct {
 	node   *Node
 	life   *life
 	enroll *enrollment
 	local  *frontends
 	reader *reader
+	outbox *outbox
 
 	ctx    context.Context // ends when no more goodbyes are repeated
 	cancel context.CancelFunc
@@ -36,9 +39,9 @@ type agent struct {
 	closed bool
 }
 
-func newAgent(n *Node, l *life, e *enrollment, f *frontends, r *reader) *agent {
+func newAgent(n *Node, l *life, e *enrollment, f *frontends, r *reader, o *outbox) *agent {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &agent{node: n, life: l, enroll: e, local: f, reader: r, ctx: ctx, cancel: cancel}
+	return &agent{node: n, life: l, enroll: e, local: f, reader: r, outbox: o, ctx: ctx, cancel: cancel}
 }
 
 // serve is one Attach stream, from Hello to its end.
@@ -63,6 +66,7 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 		Sid: hello.GetSid(), Stype: hello.GetStype(), Zone: hello.GetZone(),
 		NodeId: a.life.server.NodeID, Incarnation: hello.GetIncarnation(), Addr: a.life.server.Addr,
 		Via: a.life.server.SID, ViaEpoch: viaEpoch,
+		Resume: a.outbox.resumeAttached(hello.GetSid()),
 	}
 	resp, err := a.enroll.register(ctx, up, func(string) {})
 	if err == nil {
@@ -71,6 +75,10 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 	}
 	a.local.leave(hello.GetSid())
 	_ = fe.inbox.close(ctx) // its handlers end with the stream's context, which has ended
+	if resp != nil && !errors.Is(err, io.EOF) {
+		a.local.remove(hello.GetSid()) // from here on nobody answers for the life
+		return err
+	}
 	a.goodbye(up, resp.GetEpoch(), err)
 	if errors.Is(err, io.EOF) {
 		return nil

@@ -181,7 +181,7 @@ func TestAttach_CutsALargePushIntoChunks(t *testing.T) {
 	})
 }
 
-func TestAttach_LifeEndsWithTheStream(t *testing.T) {
+func TestAttach_OrderlyEndOfTheStreamIsAGoodbye(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, four()...)
 		for what, end := range map[string]func(*attached){
@@ -191,8 +191,7 @@ func TestAttach_LifeEndsWithTheStream(t *testing.T) {
 					t.Errorf("after goodbye: %v", err)
 				}
 			},
-			"broken stream": func(a *attached) { a.end() },
-			"half-closed":   func(a *attached) { must(t, a.stream.CloseSend()) },
+			"half-closed": func(a *attached) { must(t, a.stream.CloseSend()) },
 		} {
 			t.Log(what)
 			a := mustAttach(t, ctx, f, "c4", "remote-1")
@@ -200,6 +199,58 @@ func TestAttach_LifeEndsWithTheStream(t *testing.T) {
 			end(a)
 			gone(t, ctx, f, "remote-1")
 		}
+	})
+}
+
+// A stream that breaks says nothing of the process behind it.
+func TestAttach_BrokenStreamEndsTheLifeAfterReapAfter(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		a := mustAttach(t, ctx, f, "c4", "remote-1")
+		must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+		start := time.Now()
+		a.end()
+		pause(ctx, 8*time.Second)
+		everywhere(t, ctx, f, "world", "alice@remote-1")
+		gone(t, ctx, f, "remote-1")
+		if took := time.Since(start); took > 20*time.Second {
+			t.Errorf("gone after %v", took)
+		}
+	})
+}
+
+func TestAttach_SameProcessComesBackHereOrElsewhere(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		hello := &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}
+		first, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+		first.end()
+		pause(ctx, 5*time.Second)
+		here, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		pause(ctx, 2*time.Second) // until the leader has heard of it
+		here.end()
+		pause(ctx, 5*time.Second)
+		elsewhere, err := attach(t, ctx, f, "c1", hello)
+		must(t, err)
+		for _, a := range []*attached{here, elsewhere} {
+			if a.life.GetEpoch() != first.life.GetEpoch() {
+				t.Errorf("came back as epoch %x, was %x", a.life.GetEpoch(), first.life.GetEpoch())
+			}
+		}
+		pause(ctx, 30*time.Second) // the first agent's silence must not end it
+		everywhere(t, ctx, f, "world", "alice@remote-1")
+		// Its life ends with the agent's, and the members come back with the process.
+		f.Kill("c1")
+		gone(t, ctx, f, "remote-1")
+		last, err := attach(t, ctx, f, "c2", hello)
+		must(t, err)
+		if last.life.GetEpoch() <= first.life.GetEpoch() {
+			t.Errorf("epoch %x after the end of %x", last.life.GetEpoch(), first.life.GetEpoch())
+		}
+		everywhere(t, ctx, f, "world", "alice@remote-1")
 	})
 }
 
@@ -292,6 +343,7 @@ func TestAttach_WhoComesBackAtOnceIsNotRefused(t *testing.T) {
 		}
 		for _, agent := range []string{"c1", "c4", "c2"} { // elsewhere, and back
 			b := mustAttach(t, ctx, f, agent, "remote-2")
+			f.WaitEqual(ctx) // an Add for the life before would be refused, and that ended only now
 			must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-2"))
 			b.end()
 			synctest.Wait()

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/node"
 	"github.com/pofresh/globalchannel/node/nodetest"
 )
@@ -44,11 +45,18 @@ func four() []node.Config {
 	return append(three(), node.Config{SID: "c4", SType: "connector", NonVoter: true})
 }
 
-// readyCluster waits for all servers and for every replica to know all of them.
+// readyCluster waits for all servers, for every replica to know all of them, and for
+// the newest feature level.
 func readyCluster(t *testing.T, ctx context.Context, cfgs ...node.Config) *nodetest.Fleet {
 	t.Helper()
 	f := nodetest.Cluster(t, cfgs...)
 	f.WaitReady(ctx)
+	f.Eventually(ctx, func() error {
+		if got := f.Leader(ctx).Level(); got < fsm.Version {
+			return fmt.Errorf("level %d", got)
+		}
+		return nil
+	})
 	f.WaitEqual(ctx)
 	return f
 }

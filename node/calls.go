@@ -35,6 +35,14 @@ func (n *Node) LeaveAll(ctx context.Context, uid, sid string) error {
 	return err
 }
 
+// Purge removes all members of a sid that never registered, or is forgotten: with
+// Settings.ExternalSIDs nobody else can tell that such a server is gone. It is
+// idempotent. A registered sid is ErrInvalidArgument.
+func (n *Node) Purge(ctx context.Context, sid string) error {
+	_, err := n.write(ctx, Op{Kind: opPurge, SID: sid})
+	return err
+}
+
 // DestroyChannel removes a channel on all servers at once, dead ones included.
 func (n *Node) DestroyChannel(ctx context.Context, name string) error {
 	_, err := n.write(ctx, Op{Kind: OpDestroy, Name: name})

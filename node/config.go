@@ -57,8 +57,10 @@ type Config struct {
 	LogStore LogStore // how DataDir keeps the log: BoltDB (default) or WAL; without DataDir it says nothing
 
 	// What the host does.
-	OnPush         PushHandler // non-nil makes this server a frontend
-	CleanOnStartUp bool        // destroy all channels once ready, but only if no other server is up
+	OnPush         PushHandler                   // non-nil makes this server a frontend
+	Online         func(uid string) bool         // asked every 30 s and after a resume: members of this server that are offline are removed
+	OnFenced       func(context.Context, Fenced) // this life was declared over; the context ends with the node
+	CleanOnStartUp bool                          // destroy all channels once ready, but only if no other server is up
 
 	// How it is protected.
 	Secret   []byte      // at least 16 bytes, the same everywhere: mutual TLS 1.3 and the gossip key follow from it
@@ -74,8 +76,8 @@ type Config struct {
 // Zero fields are the defaults. A server whose own value differs logs it and
 // follows the cluster.
 type Settings struct {
-	ReapAfter    time.Duration // default 10 s; not acted on yet
-	ForgetAfter  time.Duration // default 10 min; not acted on yet
+	ReapAfter    time.Duration // default 10 s, at least 3 s
+	ForgetAfter  time.Duration // default 10 min
 	RemoveAfter  time.Duration // default 1 h; not acted on yet
 	MaxVoters    int           // 1 to 9, default 5
 	Limits       Limits
@@ -93,6 +95,7 @@ const (
 	maxMessage       = 4 << 20
 	defaultMaxVoters = 5
 	maxMaxVoters     = 9
+	minReapAfter     = 3 * time.Second
 	minSecret        = 16
 	maxHost          = 253 // bytes, of any name in DNS
 	maxAnnounced     = 150 // bytes of the SID and an advertised name together: what gossip has room for
@@ -248,6 +251,8 @@ func (s Settings) validate() error {
 	switch {
 	case s.ReapAfter < 0 || s.ForgetAfter < 0 || s.RemoveAfter < 0:
 		return configError("Cluster", "has a negative duration; leave it 0 for the default")
+	case s.ReapAfter > 0 && s.ReapAfter < minReapAfter:
+		return configError("Cluster.ReapAfter", "is %v; at least %v, or one lost answer would end a healthy server", s.ReapAfter, minReapAfter)
 	case s.MaxVoters < 0 || s.MaxVoters > maxMaxVoters:
 		return configError("Cluster.MaxVoters", "is %d; 1 to %d are allowed", s.MaxVoters, maxMaxVoters)
 	case s.Limits.MessageBytes < 0 || s.Limits.MessageBytes > maxMessage:

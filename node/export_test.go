@@ -73,3 +73,9 @@ func (n *Node) Records() (count int) {
 	n.replica.View(func(s *fsm.State) { count = len(s.Records()) })
 	return count
 }
+
+// Parked counts the memberships of ended lives in this node's replica.
+func (n *Node) Parked() (parked int) {
+	n.replica.View(func(s *fsm.State) { parked = s.Stats().Parked })
+	return parked
+}

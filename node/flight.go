@@ -56,6 +56,7 @@ type batch struct {
 	// exposed: an earlier sending may have entered the log, or may yet do so. Until
 	// then the batch can be dissolved, and its callers told that nothing was sent.
 	exposed bool
+	fenced  bool // it has no effect, and never will: the life was over before it
 }
 
 // due says whether another batch should be made now. A batch is closed when the
@@ -112,11 +113,9 @@ func (f *flight) unlink(q *queue) {
 	}
 }
 
-// run sends batches of the life epoch, whose last number is last, until ctx ends.
-func (o *outbox) run(ctx context.Context, epoch, last uint64) {
-	o.mu.Lock()
-	o.flight.origin, o.flight.number = origin{o.sid, epoch}, last
-	o.mu.Unlock()
+// run sends batches of the life that was entered last, until ctx ends. What is
+// unanswered then stays: the next life settles it, or abandon does.
+func (o *outbox) run(ctx context.Context) {
 	for pause := retryPauseMin; o.wanted(ctx) && o.route.await(ctx) == nil && ctx.Err() == nil; {
 		changed := o.route.changed()
 		if o.serve(ctx) {
@@ -125,7 +124,6 @@ func (o *outbox) run(ctx context.Context, epoch, last uint64) {
 		o.route.pause(ctx, changed, pause)
 		pause = min(2*pause, retryPauseMax)
 	}
-	o.abandon(outcomeUnknown(ended(ctx)))
 }
 
 // wanted waits until there is something to send; false if ctx ended first.
@@ -232,6 +230,14 @@ func (o *outbox) answered(l *link, resp *peerpb.WriteResponse) {
 	b := f.batches[at]
 	outcome := fsm.BatchOutcome(resp.GetBatch())
 	switch d := resp.GetDisposition(); {
+	case d == peerpb.Disposition_DISPOSITION_APPLIED && (outcome == fsm.BatchFenced || outcome == fsm.BatchForgotten):
+		// Its callers hear it when this process is registered again, which says of each
+		// batch before what became of it.
+		b.fenced = outcome == fsm.BatchFenced || !b.exposed
+		l.failed = true
+		if o.over != nil {
+			o.over(f.origin.epoch)
+		}
 	case d == peerpb.Disposition_DISPOSITION_APPLIED && outcome != fsm.BatchGap:
 		f.batches = slices.Delete(f.batches, at, at+1)
 		l.progress = l.progress || len(b.calls) > 0 // else it stands for one that was given up
@@ -291,7 +297,7 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 		if o.settled != nil {
 			o.settled(want, time.Since(b.first))
 		}
-	case outcome == fsm.BatchFenced, outcome == fsm.BatchForgotten && !b.exposed:
+	case outcome == fsm.BatchFenced:
 		err = ErrFenced
 	default:
 		// Sent more than once, and the record that would tell is gone.
@@ -308,18 +314,5 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 		now := time.Now()
 		f.back, f.backUntil = len(b.calls), now.Add(min(maxLinger, now.Sub(b.sent)/2))
 	}
-	o.reportIdle()
-}
-
-// abandon answers what was sent and never answered.
-func (o *outbox) abandon(err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for _, b := range o.flight.batches {
-		for _, c := range b.calls {
-			c.answer(answer{err: err})
-		}
-	}
-	o.flight.batches = nil
 	o.reportIdle()
 }

@@ -83,7 +83,7 @@ func TestOutbox_GoodbyeOutlivesALeaderThatCannotReadIt(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		group.Go(func() { o.run(ctx, 1, 0) })
+		group.Go(func() { live(ctx, o, 1) })
 		if _, err := o.end(ctx, c); !errors.Is(err, ErrRejected) {
 			t.Errorf("what the leader refused: %v", err)
 		}
@@ -112,7 +112,7 @@ func TestOutbox_LeaderThatCannotReadAGoodbyeIsAskedRarely(t *testing.T) {
 		opened := 0
 		o := newOutbox("a", scripted{opened: &opened, say: say}, time.Minute, nil)
 		o.keep(1, goodbye(1))
-		o.run(ctx, 1, 0)
+		live(ctx, o, 1)
 		if opened < 10 || opened > 10*int(time.Second/retryPauseMax)+10 {
 			t.Errorf("%d attempts in 10 s", opened)
 		}

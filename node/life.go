@@ -2,188 +2,71 @@ package node
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"sync"
-	"time"
-
-	"google.golang.org/protobuf/proto"
+	"sync/atomic"
 
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
-const (
-	registerTimeout  = 5 * time.Second
-	registerPauseMin = 20 * time.Millisecond
-	registerPauseMax = time.Second
-)
-
-// enrollment registers lives with the leader, this process's own and those of
-// frontends attached to it.
-type enrollment struct {
-	route *leaderRoute
-}
-
-// register repeats a registration until it is answered for good. Repeating is
-// safe: the same incarnation gets the stored result. say is told what it waits for.
-func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(string)) (*peerpb.RegisterResponse, error) {
-	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
-		_, changed := e.route.consensus.leadership()
-		resp, err := e.attempt(ctx, up)
-		switch {
-		case err != nil:
-			say("registration waits: " + err.Error())
-		case resp.GetDisposition() == peerpb.Disposition_DISPOSITION_REFUSED:
-			return nil, fmt.Errorf("%w: %s", ErrRefused, resp.GetReason())
-		case resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED:
-			say("registration waits: " + resp.GetReason())
-		case fsm.UpOutcome(resp.GetResult()) == fsm.UpSuperseded:
-			// The record changed after we looked. A dead process's late registration
-			// ends here; we are alive, so we look again. If another live process has
-			// taken the sid, the leader finds it and refuses.
-			up.Seen = 0
-			say("registration waits: the sid's record has just changed")
-		default:
-			say("")
-			return resp, nil
-		}
-		e.route.pause(ctx, changed, pause)
-		if ctx.Err() != nil {
-			return nil, ended(ctx)
-		}
-	}
-}
-
-func (e *enrollment) attempt(ctx context.Context, up *fsmpb.ServerUp) (*peerpb.RegisterResponse, error) {
-	leader, err := e.route.leader()
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := e.route.follow(ctx, registerTimeout)
-	defer cancel()
-	// seen is read from the leader before the first sending and kept while the
-	// same message is repeated.
-	if up.Seen == 0 {
-		pong, err := leader.Ping(ctx, &peerpb.PingRequest{})
-		if err != nil {
-			return nil, fmt.Errorf("ask the leader how far it is: %w", err)
-		}
-		if !pong.GetLeader() {
-			return nil, ErrNoLeader
-		}
-		up.Seen = pong.GetApplied()
-	}
-	data, err := proto.Marshal(up)
-	if err != nil {
-		return nil, fmt.Errorf("encode registration: %w", err)
-	}
-	return leader.Register(ctx, &peerpb.RegisterRequest{ServerUp: data})
-}
-
-// end ends a life. epoch is 0 where the registration was never answered: it may
-// have been committed all the same, and repeating it tells which life that was.
-func (e *enrollment) end(ctx context.Context, up *fsmpb.ServerUp, epoch uint64) error {
-	if epoch == 0 {
-		if up.GetSeen() == 0 {
-			return nil // never sent
-		}
-		resp, err := e.register(ctx, up, func(string) {})
-		if errors.Is(err, ErrRefused) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		epoch = resp.GetEpoch()
-	}
-	return e.unregister(ctx, &peerpb.UnregisterRequest{Sid: up.GetSid(), Epoch: epoch, ViaEpoch: up.GetViaEpoch()})
-}
-
-// unregister ends a life, repeating until the leader has answered or ctx ends.
-func (e *enrollment) unregister(ctx context.Context, req *peerpb.UnregisterRequest) error {
-	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
-		_, changed := e.route.consensus.leadership()
-		err := e.tryUnregister(ctx, req)
-		if err == nil {
-			return nil
-		}
-		e.route.pause(ctx, changed, pause)
-		if ctx.Err() != nil {
-			return fmt.Errorf("end the life of %s: %w", req.GetSid(), err)
-		}
-	}
-}
-
-func (e *enrollment) tryUnregister(ctx context.Context, req *peerpb.UnregisterRequest) error {
-	leader, err := e.route.leader()
-	if err != nil {
-		return err
-	}
-	ctx, cancel := e.route.follow(ctx, registerTimeout)
-	defer cancel()
-	resp, err := leader.Unregister(ctx, req)
-	if err != nil {
-		return err
-	}
-	if resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED {
-		return fmt.Errorf("not committed: %s", resp.GetDisposition())
-	}
-	return nil
-}
-
-// life is this process's own registered existence.
+// life is this process's own registered existence. It may be declared over while
+// the process lives on, and is then registered again.
 type life struct {
 	server Server // Epoch is 0; see epoch
 	enroll *enrollment
+	told   chan struct{} // one slot: somebody says that the life is over
+
+	epoch atomic.Uint64 // 0 until registered; the last one while a new one is asked for
 
 	mu      sync.Mutex // guards all below
 	cancel  context.CancelFunc
 	stopped bool
 	tried   chan struct{} // non-nil once registration began; closed when it is through
 	up      *fsmpb.ServerUp
-	epoch   uint64
+	sure    bool   // up was answered
 	index   uint64 // of the registration
+	fenced  bool   // declared over, and not registered again yet
 	problem string
 	err     error
-	ready   chan struct{} // closed once registered or refused
+	ready   chan struct{} // closed once registered for the first time, or refused
 }
 
 func newLife(s Server, e *enrollment) *life {
-	return &life{server: s, enroll: e, ready: make(chan struct{})}
+	return &life{server: s, enroll: e, told: make(chan struct{}, 1), ready: make(chan struct{})}
 }
 
-// begin registers the life. It returns the number of the last batch that the
-// state has of it, 0 for a new one.
-func (l *life) begin(ctx context.Context) (last uint64, err error) {
+// register registers the life, the first or, with resume, the next one of this
+// process.
+func (l *life) register(ctx context.Context, resume *fsmpb.Resume) (*peerpb.RegisterResponse, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	up := &fsmpb.ServerUp{
 		Sid: l.server.SID, Stype: l.server.SType, Zone: l.server.Zone,
 		NodeId: l.server.NodeID, Incarnation: l.server.Incarnation, Addr: l.server.Addr,
+		Resume: resume,
 	}
+	tried := make(chan struct{})
+	defer close(tried)
 	l.mu.Lock()
 	if l.stopped {
 		l.mu.Unlock()
-		return 0, ErrClosed
+		return nil, ErrClosed
 	}
-	l.cancel, l.up, l.tried = cancel, up, make(chan struct{})
+	l.cancel, l.up, l.sure, l.tried = cancel, up, false, tried
 	l.mu.Unlock()
-	defer close(l.tried)
 	resp, err := l.enroll.register(ctx, up, l.say)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	select {
-	case <-l.ready: // the node has ended meanwhile; current reads what follows without a lock
-		return 0, l.err
-	default:
+	if l.err != nil { // the node has ended meanwhile
+		return nil, l.err
 	}
-	l.epoch, l.index = resp.GetEpoch(), resp.GetIndex()
-	return resp.GetLastNumber(), nil
+	l.sure, l.fenced, l.index = true, false, resp.GetIndex()
+	l.epoch.Store(resp.GetEpoch())
+	return resp, nil
 }
 
 // stop ends the registration if it is still under way. A life that was closed
@@ -202,10 +85,14 @@ func (l *life) stop() {
 // end ends the life, after stop, if there is or may be one.
 func (l *life) end(ctx context.Context) error {
 	l.mu.Lock()
-	up, epoch := l.up, l.epoch
+	up, sure := l.up, l.sure
 	l.mu.Unlock()
 	if up == nil {
 		return nil
+	}
+	epoch := uint64(0) // nobody knows
+	if sure {
+		epoch = l.epoch.Load()
 	}
 	return l.enroll.end(ctx, up, epoch)
 }
@@ -228,18 +115,20 @@ func (l *life) wait(ctx context.Context) (uint64, error) {
 	case <-l.ready:
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		return l.epoch, l.err
+		return l.epoch.Load(), l.err
 	case <-ctx.Done():
 		return 0, ended(ctx)
 	}
 }
 
 // current returns the epoch once the life is registered and callers are let in. It
-// takes no lock: epoch and err are written before ready is closed, and never after.
+// takes no lock: err is written before ready is closed, and never after. While the
+// life is registered again it is the old one, which the state takes for this
+// process too.
 func (l *life) current() (epoch uint64, ok bool) {
 	select {
 	case <-l.ready:
-		return l.epoch, l.err == nil
+		return l.epoch.Load(), l.err == nil
 	default:
 		return 0, false
 	}
@@ -249,28 +138,73 @@ func (l *life) current() (epoch uint64, ok bool) {
 func (l *life) now() (epoch uint64, problem string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.epoch, l.problem
+	return l.epoch.Load(), l.problem
 }
 
 func (l *life) registered() (epoch, index uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.epoch, l.index
+	return l.epoch.Load(), l.index
 }
 
 func (l *life) say(problem string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.problem = problem
+	if l.fenced && problem != "" {
+		l.problem = "this life was declared over, " + problem
+	}
 }
 
-// watch returns when the replica shows that the life is over, or ctx ends.
+// isFenced reports that this life was declared over and no other has begun.
+func (l *life) isFenced() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fenced
+}
+
+// fence marks the life as over.
+func (l *life) fence() {
+	l.mu.Lock()
+	l.fenced = true
+	l.mu.Unlock()
+	l.say("registering again")
+}
+
+// toldOver takes somebody's word that the life is over, or that the state has
+// another one of this process. It may be old news: who registers again because of
+// it finds the life as it is.
+func (l *life) toldOver(epoch uint64) {
+	if epoch < l.epoch.Load() {
+		return
+	}
+	select {
+	case l.told <- struct{}{}:
+	default:
+	}
+}
+
+// watch returns when the replica shows, or somebody has said, that the life is
+// over; false if ctx ends first.
 func (l *life) watch(ctx context.Context, r *fsm.Replica) (over bool) {
-	epoch, _ := l.registered()
-	return watchServer(ctx, r, l.server.SID, func(now fsm.Server) bool {
-		// A replica that lags still shows an earlier life, or none.
-		return now.Epoch > epoch || now.Epoch == epoch && !now.Up
-	})
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	epoch := l.epoch.Load()
+	shown := make(chan bool, 1)
+	go func() {
+		shown <- watchServer(ctx, r, l.server.SID, func(now fsm.Server) bool {
+			// A replica that lags still shows an earlier life, or none.
+			return now.Epoch > epoch || now.Epoch == epoch && !now.Up
+		})
+	}()
+	select {
+	case over := <-shown:
+		return over
+	case <-l.told:
+		cancel()
+		<-shown
+		return true
+	}
 }
 
 // watchServer waits until the record of sid in the replica is what is looked

@@ -11,38 +11,6 @@ import (
 	"github.com/pofresh/globalchannel/node/internal/sim"
 )
 
-// live is this server's way from admission to its end: join, register, open.
-func (n *Node) live() {
-	n.group.Go(n.endIfRefused)
-	select {
-	case <-n.cluster.Admitted():
-	case <-n.done:
-		return
-	case <-n.ctx.Done():
-		return
-	}
-	last, err := n.life.begin(n.ctx)
-	if err != nil {
-		if n.ctx.Err() == nil {
-			n.fail(err)
-		}
-		return
-	}
-	epoch, index := n.life.registered()
-	n.reader.saw(index)
-	n.group.Go(func() { n.outbox.run(n.ctx, epoch, last) })
-	n.sessions.begin(n)
-	if n.cfg.CleanOnStartUp {
-		n.cleanOnStartUp()
-	}
-	n.life.open(nil)
-	n.log.Info("ready", "epoch", epoch, "index", index)
-	n.compareSettings(index)
-	if n.life.watch(n.ctx, n.replica) {
-		n.fail(ErrFenced)
-	}
-}
-
 // endIfRefused: a server may be refused after its log had let it begin, because the
 // cluster that it was pointed at is another one.
 func (n *Node) endIfRefused() {

@@ -70,7 +70,7 @@ func deliver(t *testing.T, batches int, s scripted) (took time.Duration, links i
 			}
 		})
 	}
-	group.Go(func() { o.run(ctx, 1, 0) })
+	group.Go(func() { live(ctx, o, 1) })
 	callers.Wait()
 	took = time.Since(start)
 	cancel()

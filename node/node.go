@@ -46,6 +46,7 @@ type Node struct {
 	frontends *frontends   // who takes pushes here
 	pusher    *pusher      // messages to the members of a channel
 	meters    *meters      // what happened here, for Prometheus
+	presence  *presence    // who of the members here is online
 	agent     *agent       // frontends of other processes
 	rollCall  *rollCall    // answers who is here
 
@@ -92,6 +93,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.group.Go(n.watchSpace)
 	n.group.Go(n.stepAside)
 	n.group.Go(n.seek)
+	n.group.Go(func() { n.presence.run(n.ctx) })
 	return n, nil
 }
 
@@ -156,6 +158,8 @@ func (n *Node) assemble() {
 	n.age = new(age)
 	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
 	n.outbox.settled = n.meters.answered
+	n.outbox.over = n.life.toldOver
+	n.presence = newPresence(n)
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		replica: n.replica, life: n.life, bound: n.bounded, known: route.known,
@@ -164,8 +168,8 @@ func (n *Node) assemble() {
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
 	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
-	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader)
-	n.rollCall = &rollCall{node: n, version: binaryVersion()}
+	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
+	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}
 }
 
 func (n *Node) openCluster() (*cluster.Cluster, error) {

@@ -36,6 +36,9 @@ const (
 // opDestroyAll has no place in a caller's group; see DestroyAllChannels.
 const opDestroyAll = OpKind(fsmpb.OpKind_OP_DESTROY_ALL)
 
+// opPurge neither; see Purge.
+const opPurge = OpKind(fsmpb.OpKind_OP_PURGE)
+
 // ChannelOptions belong to one channel. Not supported yet.
 type ChannelOptions struct {
 	TTL        time.Duration
@@ -75,6 +78,8 @@ func checkOp(op Op) error {
 			checkZero("session", op.Session), checkZero("epoch", op.Epoch))
 	case opDestroyAll:
 		return nil
+	case opPurge:
+		return checkSID(op.SID)
 	case 0:
 		return invalid("kind", "is not set")
 	}
@@ -121,6 +126,8 @@ func doing(op Op) string {
 		return "leave all channels"
 	case OpDestroy:
 		return fmt.Sprintf("destroy %q", op.Name)
+	case opPurge:
+		return fmt.Sprintf("purge %q", op.SID)
 	}
 	return "destroy all channels"
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -30,11 +31,13 @@ type outbox struct {
 	settled func(operations int, took time.Duration) // of those too, for whoever counts; nil: nobody
 	timeout time.Duration                            // for callers without a deadline
 	calls   sync.Pool                                // of *call
+	over    func(epoch uint64)                       // a batch was refused because its life is over; must not block
 
-	mu     sync.Mutex // guards all below
-	queue  queue      // in no batch yet; may be withdrawn
-	flight flight     // numbered
-	err    error      // set: nothing is taken any more
+	mu     sync.Mutex             // guards all below
+	queue  queue                  // in no batch yet; may be withdrawn
+	flight flight                 // numbered
+	err    error                  // set: nothing is taken any more
+	fenced map[string][]*fsmpb.Op // by sid: removals of the last life that had no effect
 	wake   chan struct{}
 	idle   chan struct{} // non-nil while drain waits; closed when nothing is left
 }

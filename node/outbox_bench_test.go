@@ -35,7 +35,7 @@ func BenchmarkOutbox(b *testing.B) {
 			o := newOutbox("c1", instant{}, time.Hour, nil)
 			ctx, cancel := context.WithCancel(b.Context())
 			var loop, group sync.WaitGroup
-			loop.Go(func() { o.run(ctx, 1<<48, 0) })
+			loop.Go(func() { live(ctx, o, 1<<48) })
 			b.ReportAllocs()
 			for c := range callers {
 				group.Go(func() {

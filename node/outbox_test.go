@@ -218,7 +218,7 @@ func TestOutbox_EachOperationOnceAndInOrderUnderTreacherousLeaders(t *testing.T)
 			o := newOutbox("a", tr, time.Hour, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			var group sync.WaitGroup
-			group.Go(func() { o.run(ctx, epoch, 0) })
+			group.Go(func() { live(ctx, o, epoch) })
 
 			op := func(kind fsmpb.OpKind, uid string) fsm.Op {
 				return fsm.Op{Kind: kind, Name: "room", UID: uid, SID: "a", Epoch: epoch}
@@ -266,4 +266,11 @@ func TestOutbox_EachOperationOnceAndInOrderUnderTreacherousLeaders(t *testing.T)
 			t.Errorf("%q never happened", fate)
 		}
 	}
+}
+
+// live is an outbox's whole existence, in one life.
+func live(ctx context.Context, o *outbox, epoch uint64) {
+	o.enter(epoch, 0, nil)
+	o.run(ctx)
+	o.abandon(ctx)
 }

@@ -26,7 +26,7 @@ func TestOutbox_OutcomesAreHonestUnderTreacherousLeaders(t *testing.T) {
 			o := newOutbox("a", tr, time.Hour, nil)
 			ctx, cancel := context.WithCancel(t.Context())
 			var group sync.WaitGroup
-			group.Go(func() { o.run(ctx, epoch, 0) })
+			group.Go(func() { live(ctx, o, epoch) })
 			var mu sync.Mutex
 			told := map[string]error{}
 			var callers sync.WaitGroup
@@ -145,7 +145,7 @@ func TestOutbox_WhatWasNotSubmittedIsNotSentHoweverManyBatches(t *testing.T) {
 			}
 			group.Go(func() { _, err := o.end(ctx, c); errs <- err })
 		}
-		group.Go(func() { o.run(ctx, 1, 0) })
+		group.Go(func() { live(ctx, o, 1) })
 		for range 3 {
 			if err := <-errs; !errors.Is(err, ErrNotSent) {
 				t.Errorf("%v; Raft never had any of it", err)

@@ -234,15 +234,22 @@ func TestSession_ChecksItsArguments(t *testing.T) {
 	})
 }
 
-func TestSession_OfALifeThatIsOver(t *testing.T) {
+func TestSession_OutlivesALifeThatIsOver(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, four()...)
 		n := f.Node("c4")
 		s := n.Session("alice")
 		must(t, s.Add(ctx, "world"))
 		must(t, f.Leader(ctx).EndLife(ctx, "c4", n.Self().Epoch))
-		wantError(t, s.Add(ctx, "team"), node.ErrFenced, node.ErrRejected)
+		// The process is registered again, and its session is the same. What was under way
+		// in the old life is refused for good.
+		if err := s.Add(ctx, "team"); err != nil {
+			wantError(t, err, node.ErrFenced, node.ErrRejected)
+			must(t, s.Add(ctx, "team"))
+		}
+		everywhere(t, ctx, f, "world", "alice@c4")
 		must(t, s.Close())
 		everywhere(t, ctx, f, "world")
+		everywhere(t, ctx, f, "team")
 	})
 }

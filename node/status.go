@@ -66,7 +66,7 @@ func (n *Node) status() Status {
 	})
 	select {
 	case <-n.life.ready:
-		s.Ready = n.Err() == nil && !n.closing.Load()
+		s.Ready = n.Err() == nil && !n.closing.Load() && !n.life.isFenced()
 	default:
 	}
 	s.Problem = n.problem(leaderID, waits)

@@ -69,7 +69,7 @@ func (t *targets) begin(self uint64, ops int) {
 
 func (t *targets) known(op *Op) (epoch uint64, ok bool) {
 	switch {
-	case op.Epoch != 0 || op.SID == "":
+	case op.Epoch != 0 || op.SID == "" || op.Kind == opPurge:
 		return op.Epoch, true
 	case op.SID == t.node.cfg.SID:
 		return t.self, true
@@ -86,18 +86,16 @@ func (t *targets) known(op *Op) (epoch uint64, ok bool) {
 
 // ask returns 0 where nobody knows the sid.
 func (t *targets) ask(ctx context.Context, sid string) (epoch uint64, err error) {
-	if !t.node.settings().ExternalSIDs {
-		if !t.caught {
-			if err := t.node.catchUp(ctx); err != nil {
-				return 0, err
-			}
-			t.caught = true
+	if !t.caught && !t.node.settings().ExternalSIDs {
+		if err := t.node.catchUp(ctx); err != nil {
+			return 0, err
 		}
-		s, _ := t.node.serverRecord(sid)
-		epoch = s.Epoch
+		t.caught = true
 	}
-	t.remember(sid, epoch)
-	return epoch, nil
+	// The life may be over: its members are parked, and may be removed.
+	s, _ := t.node.serverRecord(sid)
+	t.remember(sid, s.Epoch)
+	return s.Epoch, nil
 }
 
 func (t *targets) remember(sid string, epoch uint64) {

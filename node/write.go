@@ -94,6 +94,9 @@ func resultError(code fsm.OpResult, op fsm.Op) error {
 	case fsm.OpLimit:
 		return ErrLimit
 	case fsm.OpInvalid:
+		if OpKind(op.Kind) == opPurge {
+			return fmt.Errorf("%w: sid %q is of a registered server; its members go with its life", ErrInvalidArgument, op.SID)
+		}
 		return fmt.Errorf("%w: refused by the state", ErrInvalidArgument)
 	case fsm.OpUnsupported:
 		return ErrUnsupported

@@ -985,6 +985,7 @@ func (x *ServerUp) GetResume() *Resume {
 type Resume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Removals      []*Removals            `protobuf:"bytes,2,rep,name=removals,proto3" json:"removals,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the life whose batches the numbers are of
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1024,6 +1025,13 @@ func (x *Resume) GetRemovals() []*Removals {
 		return x.Removals
 	}
 	return nil
+}
+
+func (x *Resume) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // Removals of one batch. What was applied is not done again.
@@ -1984,9 +1992,10 @@ const file_fsm_proto_rawDesc = "" +
 	"\x04seen\x18\t \x01(\x04R\x04seen\x12\x12\n" +
 	"\x04ends\x18\n" +
 	" \x01(\x04R\x04ends\x124\n" +
-	"\x06resume\x18\v \x01(\v2\x1c.globalchannel.fsm.v1.ResumeR\x06resume\"J\n" +
+	"\x06resume\x18\v \x01(\v2\x1c.globalchannel.fsm.v1.ResumeR\x06resume\"`\n" +
 	"\x06Resume\x12:\n" +
-	"\bremovals\x18\x02 \x03(\v2\x1e.globalchannel.fsm.v1.RemovalsR\bremovalsJ\x04\b\x01\x10\x02\"N\n" +
+	"\bremovals\x18\x02 \x03(\v2\x1e.globalchannel.fsm.v1.RemovalsR\bremovals\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epochJ\x04\b\x01\x10\x02\"N\n" +
 	"\bRemovals\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12*\n" +
 	"\x03ops\x18\x02 \x03(\v2\x18.globalchannel.fsm.v1.OpR\x03ops\"\x1e\n" +

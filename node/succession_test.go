@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/testing/protocmp"
+
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// sealed is an outbox of life 1 with these batches under way: one call each.
+func sealed(t *testing.T, ops ...fsm.Op) (*outbox, []*call) {
+	t.Helper()
+	o := newOutbox("a", nil, 0, nil)
+	o.enter(1, 0, nil)
+	var calls []*call
+	for _, op := range ops {
+		c, err := o.begin(1, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.flight.seal(&o.queue, nil).exposed = true
+		calls = append(calls, c)
+	}
+	return o, calls
+}
+
+func leaves(uids ...string) (ops []fsm.Op) {
+	for _, uid := range uids {
+		ops = append(ops, fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", UID: uid, SID: "a", Epoch: 1})
+	}
+	return ops
+}
+
+func TestOutbox_ResumeNamesTheRemovalsByBatch(t *testing.T) {
+	ops := leaves("u", "v")
+	ops = append(ops, fsm.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "x", UID: "w", SID: "a", Epoch: 1})
+	other := fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, UID: "u", SID: "b", Epoch: 7}
+	o, _ := sealed(t, append(ops, other)...)
+	of := func(uid string) []*fsmpb.Op {
+		return []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", Uid: uid, Sid: "a", Epoch: 1}}
+	}
+	want := &fsmpb.Resume{Epoch: 1, Removals: []*fsmpb.Removals{{Number: 1, Ops: of("u")}, {Number: 2, Ops: of("v")}}}
+	if diff := cmp.Diff(want, o.resume(), protocmp.Transform()); diff != "" {
+		t.Errorf("resume (-want +got):\n%s", diff)
+	}
+	// What was for a frontend attached here, and had no effect, is for its own return.
+	o.enter(2, 0, &fsmpb.Predecessor{Epoch: 1, LastNumber: 2})
+	attached := &fsmpb.Resume{Removals: []*fsmpb.Removals{{Ops: []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE_ALL, Uid: "u", Sid: "b", Epoch: 7}}}}}
+	if diff := cmp.Diff(attached, o.resumeAttached("b"), protocmp.Transform()); diff != "" {
+		t.Errorf("resume of b (-want +got):\n%s", diff)
+	}
+}
+
+func TestOutbox_ResumesNothingRatherThanTooMuch(t *testing.T) {
+	o, _ := sealed(t)
+	for range 2 {
+		many := make([]fsm.Op, maxBatchOps)
+		for i := range many {
+			many[i] = leaves("somebody-with-a-long-name")[0]
+		}
+		if _, err := o.begin(1, many...); err != nil {
+			t.Fatal(err)
+		}
+		o.flight.seal(&o.queue, nil)
+	}
+	if r := o.resume(); r != nil {
+		t.Errorf("%d batches of removals in one registration", len(r.GetRemovals()))
+	}
+}
+
+// Every caller hears what became of its batch, from what the state has kept.
+func TestOutbox_NewLifeSettlesTheBatchesOfTheOldOne(t *testing.T) {
+	kept := []*fsmpb.BatchRecord{{Number: 2, Index: 70, Results: []byte{fsm.OpChanged}}}
+	for name, tc := range map[string]struct {
+		before *fsmpb.Predecessor
+		want   [3]error // of batches 1, 2 and 3
+	}{
+		"known":             {&fsmpb.Predecessor{Epoch: 1, LastNumber: 2, Kept: kept}, [3]error{ErrOutcomeUnknown, nil, ErrFenced}},
+		"of none":           {&fsmpb.Predecessor{Epoch: 1}, [3]error{ErrFenced, ErrFenced, ErrFenced}},
+		"forgotten":         {nil, [3]error{ErrOutcomeUnknown, ErrOutcomeUnknown, ErrOutcomeUnknown}},
+		"of a life between": {&fsmpb.Predecessor{Epoch: 9}, [3]error{ErrOutcomeUnknown, ErrOutcomeUnknown, ErrOutcomeUnknown}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, calls := sealed(t, leaves("u", "v", "w")...)
+			o.enter(10, 0, tc.before)
+			for i, c := range calls {
+				a := <-c.done
+				if want := tc.want[i]; (want == nil) != (a.err == nil) || want != nil && !errors.Is(a.err, want) {
+					t.Errorf("batch %d: %v, want %v", i+1, a.err, want)
+				}
+				if a.err == nil && (a.index != 70 || len(a.results) != 1) {
+					t.Errorf("batch %d: index %d, results %v", i+1, a.index, a.results)
+				}
+			}
+			if o.flight.number != 0 || len(o.flight.batches) != 0 || o.flight.origin.epoch != 10 {
+				t.Errorf("goes on with number %d of epoch %d, %d batches", o.flight.number, o.flight.origin.epoch, len(o.flight.batches))
+			}
+		})
+	}
+}
+
+// A batch that was refused as fenced has no effect, whatever else is known.
+func TestOutbox_AbandonTellsWhatIsCertain(t *testing.T) {
+	o, calls := sealed(t, leaves("u", "v")...)
+	o.flight.batches[0].fenced = true
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.abandon(ctx)
+	if a := <-calls[0].done; !errors.Is(a.err, ErrFenced) {
+		t.Errorf("refused: %v", a.err)
+	}
+	if a := <-calls[1].done; !errors.Is(a.err, ErrOutcomeUnknown) {
+		t.Errorf("unanswered: %v", a.err)
+	}
+}
