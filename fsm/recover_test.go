@@ -45,7 +45,7 @@ func TestState_RecoverEndsAllLivesAndRaisesTheGeneration(t *testing.T) {
 		t.Errorf("epoch %#x after %#x", agent, attached)
 	}
 	w.wantMembers("room")
-	w.up(resuming(attachedOf("f1", "inc-f1", "c1", agent)))
+	w.up(resuming(attachedOf("f1", "inc-f1", "c1", agent), 0))
 	w.wantMembers("room", "bob@f1")
 }
 
