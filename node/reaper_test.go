@@ -115,7 +115,7 @@ func TestReaper_KilledServersMembersAreGoneEverywhereInTime(t *testing.T) {
 					t.Errorf("reaped after %v", took)
 				}
 				delete(before, victim)
-				pause(ctx, time.Minute) // and nobody else follows
+				pause(ctx, 2*reapAfter) // and nobody else follows
 				if diff := cmp.Diff(before, livesOf(t, ctx, f)); diff != "" {
 					t.Errorf("lives (-before +after):\n%s", diff)
 				}
@@ -175,7 +175,7 @@ func TestReaper_LeaderCutOffEndsNobody(t *testing.T) {
 				pause(ctx, d)
 				f.Heal()
 				f.Leader(ctx)
-				pause(ctx, time.Minute)
+				pause(ctx, 2*reapAfter)
 				after := livesOf(t, ctx, f)
 				for sid, epoch := range before {
 					if sid != old && sid != "c5" && after[sid] != epoch {
@@ -203,7 +203,7 @@ func TestReaper_OneWayCutToTheLeaderEndsNobody(t *testing.T) {
 			t.Run(who+", "+way, func(t *testing.T) {
 				inBubble(t, func(t *testing.T, ctx context.Context) {
 					f := readyCluster(t, ctx, four()...)
-					everybodyStays(t, ctx, f, 3*time.Minute, func() {
+					everybodyStays(t, ctx, f, time.Minute, func() {
 						leader, other := f.Leader(ctx).Self().SID, "c4"
 						if who == "a voter" {
 							other = follower(t, ctx, f).Self().SID
@@ -222,7 +222,7 @@ func TestReaper_OneWayCutToTheLeaderEndsNobody(t *testing.T) {
 
 // Gossip alone removes nothing: neither lives nor votes.
 func TestReaper_OnlyGossipBlockedForTenMinutes(t *testing.T) {
-	inBubble(t, func(t *testing.T, ctx context.Context) {
+	inBubble(t, func(t *testing.T, _ context.Context) { // five minutes are not enough
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		cfgs := []node.Config{}
@@ -274,7 +274,7 @@ func TestReaper_LeaderWithAHangingDiskEndsNobody(t *testing.T) {
 		resume := f.StallDisk(leader)
 		pause(ctx, time.Minute)
 		resume()
-		pause(ctx, time.Minute)
+		pause(ctx, 2*reapAfter)
 		f.Leader(ctx)
 		if diff := cmp.Diff(before, livesOf(t, ctx, f)); diff != "" {
 			t.Errorf("lives (-before +after):\n%s", diff)
@@ -338,7 +338,7 @@ func TestReaper_QuickRestartOfASID(t *testing.T) {
 				t.Logf("old members gone after %v", time.Since(died))
 				must(t, n.Add(ctx, "world", "again", "c4"))
 				f.WaitEqual(ctx)
-				pause(ctx, time.Minute) // nothing that was decided about the old life hits the new one
+				pause(ctx, 2*reapAfter) // nothing that was decided about the old life hits the new one
 				for _, other := range rest {
 					now := map[string]uint64{}
 					for _, s := range other.Servers() {
