@@ -16,7 +16,7 @@ const (
 	CatchUp   = "catch-up"   // Index -> None: wait until the replica is there
 	Fill      = "fill"       // None -> None: add the standing members
 	Empty     = "empty"      // None -> None: remove all members
-	Stock     = "stock"      // Amount -> Index: add so many members
+	Stock     = "stock"      // Amount -> Index: add members, at once
 	Begin     = "begin"      // Load -> None: start callers, and let them warm up
 	Measure   = "measure"    // Span -> load.Result
 	Finish    = "finish"     // None -> None: wait until no call is outstanding
@@ -53,8 +53,9 @@ type Crew struct {
 	Nodes []Node `json:"nodes"`
 }
 
-// Amount is how many members to add.
+// Amount says which members to add, at most 4,096.
 type Amount struct {
+	First   int `json:"first"`
 	Members int `json:"members"`
 }
 

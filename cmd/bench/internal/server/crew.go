@@ -100,27 +100,22 @@ func (c *child) empty(ctx context.Context, _ proc.None) (proc.None, error) {
 	return proc.None{}, n.DestroyAllChannels(ctx)
 }
 
-// stock adds members until there are so many, and returns the index at which they
-// are there.
+// stock adds members, and returns the index at which they are there.
 func (c *child) stock(ctx context.Context, a Amount) (Index, error) {
 	n, err := c.node()
 	if err != nil {
 		return Index{}, err
 	}
-	const group = 2000 // about half of what one Apply may hold
-	var ops []node.Op
+	ops := make([]node.Op, 0, a.Members)
 	for i := range a.Members {
-		p := n.crowd.Member(i)
+		p := n.crowd.Member(a.First + i)
 		ops = append(ops, node.Op{Kind: node.OpAdd, Name: p.Name, UID: p.UID, SID: n.sid})
-		if len(ops) < group && i+1 < a.Members {
-			continue
-		}
-		if _, err := n.Apply(ctx, ops...); err != nil {
-			return Index{}, fmt.Errorf("stock: %w", err)
-		}
-		ops = ops[:0]
 	}
-	return Index{Index: n.Index()}, nil
+	done, err := n.Apply(ctx, ops...)
+	if err != nil {
+		return Index{}, fmt.Errorf("stock: %w", err)
+	}
+	return Index{Index: done.Index}, nil
 }
 
 // newcomer starts a server that has nothing, and tells how long it took until it
