@@ -34,9 +34,15 @@
 // woken (wait.go).
 //
 // Lives begin with ServerUp and end with ServerDown (apply_server.go). The end
-// purges the members at that very index, costs those members and no more, and
-// takes along the frontends that are attached through that life. The record
-// stays, as the fence for what comes late.
+// hides the members at that very index, whatever their number, and takes along
+// the frontends that are attached through that life. The record stays, as the
+// fence for what comes late, and so do its members, parked (parking.go): the same
+// process takes them back in the entry that registers it again, another one, or
+// Forget, drops them.
+//
+// Entries are written at the level of the state, the highest version that every
+// server is known to read. What came with level 3, parking among it, has no place
+// in the log before.
 //
 // # Reading and keeping
 //
@@ -61,8 +67,7 @@
 // It decides nothing that needs time or the network: who is dead (the reaper),
 // who leads, when a snapshot is due, what is retried. It does not know the
 // pushes, the public API's errors, or Raft's configuration. It does not limit
-// the size of an entry; the leader does. Not yet: parking and resuming members
-// of ended lives, forgetting records, Move, channel options, member meta (the
+// the size of an entry; the leader does. Not yet: Move, channel options, member meta (the
 // operations answer OpUnsupported), destroying in bounded steps, the compact
 // layout, and snapshots that are written while writes go on.
 package fsm

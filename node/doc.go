@@ -29,9 +29,12 @@
 //
 // # One life
 //
-// lifecycle.go joins the cluster (package cluster), registers this process
-// (life.go, and commit.go at the leader), opens the node to callers, and ends all
-// of it in Close, whose order is written down there.
+// fenced.go joins the cluster (package cluster), registers this process (life.go and
+// enrollment.go, and commit.go at the leader), opens the node to callers, and
+// registers again if the life is declared over while the process lives.
+// succession.go tells what becomes of the batches of the life before, presence.go
+// removes members whose players are offline. The leader's reaper is in package
+// cluster. Close ends all of it, in the order that lifecycle.go writes down.
 //
 // # One read
 //

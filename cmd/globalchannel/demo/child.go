@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -107,7 +108,7 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 	here := newSessions()
 	n, err := node.Start(ctx, node.Config{
 		SID: a.SID, SType: a.SType, Listen: a.Listen, Join: a.Join, Expect: a.Expect, DataDir: a.DataDir,
-		Secret: secret, OnPush: here.onPush, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Cluster: node.Settings{ReapAfter: reapAfter}, Secret: secret, OnPush: here.onPush, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
@@ -163,13 +164,14 @@ func (c *crowd) obey(ctx context.Context, orders <-chan order, n *node.Node) err
 	}
 }
 
-// watch reports who leads and what is wrong whenever it changes, and the sums of
-// pushes now and then. The node offers no event for the former. A leader is
+// watch reports who leads, of which servers players are shown and what is wrong
+// whenever it changes, and the sums of pushes now and then. The node offers no event for the former. A leader is
 // believed when two looks agree: leader and term are not read at one instant.
 func watch(ctx context.Context, n *node.Node, sums *pushTally, out *outlet) {
 	var seen, told leaderReport
 	var problem string
 	var pushed pushSums
+	var shown []string
 	for i := 1; pause(ctx, watchEvery); i++ {
 		st := n.Status()
 		now := leaderReport{SID: st.Leader, NodeID: st.LeaderNodeID, Term: st.Term}
@@ -183,9 +185,30 @@ func watch(ctx context.Context, n *node.Node, sums *pushTally, out *outlet) {
 			problem = st.Problem
 			_ = out.send(ctx, report{Problem: &st.Problem})
 		}
+		if shows := showing(ctx, n); !slices.Equal(shows, shown) {
+			shown = shows
+			_ = out.send(ctx, report{Shows: &shows})
+		}
 		if s := sums.get(); i%pushesEvery == 0 && s != pushed {
 			pushed = s
 			_ = out.send(ctx, report{Pushes: &s})
 		}
 	}
+}
+
+// showing are the sids of which the node's replica has players in the channel that
+// all are in.
+func showing(ctx context.Context, n *node.Node) []string {
+	sids := []string{}
+	members, err := n.Members(ctx, "world", node.Stale())
+	if err != nil {
+		return sids
+	}
+	for m := range members {
+		if !slices.Contains(sids, m.SID) {
+			sids = append(sids, m.SID)
+		}
+	}
+	slices.Sort(sids)
+	return sids
 }

@@ -102,6 +102,7 @@ func TestDemo_SurvivesBothKills(t *testing.T) {
 	demands(t, out.String(),
 		`^globalchannel demo: 3 servers, 60 players`, `players +all 60 logged in`,
 		`killed +connector-\d  pid \d+  \(SIGKILL; does not lead\)`, `killed +connector-\d  pid \d+  \(SIGKILL; the leader\)`,
+		`gone +connector-\d  its 20 players, everywhere, \d+\.\d s after the kill`,
 		`back +connector-\d  its 20 players, \d+\.\d s after the kill`, `writes +stood still for \d+\.\d\d s`,
 		`connector-3 +[\d,]+  [0-9a-f]{12} +\d+ +0 +0`, `chat +[\d,]+ pushes to [\d,]+ members`,
 		`^0 lost, 0 ghosts: [\d,]+ writes acknowledged, [\d,]+ memberships checked on 3 servers, [1-9]\d* leader changes?$`)

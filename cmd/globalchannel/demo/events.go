@@ -33,6 +33,9 @@ func (r *run) handle(e event) {
 		r.recordAll(s, rep.Ops)
 	case rep.Pushes != nil:
 		s.pushes = *rep.Pushes
+	case rep.Shows != nil:
+		s.shows = *rep.Shows
+		r.noticeGone()
 	case rep.Settled != nil:
 		s.settled = true
 		if err := r.truth.complete(s.SID, rep.Settled.Ops); err != nil {
@@ -108,11 +111,29 @@ func (r *run) back(s *server) {
 	s.kill = nil
 }
 
+// noticeGone ends the wait for the last server to show no players of one that was
+// killed: nobody will push to them, nobody counts them.
+func (r *run) noticeGone() {
+	for _, dead := range r.servers {
+		if dead.kill == nil || !dead.kill.dead || !dead.kill.stay || r.shown(dead) {
+			continue
+		}
+		dead.kill.stay = false
+		r.out.event("gone", "%s  its %s, everywhere, %.1f s after the kill (silent servers are given %v)",
+			dead.SID, plural(dead.Crowd.Count, "player"), (r.now() - dead.kill.at).Seconds(), reapAfter)
+	}
+}
+
+// shown says whether any server that is up shows players of s.
+func (r *run) shown(s *server) bool {
+	return slices.ContainsFunc(r.servers, func(o *server) bool { return o.up && o != s && slices.Contains(o.shows, s.SID) })
+}
+
 // ended notes the end of a process. A kill is part of the demo, whoever did it;
 // anything else is a failure, and its log says why.
 func (r *run) ended(s *server, e *end) {
 	led := r.leading() == s
-	s.up, s.ready, s.full, s.settled = false, false, false, false
+	s.up, s.ready, s.full, s.settled, s.shows = false, false, false, false, nil
 	if led { // restarted, it is not the leader before somebody says so
 		r.leader.SID, r.leader.NodeID = "", ""
 	}

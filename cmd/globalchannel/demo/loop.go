@@ -65,7 +65,7 @@ func (r *run) loop(ctx context.Context, done func() (bool, error)) error {
 // restart starts again whoever was killed long enough ago.
 func (r *run) restart() {
 	for _, s := range r.servers {
-		if s.kill != nil && s.kill.dead && !s.up && r.now() >= s.kill.at+restartAfter {
+		if s.kill != nil && s.kill.dead && !s.kill.stay && !s.up && r.now() >= s.kill.at+restartAfter {
 			if err := r.start(s); err != nil {
 				r.failure = err
 			}

@@ -12,6 +12,7 @@ import (
 
 const (
 	restartAfter = time.Second      // from a kill to the next start
+	reapAfter    = 3 * time.Second  // the least that settings allow: nobody wants to look at a demo for long
 	patience     = 90 * time.Second // for any one thing to happen on a busy machine
 	tick         = 20 * time.Millisecond
 	afterglow    = 500 * time.Millisecond // of load after the last players are back
@@ -125,14 +126,16 @@ func (r *run) kills(ctx context.Context) error {
 		if err := r.untilClock(ctx, r.duration/3); err != nil {
 			return err
 		}
-		if err := r.killAndWait(ctx, r.follower, "does not lead"); err != nil {
+		// Its players are seen to go before it comes back, where there is a majority to
+		// end its life.
+		if err := r.killAndWait(ctx, r.follower, "does not lead", len(r.servers) > 2); err != nil {
 			return err
 		}
 	}
 	if err := r.untilClock(ctx, r.duration*2/3); err != nil {
 		return err
 	}
-	return r.killAndWait(ctx, r.leading, "the leader")
+	return r.killAndWait(ctx, r.leading, "the leader", false)
 }
 
 // follower is the last server that does not lead, leading the one that does; nil
@@ -156,7 +159,7 @@ func (r *run) leading() *server {
 	return nil
 }
 
-func (r *run) killAndWait(ctx context.Context, choose func() *server, what string) error {
+func (r *run) killAndWait(ctx context.Context, choose func() *server, what string, stay bool) error {
 	if err := r.until(ctx, r.everybodyIn, func() []string {
 		if choose() == nil {
 			return []string{"no server is known to lead"}
@@ -168,6 +171,7 @@ func (r *run) killAndWait(ctx context.Context, choose func() *server, what strin
 	s := choose()
 	r.out.event("killed", "%s  pid %d  (SIGKILL; %s)", s.SID, s.proc.pid(), what)
 	r.beginKill(s)
+	s.kill.stay = stay
 	// One that is gone already ended by itself, which its end will tell.
 	if err := s.proc.kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("kill %s: %w", s.SID, err)

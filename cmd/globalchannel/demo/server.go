@@ -17,6 +17,7 @@ type server struct {
 	settled bool
 	problem string   // what its node says it waits for
 	refusal string   // the newest operation that failed, in words
+	shows   []string // the servers of which it shows players
 	kill    *killing // from its kill until its players are back
 	pushes  pushSums // of this life
 	earlier pushSums // of those before
@@ -26,6 +27,7 @@ type server struct {
 type killing struct {
 	at    time.Duration
 	dead  bool // the process is known to be gone
+	stay  bool // it stays so until its players are gone everywhere
 	still stillness
 }
 

@@ -44,6 +44,7 @@ type report struct {
 	Players int           `json:"players,omitempty"` // all of them have logged in
 	Ops     []operation   `json:"ops,omitempty"`
 	Pushes  *pushSums     `json:"pushes,omitempty"`  // of this life so far
+	Shows   *[]string     `json:"shows,omitempty"`   // the sids of which this node's replica shows players
 	Settled *settled      `json:"settled,omitempty"` // paused, and nothing outstanding
 	Problem *string       `json:"problem,omitempty"` // what the node waits for, in words; empty: nothing
 	Failed  string        `json:"failed,omitempty"`  // why the child ends
