@@ -119,7 +119,7 @@ func (r *run) noticeGone() {
 			continue
 		}
 		dead.kill.stay = false
-		r.out.event("gone", "%s  its %s, everywhere, %.1f s after the kill (silent servers are given %v)",
+		r.out.event("gone", "%s  its %s, everywhere, %.1f s after the kill (ReapAfter %v)",
 			dead.SID, plural(dead.Crowd.Count, "player"), (r.now() - dead.kill.at).Seconds(), reapAfter)
 	}
 }
