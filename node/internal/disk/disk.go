@@ -193,6 +193,8 @@ func (o opening) identity() (id identity, ok bool, err error) {
 		err = fmt.Errorf("data directory %s is in the middle of a recovery that was interrupted: run it again (globalchannel recover --data %s)", o.dir, o.dir)
 	case id.SID != o.sid:
 		err = fmt.Errorf("data directory %s belongs to server %q, not %q: give each server its own directory", o.dir, id.SID, o.sid)
+	case id.Retired != nil:
+		err = id.Retired.refusal("data directory " + o.dir)
 	case id.logStore() != o.kind:
 		err = fmt.Errorf("data directory %s has its log in %s, not in %s: start with that log store (--log-store %s), or delete all of the directory to start as a new node", o.dir, id.logStore(), o.kind, id.logStore())
 	}

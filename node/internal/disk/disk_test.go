@@ -440,3 +440,23 @@ func TestOpen_RemovesUnfinishedSnapshots(t *testing.T) {
 		_ = sink.Cancel()
 	})
 }
+
+func TestOpen_RefusesARetiredDirectory(t *testing.T) {
+	each(t, func(t *testing.T, kind LogStore) {
+		dir := filepath.Join(t.TempDir(), "data")
+		belongs(t, dir, kind)
+		s := open(t, dir, kind)
+		at := time.Date(2026, 11, 27, 7, 0, 0, 0, time.UTC)
+		must(t, s.Identity.Retire("the server was decommissioned", at))
+		must(t, s.Identity.Retire("again", at.Add(time.Hour))) // changes nothing
+		must(t, s.Close())
+		refuses(t, dir, "c1", kind, "was retired on 2026-11-27T07:00:00Z: the server was decommissioned: delete all of it to start as a new server")
+	})
+	m := new(Memory)
+	s := openMemory(t, m)
+	must(t, s.Identity.Retire("the server was decommissioned", time.Now()))
+	must(t, s.Close())
+	if _, err := m.Open("c1"); err == nil {
+		t.Error("the disk in memory was opened again")
+	}
+}

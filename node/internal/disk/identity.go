@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -35,8 +36,41 @@ type identity struct {
 	SID      string   `json:"sid"`
 	LogStore LogStore `json:"log_store,omitempty"` // since format 2; before it, all were BoltDB
 	// Recovering is the node id that a recovery which has not ended is about to give.
-	Recovering string `json:"recovering,omitempty"`
+	Recovering string      `json:"recovering,omitempty"`
+	Retired    *retirement `json:"retired,omitempty"`
 	cluster.Record
+}
+
+// retirement marks a directory whose node has left its cluster for good: what it
+// promised and voted there is over, and nobody may do it again in its name.
+type retirement struct {
+	Reason string    `json:"reason"`
+	Time   time.Time `json:"time"`
+}
+
+// refusal is nil unless the directory, or what stands for one, is retired.
+func (r *retirement) refusal(where string) error {
+	if r == nil {
+		return nil
+	}
+	return fmt.Errorf("%s was retired on %s: %s: delete all of it to start as a new server", where, r.Time.Format(time.RFC3339), r.Reason)
+}
+
+// Retire marks the directory: it cannot be opened again. It returns once the mark
+// would survive a power loss. A second mark changes nothing.
+func (i *Identity) Retire(reason string, at time.Time) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.now.Retired != nil {
+		return nil
+	}
+	next := i.now
+	next.Retired = &retirement{Reason: reason, Time: at.UTC().Truncate(time.Second)}
+	if err := i.write(next); err != nil {
+		return fmt.Errorf("retire the data directory: %w", err)
+	}
+	i.now = next
+	return nil
 }
 
 // logStore is the kind of log that this directory has.

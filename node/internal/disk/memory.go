@@ -30,6 +30,9 @@ func (m *Memory) Open(sid string) (*Store, error) {
 	case m.sid != sid:
 		return nil, fmt.Errorf("in-memory disk belongs to server %q, not %q: give each server its own", m.sid, sid)
 	}
+	if err := m.identity.content().Retired.refusal("in-memory disk"); err != nil {
+		return nil, err
+	}
 	m.open = true
 	log := m.log
 	g := newGuard()
