@@ -19,7 +19,8 @@ type admission struct {
 	consensus  Consensus
 	peers      Peers
 	state      State
-	level      uint32 // newest entry version that this binary knows
+	level      uint32                     // newest entry version that this binary knows
+	sid        func(nodeID string) string // of a server, "" if it is not known
 	logger     *slog.Logger
 	generation generation
 	turn       chan struct{} // one slot: configuration changes are decided one at a time
@@ -52,7 +53,7 @@ func (a *admission) handle(ctx context.Context, r JoinRequest) JoinReply {
 	} else if err != nil {
 		return JoinReply{Reason: err.Error()}
 	}
-	return JoinReply{Joined: true}
+	return JoinReply{Joined: true, Founders: a.ledger.founders()}
 }
 
 func (a *admission) check(r JoinRequest) (JoinReply, bool) {
@@ -106,7 +107,16 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 	}
 	want := Server{NodeID: r.NodeID, Addr: r.Addr}
 	known := slices.IndexFunc(servers, func(s Server) bool { return s.NodeID == r.NodeID })
-	squatters := slices.DeleteFunc(slices.Clone(servers), func(s Server) bool { return s.Addr != r.Addr || s.NodeID == r.NodeID })
+	if known < 0 && r.Member {
+		return errRefused{fmt.Sprintf("server %s (node %s) was taken out of the cluster and may not come back with what it had: "+
+			"delete its whole data directory to start as a new server", r.SID, r.NodeID)}
+	}
+	// Another server that was there before may come back elsewhere: machines that all
+	// restart may get each other's addresses. It stays, and is found by its node id.
+	squatters := slices.DeleteFunc(slices.Clone(servers), func(s Server) bool {
+		sid := a.sid(s.NodeID)
+		return s.Addr != r.Addr || s.NodeID == r.NodeID || sid != "" && sid != r.SID
+	})
 	if known >= 0 && servers[known].Addr == r.Addr && len(squatters) == 0 {
 		return nil
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 
@@ -23,7 +22,7 @@ func leaderWith(t *testing.T, answers map[string]string, servers ...Server) (*ad
 	}
 	raft := &fakeRaft{world: w, nodeID: "leader"}
 	a := &admission{self: Member{NodeID: "leader", Addr: simAddr(0)}, ledger: l, consensus: raft,
-		peers: answering(answers), state: noLives{}, logger: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
+		peers: answering(answers), state: noLives{}, sid: func(string) string { return "" }, logger: slog.New(slog.DiscardHandler), turn: make(chan struct{}, 1)}
 	return a, func() []Server { s, _ := raft.Configuration(); return s[1:] }
 }
 
@@ -39,6 +38,9 @@ func (answering) Ping(context.Context, string, []Life) (Answer, error) {
 	return Answer{}, errors.ErrUnsupported
 }
 func (answering) Promise(context.Context, string, Proposal, bool) error { return errors.ErrUnsupported }
+func (answering) Withdraw(context.Context, string, WithdrawRequest) (WithdrawReply, error) {
+	return WithdrawReply{}, errors.ErrUnsupported
+}
 func (answering) Join(context.Context, string, JoinRequest) (JoinReply, error) {
 	return JoinReply{}, errors.ErrUnsupported
 }
@@ -51,24 +53,30 @@ func TestAdmission_IdAndAddress(t *testing.T) {
 		want    []Server
 		refused bool
 		reason  string
+		sids    map[string]string // of node ids, as far as the leader knows
 	}{
-		"new":                           {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c, {"d", simAddr(3), false}}, false, ""},
-		"same id, same address":         {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, ""},
-		"same address, other id":        {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b2"}, []Server{c, {"b2", simAddr(1), false}}, false, ""},
-		"same address, old one answers": {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b"}, []Server{b, c}, false, "answers node b"},
-		"same address, nobody answers":  {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, "does not answer"},
-		"a voter moves":                 {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, map[string]string{simAddr(5): "b"}, []Server{{"b", simAddr(5), true}, c}, false, ""},
-		"a non-voter moves":             {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(5), SID: "c"}, map[string]string{simAddr(5): "c"}, []Server{b, {"c", simAddr(5), false}}, false, ""},
-		"moves to where nobody is":      {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, nil, []Server{b, c}, false, "does not answer"},
-		"moves to another's address":    {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(1), SID: "c"}, map[string]string{simAddr(1): "c"}, []Server{{"c", simAddr(1), false}}, false, ""},
-		"the leader's own address":      {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(0), SID: "d"}, map[string]string{simAddr(0): "d"}, []Server{b, c}, true, "leader's own"},
-		"another cluster":               {JoinRequest{ClusterID: "theirs", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, true, "theirs"},
-		"no cluster":                    {JoinRequest{ClusterID: "", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, false, "names no cluster"},
-		"a wildcard address":            {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: "0.0.0.0:7400", SID: "d"}, nil, []Server{b, c}, true, "malformed"},
+		"new":                           {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c, {"d", simAddr(3), false}}, false, "", nil},
+		"same id, same address":         {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, "", nil},
+		"same address, other id":        {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b2"}, []Server{c, {"b2", simAddr(1), false}}, false, "", nil},
+		"same address, old one answers": {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, map[string]string{simAddr(1): "b"}, []Server{b, c}, false, "answers node b", nil},
+		"same address, nobody answers":  {JoinRequest{ClusterID: "ours", NodeID: "b2", Addr: simAddr(1), SID: "b"}, nil, []Server{b, c}, false, "does not answer", nil},
+		"a voter moves":                 {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, map[string]string{simAddr(5): "b"}, []Server{{"b", simAddr(5), true}, c}, false, "", nil},
+		"a non-voter moves":             {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(5), SID: "c"}, map[string]string{simAddr(5): "c"}, []Server{b, {"c", simAddr(5), false}}, false, "", nil},
+		"moves to where nobody is":      {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(5), SID: "b"}, nil, []Server{b, c}, false, "does not answer", nil},
+		"moves to another's address":    {JoinRequest{ClusterID: "ours", NodeID: "c", Addr: simAddr(1), SID: "c"}, map[string]string{simAddr(1): "c"}, []Server{{"c", simAddr(1), false}}, false, "", nil},
+		"the leader's own address":      {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(0), SID: "d"}, map[string]string{simAddr(0): "d"}, []Server{b, c}, true, "leader's own", nil},
+		"another cluster":               {JoinRequest{ClusterID: "theirs", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, true, "theirs", nil},
+		"no cluster":                    {JoinRequest{ClusterID: "", NodeID: "d", Addr: simAddr(3), SID: "d"}, nil, []Server{b, c}, false, "names no cluster", nil},
+		"a wildcard address":            {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: "0.0.0.0:7400", SID: "d"}, nil, []Server{b, c}, true, "malformed", nil},
+		"taken out, and back":           {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d", Member: true}, nil, []Server{b, c}, true, "delete its whole data directory", nil},
+		"the address of another sid":    {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(2), SID: "d", Member: true}, nil, []Server{b, c}, true, "taken out", map[string]string{"c": "c"}},
+		"another sid's old address":     {JoinRequest{ClusterID: "ours", NodeID: "b", Addr: simAddr(2), SID: "b", Member: true}, map[string]string{simAddr(2): "b"}, []Server{{"b", simAddr(2), true}, c}, false, "", map[string]string{"c": "c"}},
+		"a new sid at an old address":   {JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(2), SID: "d"}, nil, []Server{b, c, {"d", simAddr(2), false}}, false, "", map[string]string{"c": "c"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			a, configuration := leaderWith(t, test.answers, b, c)
+			a.sid = func(nodeID string) string { return test.sids[nodeID] }
 			for round := range 2 { // again: a join is repeated until it is answered
 				reply := a.handle(t.Context(), test.join)
 				if joined := test.reason == ""; reply.Joined != joined || reply.Refused != test.refused || !strings.Contains(reply.Reason, test.reason) {
@@ -104,65 +112,5 @@ func TestAdmission_OneAtATimeAndNotBeyondItsContext(t *testing.T) {
 	cancel()
 	if reply := a.handle(ctx, JoinRequest{ClusterID: "ours", NodeID: "d", Addr: simAddr(3), SID: "d"}); reply.Joined || reply.Reason == "" {
 		t.Errorf("reply %+v", reply)
-	}
-}
-
-// candidates answers Progress from a table.
-type candidates struct {
-	answering
-	progress map[string]Progress
-}
-
-func (c candidates) Progress(_ context.Context, addr string) (Progress, error) {
-	p, ok := c.progress[addr]
-	if !ok {
-		return Progress{}, errors.New("unreachable")
-	}
-	return p, nil
-}
-
-func TestPromotion_OnlyStableCaughtUpReachableCandidatesOneAtATime(t *testing.T) {
-	a, configuration := leaderWith(t, nil,
-		Server{"away", simAddr(1), false}, Server{"behind", simAddr(2), false}, Server{"never", simAddr(3), false},
-		Server{"impostor", simAddr(4), false}, Server{"good", simAddr(5), false}, Server{"good2", simAddr(6), false})
-	raft := a.consensus.(*fakeRaft)
-	raft.world.groups["g"].last = 100_000
-	peers := candidates{progress: map[string]Progress{
-		simAddr(2): {NodeID: "behind", LastIndex: 99_000},
-		simAddr(3): {NodeID: "never", LastIndex: 100_000, NonVoter: true},
-		simAddr(4): {NodeID: "somebody", LastIndex: 100_000},
-		simAddr(5): {NodeID: "good", LastIndex: 99_990},
-		simAddr(6): {NodeID: "good2", LastIndex: 100_000},
-	}}
-	p := &promotion{self: a.self, consensus: raft, peers: peers, maxVoters: func() int { return 3 }, turn: a.turn, logger: a.logger}
-	voters := func() (ids []string) {
-		for _, s := range configuration() {
-			if s.Voter {
-				ids = append(ids, s.NodeID)
-			}
-		}
-		slices.Sort(ids)
-		return ids
-	}
-	var streaks map[string]int
-	round := func() { streaks = p.round(t.Context(), streaks) }
-	round()
-	round()
-	delete(peers.progress, simAddr(5)) // a hiccup: starts over
-	round()
-	if diff := cmp.Diff([]string{"good2"}, voters()); diff != "" {
-		t.Fatal(diff)
-	}
-	peers.progress[simAddr(5)] = Progress{NodeID: "good", LastIndex: 100_000}
-	round()
-	round()
-	if diff := cmp.Diff([]string{"good2"}, voters()); diff != "" {
-		t.Fatalf("before it was stable again: %s", diff)
-	}
-	for range 5 {
-		round()
-	}
-	if diff := cmp.Diff([]string{"good", "good2"}, voters()); diff != "" {
-		t.Fatalf("with the leader, three: %s", diff)
 	}
 }

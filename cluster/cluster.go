@@ -27,7 +27,7 @@ type Cluster struct {
 	founding  *founding
 	joining   *joining
 	admission *admission
-	promotion *promotion
+	voting    *voting
 	rollCall  *rollCall
 	reaper    *reaper
 	level     *level
@@ -85,17 +85,17 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	s := newSeeds(o, g.dir, g.join, urgent, log)
 	c.seeds = s
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
-	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, state: o.State, level: o.Level, logger: log, turn: turn}
-	c.promotion = &promotion{self: o.Self, consensus: o.Consensus, peers: o.Peers, maxVoters: o.MaxVoters, turn: turn, logger: log}
+	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, state: o.State, sid: g.dir.sid, level: o.Level, logger: log, turn: turn}
 	c.rollCall = newRollCall(o, l, g.dir.members)
 	c.reaper = &reaper{
 		state: o.State, heard: c.rollCall.hearing, members: g.dir.members,
 		reapAfter: func() time.Duration { return o.Timers().ReapAfter }, logger: log,
 	}
+	c.voting = newVoting(o, l, g.dir, c.rollCall.answers, turn, log)
 	c.level = &level{consensus: o.Consensus, state: o.State, roll: c.rollCall, own: o.Level, turn: turn, logger: log}
 	c.forgets = &forgetting{state: o.State, forgetAfter: func() time.Duration { return o.Timers().ForgetAfter }, logger: log}
 	c.joining = &joining{
-		self: o.Self, generation: o.Generation, level: o.Level, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
+		self: o.Self, ledger: l, generation: o.Generation, level: o.Level, consensus: o.Consensus, peers: o.Peers, members: g.dir.members, local: c.admission.handle,
 		seeds: s.strangers,
 	}
 	if c.isServer() && !c.joining.unsure() {
@@ -281,7 +281,7 @@ func (c *Cluster) Lead(ctx context.Context) {
 	duties.Go(func() { c.reaper.lead(ctx) })
 	duties.Go(func() { c.level.lead(ctx) })
 	duties.Go(func() { c.forgets.lead(ctx) })
-	duties.Go(func() { c.promotion.lead(ctx) })
+	duties.Go(func() { c.voting.lead(ctx) })
 }
 
 // Answers are what the processes said last, by node id, since this node leads; none

@@ -39,6 +39,11 @@ type Record struct {
 	Promise   *Proposal `json:"promise,omitempty"`    // the one proposal this founder is bound to; kept after the founding for its settings
 	Decided   bool      `json:"decided,omitempty"`    // all founders of Promise had promised
 
+	// Admitted: this node has been in the configuration. It may not come back when it
+	// has been taken out.
+	Admitted bool `json:"admitted,omitempty"`
+	Founders int  `json:"founders,omitempty"` // how many servers founded the cluster, as a joiner was told; 0: not known
+
 	// Bootstrapped: the founders of Promise have been written into the Raft log
 	// once. A node whose log is lost later must not write them again: it has
 	// forgotten its votes.
@@ -48,6 +53,14 @@ type Record struct {
 	// refuses them if a delayed request comes after the release; their proposer
 	// goes on telling founders who have not heard.
 	Released []Proposal `json:"released,omitempty"`
+}
+
+// FoundedBy is how many servers founded the cluster; 0: that is not known here.
+func (r Record) FoundedBy() int {
+	if r.Promise != nil && r.Promise.ClusterID == r.ClusterID {
+		return len(r.Promise.Founders)
+	}
+	return r.Founders
 }
 
 // Identity keeps the record. Save returns after it is on disk; if it fails,
@@ -70,9 +83,12 @@ type Consensus interface {
 	Configuration() ([]Server, error)                // the latest known here; empty before the first entry
 	AddNonvoter(ctx context.Context, s Server) error // also updates the address of one that is there
 	AddVoter(ctx context.Context, s Server) error
-	Remove(ctx context.Context, nodeID string) error
-	Leader() (nodeID, addr string) // "" if none is known
+	Demote(ctx context.Context, nodeID string) error // of one without a vote: changes nothing
+	Remove(ctx context.Context, nodeID string) error // of one that is not there: changes nothing
+	HandOver(ctx context.Context) error              // of leadership, to any other voter
+	Leader() (nodeID, addr string)                   // "" if none is known
 	LastIndex() uint64
+	Contact(nodeID string) time.Time // when a heartbeat of this node, as leader, was last answered by that server's Raft
 }
 
 // Progress is a server's answer to "who are you and how far".
@@ -88,6 +104,7 @@ type Peers interface {
 	// nothing is known of the outcome.
 	Promise(ctx context.Context, addr string, p Proposal, release bool) error
 	Join(ctx context.Context, addr string, r JoinRequest) (JoinReply, error)
+	Withdraw(ctx context.Context, addr string, r WithdrawRequest) (WithdrawReply, error)
 	Progress(ctx context.Context, addr string) (Progress, error)
 	// Ping asks the process at addr which of these lives are there. The answer has
 	// one Alive for each.
@@ -147,6 +164,7 @@ type State interface {
 type Timers struct {
 	ReapAfter   time.Duration // a life that is silent for so long is over
 	ForgetAfter time.Duration // and after so long more nobody asks for it any more
+	RemoveAfter time.Duration // a server that is silent for so long leaves the configuration; 0: 1 h
 }
 
 // JoinRequest asks to be in the Raft configuration under this id and address.
@@ -156,16 +174,36 @@ type JoinRequest struct {
 	ClusterID, NodeID, Addr, SID string
 	Generation                   uint32
 	Level                        uint32 // newest entry version that its binary knows; 0: from before there were levels
+	Member                       bool   // it was in the configuration before
 }
 
 // JoinReply is the answer: exactly one of Joined, LeaderAddr (ask there) and
 // Reason (why not) says something; Refused makes the reason final.
 type JoinReply struct {
 	Joined     bool
+	Founders   int // how many founded the cluster; 0: not known there
 	LeaderAddr string
 	Refused    bool
 	Reason     string
 }
+
+// WithdrawRequest asks to take a server out of the voters, or of the configuration.
+type WithdrawRequest struct {
+	ClusterID, NodeID string
+	Leave             bool // out of the configuration
+}
+
+// WithdrawReply is the answer: Done, or LeaderAddr (ask there), or a Reason, which
+// is of now unless it is Refused: asking again would not help.
+type WithdrawReply struct {
+	Done       bool
+	LeaderAddr string
+	Refused    bool
+	Reason     string
+}
+
+// ErrWithdrawRefused: no other server could take the vote. The error's text says why.
+var ErrWithdrawRefused = errors.New("withdrawal refused")
 
 // ErrPromiseRefused: the founder will not promise, or will not release, this
 // proposal as things stand. The error's text says why.

@@ -41,6 +41,7 @@ type directory struct {
 	clusterID string
 	entries   map[string]entry // by gossip name; live ones, without ourselves
 	arrivals  uint64
+	sids      map[string]string // node id -> sid, of all there ever were
 	known     map[string]uint64 // gossip address -> arrival number when last heard of
 	visible   []entry           // see visibleLocked; nil: to be found out again
 	rejected  Rejections
@@ -58,7 +59,7 @@ type entry struct {
 func newDirectory(self entry, clusterID string) *directory {
 	return &directory{
 		self: self, limit: maxEntries, clusterID: clusterID,
-		entries: make(map[string]entry), known: make(map[string]uint64),
+		entries: make(map[string]entry), known: make(map[string]uint64), sids: make(map[string]string),
 		changed: make(chan struct{}),
 	}
 }
@@ -74,8 +75,31 @@ func (d *directory) put(e entry) {
 		e.arrival = old.arrival // an update is not an arrival
 	}
 	d.entries[name] = e
+	d.nameLocked(e)
 	d.rememberLocked(e.gossipAddr)
 	d.changedLocked()
+}
+
+// nameLocked remembers whose node id this is. When there are too many, only those
+// that live are left.
+func (d *directory) nameLocked(e entry) {
+	if len(d.sids) >= 2*d.limit {
+		clear(d.sids)
+		for _, live := range d.entries {
+			d.sids[live.NodeID] = live.SID
+		}
+	}
+	d.sids[e.NodeID] = e.SID
+}
+
+// sid of a node id, also of one that is gone; "" if it never was in sight.
+func (d *directory) sid(nodeID string) string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if nodeID == d.self.NodeID {
+		return d.self.SID
+	}
+	return d.sids[nodeID]
 }
 
 func (d *directory) drop(name string) {

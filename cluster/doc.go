@@ -4,8 +4,9 @@
 // small interfaces of contract.go.
 //
 // It does not decide who is dead: gossip takes a pause or a starved process for
-// a death, so nothing here is ever removed because gossip misses it. The one
-// removal is of a node id whose address a new node id has taken.
+// a death, so nothing here is ever removed because gossip misses it. Removed are a
+// node id whose address or sid a new one has taken, who asks for it, and who was
+// silent for RemoveAfter, to Raft, the roll call and gossip alike.
 //
 // # One server's way in
 //
@@ -33,7 +34,10 @@
 //     all its seeds are another cluster's, it ends with their reason (astray.go).
 //
 // The leader's answer is in admit.go; a joiner becomes a non-voter. While a node
-// leads, promote.go gives votes to those that keep up.
+// leads, voting.go gives and takes votes, one change at a time: tally.go makes of the
+// roll call's answers, of gossip and of Raft's heartbeats who is there, caught up, lost
+// or gone, and voters.go, which knows no clock and no network, decides. withdraw.go is
+// how a server gets rid of its own vote.
 //
 // # Goroutines of a Cluster
 //

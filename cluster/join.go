@@ -20,6 +20,7 @@ const (
 type joining struct {
 	self       Member
 	level      uint32 // newest entry version that this binary knows
+	ledger     *ledger
 	consensus  Consensus
 	peers      Peers
 	members    func() []Member
@@ -49,7 +50,7 @@ type question struct {
 
 // attempt asks until somebody says yes. nil: joined. errRefused: for good.
 func (j *joining) attempt(ctx context.Context, clusterID string) error {
-	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID, Generation: j.generation.now(), Level: j.level}
+	r := JoinRequest{ClusterID: clusterID, NodeID: j.self.NodeID, Addr: j.self.Addr, SID: j.self.SID, Generation: j.generation.now(), Level: j.level, Member: j.ledger.current().Admitted}
 	if err := j.astray(ctx, r); err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func (j *joining) attempt(ctx context.Context, clusterID string) error {
 		case aerr != nil:
 			err = fmt.Errorf("ask %s: %w", q.addr, aerr)
 		case reply.Joined:
-			return nil
+			return j.ledger.admitted(reply.Founders)
 		case reply.Refused && (q.trusted || alone):
 			return errRefused{reply.Reason}
 		case reply.LeaderAddr != "":

@@ -26,7 +26,7 @@ func (o *oracle) Join(_ context.Context, addr string, _ JoinRequest) (JoinReply,
 
 func joiner(o *oracle, members []Member, seeds ...string) *joining {
 	return &joining{
-		self: Member{NodeID: "me", SID: "me", Addr: simAddr(0)}, consensus: &fakeRaft{world: newWorld(nil), nodeID: "me"},
+		self: Member{NodeID: "me", SID: "me", Addr: simAddr(0)}, ledger: &ledger{self: "me", identity: &disk{}}, consensus: &fakeRaft{world: newWorld(nil), nodeID: "me"},
 		peers: o, members: func() []Member { return members }, seeds: func() []string { return seeds },
 	}
 }

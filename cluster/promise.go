@@ -181,6 +181,29 @@ func (l *ledger) bootstrapped() error {
 	return l.saveLocked(r)
 }
 
+// admitted notes that this node is in the configuration, and how many servers are
+// said to have founded the cluster (0: nobody knows).
+func (l *ledger) admitted(founders int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := cloneRecord(l.record)
+	r.Admitted = true
+	if founders > 0 {
+		r.Founders = founders
+	}
+	if r.Admitted == l.record.Admitted && r.Founders == l.record.Founders {
+		return nil
+	}
+	return l.saveLocked(r)
+}
+
+// founders is how many servers founded the cluster, 0 if that is not known.
+func (l *ledger) founders() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.record.FoundedBy()
+}
+
 func (l *ledger) saveLocked(r Record) error {
 	if err := l.identity.Save(cloneRecord(r)); err != nil {
 		return fmt.Errorf("save the founding record: %w", err)

@@ -16,6 +16,7 @@ import (
 // called is everything around one leader's roll call: who answers at which
 // address, and what was asked there.
 type called struct {
+	Peers                // of which only Ping is called
 	mu        sync.Mutex // guards what follows
 	members   []Member
 	servers   []Server
@@ -82,14 +83,6 @@ func (c *called) askedLocked(addr string, lives []Life) {
 	c.asked[addr] = append(c.asked[addr], asked{time.Now(), sids})
 }
 
-func (*called) Promise(context.Context, string, Proposal, bool) error { return errors.ErrUnsupported }
-func (*called) Join(context.Context, string, JoinRequest) (JoinReply, error) {
-	return JoinReply{}, errors.ErrUnsupported
-}
-func (*called) Progress(context.Context, string) (Progress, error) {
-	return Progress{}, errors.ErrUnsupported
-}
-
 func (c *called) configuration() ([]Server, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,7 +118,7 @@ func calling(n int) (*called, *rollCall) {
 		c.processes[simAddr(i)] = &process{answer: Answer{NodeID: node, SID: sid, Incarnation: inc, ClusterID: "ours"}, alive: []string{sid}}
 	}
 	r := &rollCall{
-		self: Member{NodeID: "n0", Addr: simAddr(0)}, consensus: configured{c.configuration}, peers: c, lives: c.Lives,
+		self: Member{NodeID: "n0", Addr: simAddr(0)}, consensus: configured{configuration: c.configuration}, peers: c, lives: c.Lives,
 		members:   func() []Member { c.mu.Lock(); defer c.mu.Unlock(); return slices.Clone(c.members) },
 		clusterID: func() string { return "ours" },
 		news:      make(chan struct{}),
@@ -141,15 +134,12 @@ func calling(n int) (*called, *rollCall) {
 }
 
 // configured is a Consensus of which only the configuration is asked.
-type configured struct{ configuration func() ([]Server, error) }
+type configured struct {
+	Consensus
+	configuration func() ([]Server, error)
+}
 
-func (c configured) Configuration() ([]Server, error)        { return c.configuration() }
-func (configured) Bootstrap([]Server) error                  { return errors.ErrUnsupported }
-func (configured) AddNonvoter(context.Context, Server) error { return errors.ErrUnsupported }
-func (configured) AddVoter(context.Context, Server) error    { return errors.ErrUnsupported }
-func (configured) Remove(context.Context, string) error      { return errors.ErrUnsupported }
-func (configured) Leader() (string, string)                  { return "n0", simAddr(0) }
-func (configured) LastIndex() uint64                         { return 0 }
+func (c configured) Configuration() ([]Server, error) { return c.configuration() }
 
 // leading runs a term until the returned function ends it.
 func leading(lead func(context.Context)) (end func()) {

@@ -228,6 +228,44 @@ func (f *fakeRaft) AddVoter(ctx context.Context, s Server) error {
 	return f.set(ctx, s)
 }
 
+func (f *fakeRaft) Demote(ctx context.Context, nodeID string) error {
+	return f.change(ctx, func(g *raftGroup) {
+		for i, s := range g.servers {
+			g.servers[i].Voter = s.Voter && s.NodeID != nodeID
+		}
+	})
+}
+
+// HandOver makes the next voter the leader.
+func (f *fakeRaft) HandOver(ctx context.Context) error {
+	return f.change(ctx, func(g *raftGroup) {
+		for _, s := range g.servers {
+			if s.Voter && s.NodeID != g.leader {
+				g.leader = s.NodeID
+				return
+			}
+		}
+	})
+}
+
+// Contact is now if the server runs and can be reached.
+func (f *fakeRaft) Contact(nodeID string) time.Time {
+	f.world.mu.Lock()
+	defer f.world.mu.Unlock()
+	from := ""
+	for _, s := range f.world.servers {
+		if s.self.NodeID == f.nodeID {
+			from = s.self.Addr
+		}
+	}
+	for addr, s := range f.world.servers {
+		if s.self.NodeID == nodeID && (f.world.noRPC == nil || f.world.noRPC(from, addr) == nil) {
+			return time.Now()
+		}
+	}
+	return time.Time{}
+}
+
 func (f *fakeRaft) Remove(ctx context.Context, nodeID string) error {
 	return f.change(ctx, func(g *raftGroup) {
 		g.servers = slices.DeleteFunc(g.servers, func(x Server) bool { return x.NodeID == nodeID })
@@ -292,6 +330,14 @@ func (p *fakePeers) Join(ctx context.Context, addr string, r JoinRequest) (JoinR
 	return s.HandleJoin(ctx, r), nil
 }
 
+func (p *fakePeers) Withdraw(ctx context.Context, addr string, r WithdrawRequest) (WithdrawReply, error) {
+	s, err := p.to(addr)
+	if err != nil {
+		return WithdrawReply{}, err
+	}
+	return s.HandleWithdraw(ctx, r), nil
+}
+
 func (p *fakePeers) Progress(ctx context.Context, addr string) (Progress, error) {
 	s, err := p.to(addr)
 	if err != nil {
@@ -333,7 +379,7 @@ func (p *fakePeers) Ping(ctx context.Context, addr string, lives []Life) (Answer
 func (s *server) answer(lives []Life) Answer {
 	return Answer{
 		NodeID: s.self.NodeID, SID: s.self.SID, Incarnation: s.self.Incarnation, ClusterID: s.identity.current().ClusterID,
-		Alive: make([]bool, len(lives)), LastIndex: s.raft.LastIndex(),
+		Alive: make([]bool, len(lives)), LastIndex: s.raft.LastIndex(), MayLead: true, Durable: true,
 	}
 }
 

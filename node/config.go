@@ -78,7 +78,7 @@ type Config struct {
 type Settings struct {
 	ReapAfter    time.Duration // default 10 s, at least 3 s
 	ForgetAfter  time.Duration // default 10 min
-	RemoveAfter  time.Duration // default 1 h; not acted on yet
+	RemoveAfter  time.Duration // default 1 h: a server that is silent for so long leaves the configuration
 	MaxVoters    int           // 1 to 9, default 5
 	Limits       Limits
 	ExternalSIDs bool // accept Add for a sid that never registered; default: ErrUnknownServer

@@ -91,5 +91,5 @@ func (l *leading) commit(ctx context.Context, e *fsmpb.Entry) error {
 // timers are the cluster's, or this server's own before it knows them.
 func (n *Node) timers() cluster.Timers {
 	s := n.settings()
-	return cluster.Timers{ReapAfter: s.ReapAfter, ForgetAfter: s.ForgetAfter}
+	return cluster.Timers{ReapAfter: s.ReapAfter, ForgetAfter: s.ForgetAfter, RemoveAfter: s.RemoveAfter}
 }

@@ -186,7 +186,7 @@ func (n *Node) openCluster() (*cluster.Cluster, error) {
 		Seeds: n.cfg.Join, Discover: n.cfg.Discover, Resolver: resolver(n.cfg.Network), Expect: n.cfg.Expect, Settings: settings,
 		MaxVoters: func() int { return n.settings().MaxVoters }, Generation: n.generation,
 		Packets: wire.Packets, Streams: wire.Streams, Dial: wire.Dial, GossipKey: n.port.GossipKey(),
-		Identity: n.store.Identity, Consensus: n.consensus, Peers: peers{n.port}, Logger: n.log,
+		Identity: n.store.Identity, Consensus: electing{n.consensus, n.successors}, Peers: peers{n.port}, Logger: n.log,
 		State: &leading{replica: n.replica, committer: n.committer, desk: n.desk}, Level: fsm.Version, Timers: n.timers, Answer: n.rollCall.local,
 	})
 }

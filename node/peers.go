@@ -52,11 +52,11 @@ func (p peers) Join(ctx context.Context, addr string, r cluster.JoinRequest) (cl
 	if err != nil {
 		return cluster.JoinReply{}, err
 	}
-	resp, err := c.Join(ctx, &peerpb.JoinRequest{ClusterId: r.ClusterID, NodeId: r.NodeID, Addr: r.Addr, Sid: r.SID, Generation: r.Generation, Level: r.Level})
+	resp, err := c.Join(ctx, &peerpb.JoinRequest{ClusterId: r.ClusterID, NodeId: r.NodeID, Addr: r.Addr, Sid: r.SID, Generation: r.Generation, Level: r.Level, Member: r.Member})
 	if err != nil {
 		return cluster.JoinReply{}, fmt.Errorf("ask %s to join: %w", addr, err)
 	}
-	return cluster.JoinReply{Joined: resp.GetJoined(), LeaderAddr: resp.GetLeaderAddr(), Refused: resp.GetRefused(), Reason: resp.GetReason()}, nil
+	return cluster.JoinReply{Joined: resp.GetJoined(), Founders: int(resp.GetFounders()), LeaderAddr: resp.GetLeaderAddr(), Refused: resp.GetRefused(), Reason: resp.GetReason()}, nil
 }
 
 // Progress asks the server at addr how far its log is.

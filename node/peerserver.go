@@ -40,9 +40,9 @@ func (p *peerServer) Promise(ctx context.Context, req *peerpb.PromiseRequest) (*
 // Join implements peerpb.PeerServer.
 func (p *peerServer) Join(ctx context.Context, req *peerpb.JoinRequest) (*peerpb.JoinResponse, error) {
 	r := p.node.cluster.HandleJoin(ctx, cluster.JoinRequest{
-		ClusterID: req.GetClusterId(), NodeID: req.GetNodeId(), Addr: req.GetAddr(), SID: req.GetSid(), Generation: req.GetGeneration(), Level: req.GetLevel(),
+		ClusterID: req.GetClusterId(), NodeID: req.GetNodeId(), Addr: req.GetAddr(), SID: req.GetSid(), Generation: req.GetGeneration(), Level: req.GetLevel(), Member: req.GetMember(),
 	})
-	return &peerpb.JoinResponse{Joined: r.Joined, LeaderAddr: r.LeaderAddr, Refused: r.Refused, Reason: r.Reason}, nil
+	return &peerpb.JoinResponse{Joined: r.Joined, LeaderAddr: r.LeaderAddr, Refused: r.Refused, Reason: r.Reason, Founders: uint32(r.Founders)}, nil
 }
 
 // Ping implements peerpb.PeerServer.

@@ -164,8 +164,8 @@ func (o *operator) dangers(ctx context.Context, d *departure) (dangers []danger)
 
 // leastVoters is minVoters, or the number of founders if this node knows it and they were fewer.
 func (o *operator) leastVoters() int {
-	if p := o.node.store.Identity.Load().Promise; p != nil {
-		return min(minVoters, len(p.Founders))
+	if n := o.node.store.Identity.Load().FoundedBy(); n > 0 {
+		return min(minVoters, n)
 	}
 	return minVoters
 }

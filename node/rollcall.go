@@ -28,7 +28,7 @@ func (r *rollCall) answer(req *peerpb.PingRequest) *peerpb.PingResponse {
 		NodeId: n.nodeID, Sid: n.cfg.SID, Incarnation: n.incarnation,
 		ClusterId: n.store.Identity.Load().ClusterID,
 		Applied:   n.replica.Index(), LastIndex: last, LastTerm: term,
-		NonVoter: n.cfg.NonVoter, Durable: n.store.Durable, Zone: n.cfg.Zone, Version: r.version, Level: fsm.Version,
+		NonVoter: n.cfg.NonVoter, Durable: n.cfg.DataDir != "", Zone: n.cfg.Zone, Version: r.version, Level: fsm.Version,
 	}
 	resp.MayLead, resp.Problem = n.mayLead()
 	if err := n.failure(); err != nil {

@@ -121,6 +121,10 @@ func (c *Courier) Close() error {
 	return c.RaftTransport.Close()
 }
 
+// Contact is when the peer's Raft last answered a heartbeat of this node, zero if it
+// never did. Its disk was well then: heartbeats wait there behind what is written.
+func (c *Courier) Contact(id raft.ServerID) time.Time { return c.follower(id).lastBeat() }
+
 // leading is the time in which this node leads in a term. Only a leader appends
 // entries, so the first one of a new term begins it.
 func (c *Courier) leading(term uint64) context.Context {

@@ -305,6 +305,7 @@ type JoinRequest struct {
 	Sid           string                 `protobuf:"bytes,4,opt,name=sid,proto3" json:"sid,omitempty"`
 	Level         uint32                 `protobuf:"varint,5,opt,name=level,proto3" json:"level,omitempty"`           // newest entry version that this binary knows
 	Generation    uint32                 `protobuf:"varint,6,opt,name=generation,proto3" json:"generation,omitempty"` // of the cluster that its data is of; 0: it has none
+	Member        bool                   `protobuf:"varint,7,opt,name=member,proto3" json:"member,omitempty"`         // it was in the configuration before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -381,12 +382,20 @@ func (x *JoinRequest) GetGeneration() uint32 {
 	return 0
 }
 
+func (x *JoinRequest) GetMember() bool {
+	if x != nil {
+		return x.Member
+	}
+	return false
+}
+
 type JoinResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Joined        bool                   `protobuf:"varint,1,opt,name=joined,proto3" json:"joined,omitempty"`
 	LeaderAddr    string                 `protobuf:"bytes,2,opt,name=leader_addr,json=leaderAddr,proto3" json:"leader_addr,omitempty"` // set where the answering node does not lead but knows who does
 	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`                           // why not, final if refused
 	Refused       bool                   `protobuf:"varint,4,opt,name=refused,proto3" json:"refused,omitempty"`                        // asking again will not help
+	Founders      uint32                 `protobuf:"varint,5,opt,name=founders,proto3" json:"founders,omitempty"`                      // how many servers founded the cluster; 0: not known here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -447,6 +456,13 @@ func (x *JoinResponse) GetRefused() bool {
 		return x.Refused
 	}
 	return false
+}
+
+func (x *JoinResponse) GetFounders() uint32 {
+	if x != nil {
+		return x.Founders
+	}
+	return 0
 }
 
 type PingRequest struct {
@@ -1563,7 +1579,7 @@ const file_peer_proto_rawDesc = "" +
 	"\bsettings\x18\x04 \x01(\fR\bsettings\"E\n" +
 	"\x0fPromiseResponse\x12\x1a\n" +
 	"\bpromised\x18\x01 \x01(\bR\bpromised\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xa1\x01\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"\xb9\x01\n" +
 	"\vJoinRequest\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x17\n" +
@@ -1573,13 +1589,15 @@ const file_peer_proto_rawDesc = "" +
 	"\x05level\x18\x05 \x01(\rR\x05level\x12\x1e\n" +
 	"\n" +
 	"generation\x18\x06 \x01(\rR\n" +
-	"generation\"y\n" +
+	"generation\x12\x16\n" +
+	"\x06member\x18\a \x01(\bR\x06member\"\x95\x01\n" +
 	"\fJoinResponse\x12\x16\n" +
 	"\x06joined\x18\x01 \x01(\bR\x06joined\x12\x1f\n" +
 	"\vleader_addr\x18\x02 \x01(\tR\n" +
 	"leaderAddr\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
-	"\arefused\x18\x04 \x01(\bR\arefused\"R\n" +
+	"\arefused\x18\x04 \x01(\bR\arefused\x12\x1a\n" +
+	"\bfounders\x18\x05 \x01(\rR\bfounders\"R\n" +
 	"\vPingRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x121\n" +
 	"\x05lives\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.LifeR\x05lives\"d\n" +

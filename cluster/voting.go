@@ -1,0 +1,212 @@
+package cluster
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// changeTimeout bounds one change of the configuration. Raft goes on with it if it
+// takes longer, and begins no other until it is through.
+const changeTimeout = 5 * time.Second
+
+// voting sees to it, while this node leads, that the right servers vote. Once a
+// second, and when somebody wants to withdraw, it looks, and makes one change after
+// the other; what that is, voters.go decides, from what the tally makes of all that
+// is heard.
+//
+// Decision and change are one turn, which joins take too: the quorum that was
+// counted is still that of the configuration that is changed.
+type voting struct {
+	self      Member
+	ledger    *ledger
+	consensus Consensus
+	peers     Peers                      // for this server's own withdrawal
+	answers   func() map[string]Answer   // of the roll call
+	members   func() []Member            // gossip's
+	sid       func(nodeID string) string // as far as gossip ever told, else ""
+	lives     func() []Life
+	maxVoters func() int // nil: default
+	timers    func() Timers
+	turn      chan struct{} // shared with admission
+	logger    *slog.Logger
+
+	mu     sync.Mutex // guards what follows
+	tally  *tally     // nil while this node does not lead
+	wishes map[string]wish
+	latest electorate    // as last seen
+	round  chan struct{} // closed when lead has looked the next time
+}
+
+const defaultRemoveAfter = time.Hour
+
+func newVoting(o Options, l *ledger, d *directory, answers func() map[string]Answer, turn chan struct{}, log *slog.Logger) *voting {
+	return &voting{
+		self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, answers: answers, members: d.members, sid: d.sid, lives: o.State.Lives,
+		maxVoters: o.MaxVoters, timers: o.Timers, turn: turn, logger: log,
+		round: make(chan struct{}), wishes: make(map[string]wish),
+	}
+}
+
+// lead works until ctx ends. What it knows of the servers dies with it: the next
+// leader watches them anew.
+func (v *voting) lead(ctx context.Context) {
+	v.begin(newTally(v.self.NodeID))
+	defer v.begin(nil)
+	t := time.NewTicker(tallyPace)
+	defer t.Stop()
+	for {
+		for v.step(ctx) {
+		}
+		v.announce()
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (v *voting) begin(t *tally) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.tally, v.latest = t, electorate{}
+	clear(v.wishes)
+	v.announceLocked()
+}
+
+// step makes the next change, if there is one to make, and tells whether it did.
+func (v *voting) step(ctx context.Context) (changed bool) {
+	select {
+	case v.turn <- struct{}{}:
+		defer func() { <-v.turn }()
+	case <-ctx.Done():
+		return false
+	}
+	e, err := v.look()
+	if err != nil || ctx.Err() != nil {
+		return false
+	}
+	m := e.next()
+	if m.kind == stay {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	defer cancel()
+	if err := v.make(ctx, m); err != nil {
+		v.logger.Debug("configuration not changed", "change", m.kind, "node_id", m.server.NodeID, "error", err)
+		return false
+	}
+	v.logger.Info("configuration changed", "change", m.kind, "node_id", m.server.NodeID, "addr", m.server.Addr, "why", m.why)
+	return true
+}
+
+// make changes what voters.go decided.
+func (v *voting) make(ctx context.Context, m move) error {
+	switch m.kind {
+	case promote:
+		m.server.Voter = true
+		return v.consensus.AddVoter(ctx, m.server)
+	case demote:
+		return v.consensus.Demote(ctx, m.server.NodeID)
+	case expel:
+		return v.consensus.Remove(ctx, m.server.NodeID)
+	default:
+		return v.consensus.HandOver(ctx)
+	}
+}
+
+// look takes stock of the servers.
+func (v *voting) look() (electorate, error) {
+	servers, err := v.consensus.Configuration()
+	if err != nil {
+		return electorate{}, err
+	}
+	answers := v.answers()
+	gossiped := make(map[string]bool)
+	for _, m := range v.members() {
+		gossiped[m.NodeID] = true
+	}
+	replaced := v.replaced(servers, answers)
+	now := time.Now()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.tally == nil {
+		return electorate{}, errNotLeading
+	}
+	maps.DeleteFunc(v.wishes, func(_ string, w wish) bool { return now.Sub(w.asked) > wishKept })
+	sightings := make([]sighting, len(servers))
+	for i, s := range servers {
+		sightings[i] = sighting{
+			Server: s, answer: answers[s.NodeID], contact: v.consensus.Contact(s.NodeID),
+			gossiped: gossiped[s.NodeID], replaced: replaced[s.NodeID],
+		}
+		if w, ok := v.wishes[s.NodeID]; ok {
+			sightings[i].yields, sightings[i].leaves = !w.leave, w.leave
+		}
+	}
+	v.tally.removeAfter = cmp.Or(v.timers().RemoveAfter, defaultRemoveAfter)
+	least, most := v.bounds()
+	standings := v.tally.look(now, v.consensus.LastIndex(), answers[v.self.NodeID].LastTerm, sightings)
+	v.latest = electorate{servers: standings, least: least, most: most}
+	return v.latest, nil
+}
+
+// bounds of the number of voters: never fewer by our doing than founded the
+// cluster, or three, and no more than the settings say.
+func (v *voting) bounds() (least, most int) {
+	most = defaultVoters
+	if v.maxVoters != nil && v.maxVoters() > 0 {
+		most = v.maxVoters()
+	}
+	least = min(leastVoters, most)
+	if n := v.ledger.founders(); n > 0 {
+		least = min(least, n)
+	}
+	return least, most
+}
+
+// replaced are the servers whose sid another one has registered, which is in the
+// configuration itself: a directory was lost, or there never was one.
+func (v *voting) replaced(servers []Server, answers map[string]Answer) map[string]bool {
+	holders := make(map[string]string) // sid -> node id
+	for _, l := range v.lives() {
+		if l.Via == "" {
+			holders[l.SID] = l.NodeID
+		}
+	}
+	replaced := make(map[string]bool)
+	for _, s := range servers {
+		sid := v.sid(s.NodeID)
+		if a, ok := answers[s.NodeID]; ok {
+			sid = a.SID
+		}
+		holder := holders[sid]
+		replaced[s.NodeID] = sid != "" && holder != "" && holder != s.NodeID &&
+			slices.ContainsFunc(servers, func(o Server) bool { return o.NodeID == holder })
+	}
+	return replaced
+}
+
+func (v *voting) announce() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.announceLocked()
+}
+
+func (v *voting) announceLocked() {
+	close(v.round)
+	v.round = make(chan struct{})
+}
+
+// rounds is closed when lead has looked, and changed what there was to change, the
+// next time. Ask for it first, then look.
+func (v *voting) rounds() <-chan struct{} {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.round
+}
