@@ -79,3 +79,13 @@ func (n *Node) Parked() (parked int) {
 	n.replica.View(func(s *fsm.State) { parked = s.Stats().Parked })
 	return parked
 }
+
+// Configured are the servers of the configuration, by node id; true: it votes.
+func Configured(n *Node) map[string]bool {
+	all := make(map[string]bool)
+	servers, _ := n.consensus.Configuration()
+	for _, s := range servers {
+		all[s.NodeID] = s.Voter
+	}
+	return all
+}

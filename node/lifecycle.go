@@ -139,15 +139,22 @@ func (n *Node) Close() error {
 		<-n.closed
 		return n.closeErr
 	}
+	n.finish(n.resign)
+	return n.closeErr
+}
+
+// finish ends the node; leave is what becomes of its vote.
+func (n *Node) finish(leave func(context.Context)) {
 	defer close(n.closed)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if !n.killed() {
-		bounded(ctx, goodbyeTimeout, n.sayGoodbye)
+		told := false
+		bounded(ctx, goodbyeTimeout, func(ctx context.Context) { told = n.sayGoodbye(ctx) })
+		n.part(ctx, told, leave)
 	}
 	n.closeErr = n.release(ctx)
 	n.end()
-	return n.closeErr
 }
 
 func (n *Node) killed() bool {
@@ -156,8 +163,8 @@ func (n *Node) killed() bool {
 }
 
 // sayGoodbye tells the cluster, in the order that loses nothing. Each step is
-// bounded: without a quorum none of them can succeed.
-func (n *Node) sayGoodbye(ctx context.Context) {
+// bounded: without a quorum none of them can succeed. told: there is one.
+func (n *Node) sayGoodbye(ctx context.Context) (told bool) {
 	// A leader whose state has halted commits nothing: another one has to.
 	if n.replica.Halted() != nil {
 		n.stepDown(ctx)
@@ -172,9 +179,10 @@ func (n *Node) sayGoodbye(ctx context.Context) {
 	n.outbox.refuse(notSent(ErrClosed))
 	// The members go at one index. If it can't be committed, they stay until the
 	// next registration of this sid.
+	var err error
 	if n.failure() == nil {
 		bounded(ctx, 2*time.Second, func(ctx context.Context) {
-			if err := n.life.end(ctx); err != nil {
+			if err = n.life.end(ctx); err != nil {
 				n.log.Warn("life not ended", "err", err)
 			}
 		})
@@ -182,11 +190,7 @@ func (n *Node) sayGoodbye(ctx context.Context) {
 	// Only then give up leadership: as leader the life's end was one local entry.
 	// Without this the others need an election timeout to find out.
 	n.stepDown(ctx)
-	bounded(ctx, time.Second, func(ctx context.Context) {
-		if err := n.cluster.Leave(ctx); err != nil {
-			n.log.Info("gossip not told", "err", err)
-		}
-	})
+	return err == nil
 }
 
 func (n *Node) stepDown(ctx context.Context) {

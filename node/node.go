@@ -54,6 +54,8 @@ type Node struct {
 	cancel context.CancelCauseFunc
 	group  sync.WaitGroup
 
+	decommission decommissioning
+
 	closing  atomic.Bool
 	closed   chan struct{} // closed when Close is through; not a sync.Once, whose wait would stop the clock of a synctest bubble
 	closeErr error         // written before closed is
@@ -78,6 +80,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("sid", cfg.SID), incarnation: uuid.NewString(),
 		replica: fsm.NewReplica(), meters: newMeters(), done: make(chan struct{}), closed: make(chan struct{}),
+		decommission: decommissioning{turn: make(chan struct{}, 1)},
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	if err := n.open(ctx); err != nil {

@@ -259,14 +259,8 @@ func TestTransferLeader_WithoutALeaderIsNotSent(t *testing.T) {
 
 func TestRemoveServer_TakesADeadOneOutAndEndsItsLife(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
-		cfgs := append(four(), server("c5", "connector")) // becomes the fourth voter
-		f := readyCluster(t, ctx, cfgs...)
-		f.Eventually(ctx, func() error {
-			if s := f.Node("c5").Status(); s.Role != "voter" {
-				return fmt.Errorf("c5 is a %s", s.Role)
-			}
-			return nil
-		})
+		f := readyCluster(t, ctx, append(four(), server("c5", "connector"), server("c6", "connector"))...)
+		untilVoters(t, ctx, f, "c1", "c2", "c3", "c5", "c6")
 		dead := follower(t, ctx, f).Self()
 		must(t, f.Leader(ctx).Add(ctx, "world", "ghost", dead.SID))
 		f.Kill(dead.SID, "c4")
@@ -285,7 +279,7 @@ func TestRemoveServer_TakesADeadOneOutAndEndsItsLife(t *testing.T) {
 		}
 		everywhere(t, ctx, f, "world")   // nobody: the ghost is gone
 		f.Eventually(ctx, func() error { // the asked one may not have heard of it yet
-			if all := census(t, ctx, f, asked); len(all.GetServers()) != 3 || len(all.GetLifeless()) != 0 {
+			if all := census(t, ctx, f, asked); len(all.GetServers()) != 4 || len(all.GetLifeless()) != 0 {
 				return fmt.Errorf("still there: %v", all)
 			}
 			return nil
@@ -297,14 +291,8 @@ func TestRemoveServer_TakesADeadOneOutAndEndsItsLife(t *testing.T) {
 // A closed server has no life any more, and still its vote.
 func TestRemoveServer_TakesTheVoteOfAClosedOne(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
-		cfgs := append(three(), server("c4", "connector"))
-		f := readyCluster(t, ctx, cfgs...)
-		f.Eventually(ctx, func() error {
-			if s := f.Node("c4").Status(); s.Role != "voter" {
-				return fmt.Errorf("c4 is a %s", s.Role)
-			}
-			return nil
-		})
+		f := readyCluster(t, ctx, append(three(), server("c4", "connector"), server("c5", "connector"))...)
+		untilVoters(t, ctx, f, "c1", "c2", "c3", "c4", "c5")
 		gone := follower(t, ctx, f)
 		must(t, gone.Close())
 		must(t, f.Leader(ctx).RemoveServer(ctx, gone.Self().SID))

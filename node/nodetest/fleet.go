@@ -110,6 +110,13 @@ func (f *Fleet) moveTo(m *machine, sid string, cfg node.Config) *node.Node {
 	return f.boot(m.with(s.machine), complete(cfg, m.ip, s.cfg.Join))
 }
 
+// TryRestart is Restart where the start may fail: nothing runs then.
+func (f *Fleet) TryRestart(sid string) (*node.Node, error) {
+	f.t.Helper()
+	s := f.server(sid)
+	return f.tryBoot(s.machine, s.cfg)
+}
+
 // Kill ends servers as SIGKILL does, all at the same moment.
 func (f *Fleet) Kill(sids ...string) {
 	f.t.Helper()
@@ -148,6 +155,15 @@ func (f *Fleet) newMachine() *machine {
 
 func (f *Fleet) boot(m *machine, cfg node.Config) *node.Node {
 	f.t.Helper()
+	n, err := f.tryBoot(m, cfg)
+	if err != nil {
+		f.t.Fatalf("nodetest: start %q: %v", cfg.SID, err)
+	}
+	return n
+}
+
+func (f *Fleet) tryBoot(m *machine, cfg node.Config) (*node.Node, error) {
+	f.t.Helper()
 	if cfg.Network != nil {
 		f.t.Fatalf("nodetest: Config.Network of %q is set; the cluster brings its own", cfg.SID)
 	}
@@ -155,12 +171,12 @@ func (f *Fleet) boot(m *machine, cfg node.Config) *node.Node {
 	cfg.Network = s.process
 	n, err := node.Start(context.Background(), cfg)
 	if err != nil {
-		f.t.Fatalf("nodetest: start %q: %v", cfg.SID, err)
+		return nil, err
 	}
 	s.node = n
 	f.starts = append(f.starts, s)
 	f.servers[cfg.SID] = s
-	return n
+	return n, nil
 }
 
 func (f *Fleet) server(sid string) *start {
