@@ -110,14 +110,19 @@ func (a arrivals) measures(m map[string]stats.Spread, prefix string) {
 // notes say what the figures are of.
 func (b *bench) notes() []string {
 	o := b.options
-	notes := []string{
-		fmt.Sprintf("%d voters and %d replicas on loopback without TLS: the leader in a process of its own, all others in a second. Median [min..max] of samples of a minute, or of a fifth of a shorter time.", o.Voters, o.Replicas),
-		"CPU: user and system time, in percent of one core; strangers are all processes that do not belong to the fleet.",
-		"Bytes per replica: what the leader writes to connections that it dialled (Raft's, and its questions to others), without headers of TCP and IP. Answers: to connections that it accepted, mostly of writes that were forwarded to it.",
-		"Elections: by how much the leader's term grew.",
+	var notes []string
+	if b.idle.measured() || b.load.measured() || len(b.empty.read) > 0 {
+		notes = append(notes, fmt.Sprintf("%d voters and %d replicas on loopback without TLS: the leader in a process of its own, all others in a second.", o.Voters, o.Replicas))
+		if !o.Disk {
+			notes = append(notes, "All in memory, the voters too.")
+		}
 	}
-	if !o.Disk {
-		notes = append(notes, "Voters in memory, the leader too.")
+	if b.idle.measured() || b.load.measured() {
+		notes = append(notes,
+			"Median [min..max] of samples of a minute, or of a fifth of a shorter time.",
+			"CPU: user and system time, in percent of one core; strangers are all processes that do not belong to the fleet.",
+			"Bytes per replica: what the leader writes to connections that it dialled (Raft's, and its questions to others), without headers of TCP and IP. Answers: to connections that it accepted, mostly of writes that were forwarded to it.",
+			"Elections: by how much the leader's term grew.")
 	}
 	if b.load.measured() {
 		notes = append(notes, fmt.Sprintf("Load: %d writes a second, adds and leaves in equal parts, one call each, from all servers but the leader; times from when each was due; at most %d outstanding.", o.Rate, o.Callers))

@@ -130,7 +130,9 @@ func (c *child) newcomer(ctx context.Context, o Newcomer) (a Arrival, err error)
 	if err != nil {
 		return a, fmt.Errorf("start node: %w", err)
 	}
-	defer func() { err = errors.Join(err, n.Close()) }()
+	// For good: a server that was merely closed stays in the configuration, and the
+	// leader looks for it.
+	defer func() { err = errors.Join(err, n.Decommission(ctx), n.Close()) }()
 	before := c.traffic.Sent().Received
 	members, err := n.Members(ctx, load.Channel(0), node.Linearizable())
 	if err != nil {
