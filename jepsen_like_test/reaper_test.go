@@ -2,6 +2,7 @@ package jepsen_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -83,7 +84,8 @@ func TestReaper_PausedLeaderThatLeadsOnEndsNobody(t *testing.T) {
 }
 
 // A short stop costs nobody anything. A long one of the leader costs its own life, in
-// time, and nobody else's, also when it goes on and still believes that it leads.
+// time, and nobody else's, also when it goes on and still believes that it leads. Then
+// its process is registered again, and its members are back at once.
 func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
 	r := start(t, append(connectors(3), harness.Spec{SID: "connector-4", SType: stype, NonVoter: true}))
 	all := r.cluster.Servers
@@ -102,6 +104,11 @@ func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
 		}
 	}
 
+	var guild []string
+	for _, s := range all {
+		r.write(all[0], "add", "guild", "guest-"+s.SID, s.SID)
+		guild = append(guild, "guest-"+s.SID)
+	}
 	began := time.Now()
 	deposed, err := nemesis.PauseLeader(r.ctx, all)
 	r.must(err)
@@ -118,16 +125,31 @@ func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
 	if took > reapAfter+10*time.Second || took < reapAfter-time.Second {
 		t.Errorf("the paused leader's members were gone after %v", took)
 	}
-	r.lasting(max(0, longPause-took))
+	// Who is removed while he is parked does not come back with the others.
+	r.write(deposed.Survivors[0], "leave", "guild", "guest-"+old.SID, old.SID)
+	guild = slices.DeleteFunc(guild, func(uid string) bool { return uid == "guest-"+old.SID })
+	r.lasting(max(0, longPause-time.Since(began)))
 	r.must(old.Resume())
+	resumed := time.Now()
+	for _, s := range all {
+		r.eventually(s.SID+" shows the members of the resumed server again", func() error { return r.shows(s, uids...) })
+		if diff := cmp.Diff(guild, r.members(s, "guild")); diff != "" {
+			t.Errorf("%s, guild (-want +got):\n%s", s.SID, diff)
+		}
+	}
+	whole := time.Since(resumed)
+	t.Logf("everything was whole again %v after it went on", whole.Round(time.Millisecond))
+	if whole > 10*time.Second {
+		t.Errorf("whole again after %v, promised are 10 s", whole)
+	}
+	r.write(old, "add", "guild", "later", old.SID)
 	r.lasting(reapAfter + 3*time.Second)
 	delete(before, old.SID)
 	for _, s := range deposed.Survivors {
 		after := r.epochs(s)
-		delete(after, old.SID) // it may be back by now, with a new life
+		delete(after, old.SID) // it has a new life
 		if diff := cmp.Diff(before, after); diff != "" {
 			t.Errorf("lives at %s after the long pause (-before +after):\n%s", s.SID, diff)
 		}
 	}
-	old.Kill()
 }

@@ -89,3 +89,6 @@ func Configured(n *Node) map[string]bool {
 	}
 	return all
 }
+
+// ToldOver is what the leader's roll call says.
+func (n *Node) ToldOver(epoch uint64) { n.life.toldOver(epoch) }

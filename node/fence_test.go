@@ -221,3 +221,36 @@ func TestAttach_StreamEndsWhenItsLifeIsDeclaredOver(t *testing.T) {
 		mustAttach(t, ctx, f, "c4", "remote-1")
 	})
 }
+
+// A process whose own replica stands still hears of the end of its life from the
+// leader, who calls the roll of ended lives too.
+func TestNode_HearsFromTheLeaderThatItsLifeIsOver(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f, told := fencing(t, ctx)
+		n := f.Node("c4")
+		must(t, n.Add(ctx, "world", "alice", "c4"))
+		n.Halt()
+		must(t, f.Leader(ctx).EndLife(ctx, "c4", n.Self().Epoch))
+		wantFenced(t, ctx, told, 1, 0)
+		everywhereBut(t, ctx, f, "c4", "world", "alice@c4")
+	})
+}
+
+// Old news harm nobody: who registers again because of them finds the life as it is.
+func TestNode_ThatIsToldOfItsEndByMistakeGoesOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f, told := fencing(t, ctx)
+		n := f.Node("c4")
+		must(t, n.Add(ctx, "world", "alice", "c4"))
+		epoch := n.Self().Epoch
+		n.ToldOver(epoch)
+		for i := range 20 {
+			must(t, n.Add(ctx, "guild", fmt.Sprint("u", i), "c4"))
+		}
+		settle(ctx)
+		if n.Self().Epoch != epoch || !n.Status().Ready || len(told) > 0 {
+			t.Errorf("epoch %x, was %x; status %+v, told %d times", n.Self().Epoch, epoch, n.Status(), len(told))
+		}
+		everywhere(t, ctx, f, "world", "alice@c4")
+	})
+}
