@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
@@ -56,6 +57,35 @@ func (a *apiServer) TransferLeader(ctx context.Context, r *pb.TransferLeaderRequ
 // RemoveServer implements pb.GlobalChannelServer.
 func (a *apiServer) RemoveServer(ctx context.Context, r *pb.RemoveServerRequest) (*pb.RemoveServerResponse, error) {
 	return operate(a, ctx, r, (&operator{a.node}).removeServer)
+}
+
+// Decommission implements pb.GlobalChannelServer. It goes on when the caller has gone:
+// from the middle of it there is no way back.
+func (a *apiServer) Decommission(ctx context.Context, r *pb.DecommissionRequest) (*pb.DecommissionResponse, error) {
+	n := a.node
+	if r.GetSid() != "" && r.GetSid() != n.cfg.SID {
+		return nil, toStatus(fmt.Errorf("%w: this server is %s, not %s", ErrRefused, n.cfg.SID, r.GetSid()))
+	}
+	ctx, cancel := answerable(ctx)
+	defer cancel()
+	result := make(chan error, 1)
+	go func() { // ends with the node at the latest; Close must not wait for who waits for Close
+		err := n.Decommission(context.WithoutCancel(ctx))
+		if err != nil {
+			n.log.Error("not decommissioned", "err", err)
+		}
+		result <- err
+	}()
+	select {
+	case <-n.decommission.leaving:
+	case err := <-result:
+		if err != nil {
+			return nil, toStatus(notSent(err))
+		}
+	case <-ctx.Done():
+		return nil, toStatus(outcomeUnknown(ended(ctx)))
+	}
+	return &pb.DecommissionResponse{Sid: n.cfg.SID}, nil
 }
 
 // operate runs a request that may be passed on, in time for its answer to arrive.

@@ -61,6 +61,7 @@ func (n *Node) Decommission(ctx context.Context) error {
 		<-n.closed
 		return errClosedBefore
 	}
+	close(n.decommission.leaving)
 	var parted error
 	n.finish(func(ctx context.Context) { parted = n.retire(ctx) })
 	n.decommission.done = parted == nil
@@ -71,8 +72,9 @@ var errClosedBefore = fmt.Errorf("%w: this server was closed, and not decommissi
 
 // decommissioning is what calls of Decommission share.
 type decommissioning struct {
-	turn chan struct{} // one slot
-	done bool          // of who has the turn
+	turn    chan struct{} // one slot
+	done    bool          // of who has the turn
+	leaving chan struct{} // closed once the vote is given up and the server closes
 }
 
 // retire leaves the configuration for good. Without a vote it is missed by nobody.

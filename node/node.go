@@ -80,7 +80,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n := &Node{
 		cfg: cfg, log: cfg.Logger.With("sid", cfg.SID), incarnation: uuid.NewString(),
 		replica: fsm.NewReplica(), meters: newMeters(), done: make(chan struct{}), closed: make(chan struct{}),
-		decommission: decommissioning{turn: make(chan struct{}, 1)},
+		decommission: decommissioning{turn: make(chan struct{}, 1), leaving: make(chan struct{})},
 	}
 	n.ctx, n.cancel = context.WithCancelCause(context.Background())
 	if err := n.open(ctx); err != nil {

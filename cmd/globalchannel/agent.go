@@ -132,7 +132,12 @@ func serve(ctx context.Context, n *node.Node, stdout, stderr io.Writer) error {
 			if err := n.Err(); err != nil {
 				return err
 			}
-			return errors.New("the node has ended")
+			// Nobody here has closed it: it was decommissioned, and tells how that ended.
+			if err := n.Decommission(ctx); err != nil {
+				return err
+			}
+			fmt.Fprintf(stdout, "%s is decommissioned: its data directory is retired\n", cell(self.SID))
+			return nil
 		case err := <-ready:
 			waiting, ready = false, nil
 			if err != nil {

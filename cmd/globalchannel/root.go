@@ -70,7 +70,7 @@ variable counts as unset. Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.AddCommand(
 		demo.NewCommand(), demo.NewChildCommand(),
 		newAgent(), newAdd(), newLeave(), newMembers(), newPush(), newDestroy(), newServers(), newStatus(), newListen(),
-		newTransferLeader(), newRemoveServer(), newRecover(), newSettings(),
+		newTransferLeader(), newRemoveServer(), newRecover(), newSettings(), newDecommission(),
 	)
 	inv.watch(root)
 	return root

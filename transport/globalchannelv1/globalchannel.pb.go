@@ -1855,6 +1855,94 @@ func (x *StatusResponse) GetStateHash() string {
 	return ""
 }
 
+type DecommissionRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecommissionRequest) Reset() {
+	*x = DecommissionRequest{}
+	mi := &file_globalchannel_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecommissionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecommissionRequest) ProtoMessage() {}
+
+func (x *DecommissionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecommissionRequest.ProtoReflect.Descriptor instead.
+func (*DecommissionRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *DecommissionRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+type DecommissionResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DecommissionResponse) Reset() {
+	*x = DecommissionResponse{}
+	mi := &file_globalchannel_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DecommissionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DecommissionResponse) ProtoMessage() {}
+
+func (x *DecommissionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DecommissionResponse.ProtoReflect.Descriptor instead.
+func (*DecommissionResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *DecommissionResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
 type Settings struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	ReapAfterMs     int64                  `protobuf:"varint,1,opt,name=reap_after_ms,json=reapAfterMs,proto3" json:"reap_after_ms,omitempty"` // this and all others: 0 is the default
@@ -1869,7 +1957,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1881,7 +1969,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1894,7 +1982,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+	return file_globalchannel_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Settings) GetReapAfterMs() int64 {
@@ -1947,7 +2035,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1959,7 +2047,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1972,7 +2060,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+	return file_globalchannel_proto_rawDescGZIP(), []int{28}
 }
 
 type GetSettingsResponse struct {
@@ -1985,7 +2073,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2085,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2098,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{27}
+	return file_globalchannel_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -2039,7 +2127,7 @@ type SetSettingsRequest struct {
 
 func (x *SetSettingsRequest) Reset() {
 	*x = SetSettingsRequest{}
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2139,7 @@ func (x *SetSettingsRequest) String() string {
 func (*SetSettingsRequest) ProtoMessage() {}
 
 func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2152,7 @@ func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{28}
+	return file_globalchannel_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SetSettingsRequest) GetSettings() *Settings {
@@ -2104,7 +2192,7 @@ type SetSettingsResponse struct {
 
 func (x *SetSettingsResponse) Reset() {
 	*x = SetSettingsResponse{}
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2116,7 +2204,7 @@ func (x *SetSettingsResponse) String() string {
 func (*SetSettingsResponse) ProtoMessage() {}
 
 func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2129,7 +2217,7 @@ func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{29}
+	return file_globalchannel_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SetSettingsResponse) GetIndex() uint64 {
@@ -2153,7 +2241,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2165,7 +2253,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2178,7 +2266,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{30}
+	return file_globalchannel_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AttachRequest) GetMessage() isAttachRequest_Message {
@@ -2249,7 +2337,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2349,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2362,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{31}
+	return file_globalchannel_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Hello) GetSid() string {
@@ -2313,7 +2401,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_globalchannel_proto_msgTypes[32]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2413,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[32]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2426,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{32}
+	return file_globalchannel_proto_rawDescGZIP(), []int{34}
 }
 
 type PushReply struct {
@@ -2352,7 +2440,7 @@ type PushReply struct {
 
 func (x *PushReply) Reset() {
 	*x = PushReply{}
-	mi := &file_globalchannel_proto_msgTypes[33]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2364,7 +2452,7 @@ func (x *PushReply) String() string {
 func (*PushReply) ProtoMessage() {}
 
 func (x *PushReply) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[33]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2377,7 +2465,7 @@ func (x *PushReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushReply.ProtoReflect.Descriptor instead.
 func (*PushReply) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{33}
+	return file_globalchannel_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PushReply) GetId() uint64 {
@@ -2414,7 +2502,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_globalchannel_proto_msgTypes[34]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2426,7 +2514,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[34]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2439,7 +2527,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{34}
+	return file_globalchannel_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AttachResponse) GetMessage() isAttachResponse_Message {
@@ -2494,7 +2582,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_globalchannel_proto_msgTypes[35]
+	mi := &file_globalchannel_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2506,7 +2594,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[35]
+	mi := &file_globalchannel_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2519,7 +2607,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{35}
+	return file_globalchannel_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Attached) GetEpoch() uint64 {
@@ -2559,7 +2647,7 @@ type PushDelivery struct {
 
 func (x *PushDelivery) Reset() {
 	*x = PushDelivery{}
-	mi := &file_globalchannel_proto_msgTypes[36]
+	mi := &file_globalchannel_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2659,7 @@ func (x *PushDelivery) String() string {
 func (*PushDelivery) ProtoMessage() {}
 
 func (x *PushDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[36]
+	mi := &file_globalchannel_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2672,7 @@ func (x *PushDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushDelivery.ProtoReflect.Descriptor instead.
 func (*PushDelivery) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{36}
+	return file_globalchannel_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *PushDelivery) GetId() uint64 {
@@ -2785,7 +2873,11 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x05epoch\x18\r \x01(\x04R\x05epoch\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x0e \x01(\tR\tstateHashB\t\n" +
-	"\a_age_ms\"\xee\x01\n" +
+	"\a_age_ms\"'\n" +
+	"\x13DecommissionRequest\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\"(\n" +
+	"\x14DecommissionResponse\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xee\x01\n" +
 	"\bSettings\x12\"\n" +
 	"\rreap_after_ms\x18\x01 \x01(\x03R\vreapAfterMs\x12&\n" +
 	"\x0fforget_after_ms\x18\x02 \x01(\x03R\rforgetAfterMs\x12&\n" +
@@ -2848,7 +2940,8 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_DELIVERED\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_NOT_DELIVERED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x032\xde\t\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x032\xbd\n" +
+	"\n" +
 	"\rGlobalChannel\x12D\n" +
 	"\x03Add\x12\x1c.globalchannel.v1.AddRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
 	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
@@ -2862,7 +2955,8 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\aServers\x12 .globalchannel.v1.ServersRequest\x1a!.globalchannel.v1.ServersResponse\x12K\n" +
 	"\x06Status\x12\x1f.globalchannel.v1.StatusRequest\x1a .globalchannel.v1.StatusResponse\x12c\n" +
 	"\x0eTransferLeader\x12'.globalchannel.v1.TransferLeaderRequest\x1a(.globalchannel.v1.TransferLeaderResponse\x12]\n" +
-	"\fRemoveServer\x12%.globalchannel.v1.RemoveServerRequest\x1a&.globalchannel.v1.RemoveServerResponse\x12Z\n" +
+	"\fRemoveServer\x12%.globalchannel.v1.RemoveServerRequest\x1a&.globalchannel.v1.RemoveServerResponse\x12]\n" +
+	"\fDecommission\x12%.globalchannel.v1.DecommissionRequest\x1a&.globalchannel.v1.DecommissionResponse\x12Z\n" +
 	"\vGetSettings\x12$.globalchannel.v1.GetSettingsRequest\x1a%.globalchannel.v1.GetSettingsResponse\x12Z\n" +
 	"\vSetSettings\x12$.globalchannel.v1.SetSettingsRequest\x1a%.globalchannel.v1.SetSettingsResponse\x12O\n" +
 	"\x06Attach\x12\x1f.globalchannel.v1.AttachRequest\x1a .globalchannel.v1.AttachResponse(\x010\x01B<Z:github.com/pofresh/globalchannel/transport/globalchannelv1b\x06proto3"
@@ -2880,7 +2974,7 @@ func file_globalchannel_proto_rawDescGZIP() []byte {
 }
 
 var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_globalchannel_proto_goTypes = []any{
 	(OpKind)(0),                    // 0: globalchannel.v1.OpKind
 	(Outcome)(0),                   // 1: globalchannel.v1.Outcome
@@ -2909,18 +3003,20 @@ var file_globalchannel_proto_goTypes = []any{
 	(*RemoveServerResponse)(nil),   // 24: globalchannel.v1.RemoveServerResponse
 	(*StatusRequest)(nil),          // 25: globalchannel.v1.StatusRequest
 	(*StatusResponse)(nil),         // 26: globalchannel.v1.StatusResponse
-	(*Settings)(nil),               // 27: globalchannel.v1.Settings
-	(*GetSettingsRequest)(nil),     // 28: globalchannel.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),    // 29: globalchannel.v1.GetSettingsResponse
-	(*SetSettingsRequest)(nil),     // 30: globalchannel.v1.SetSettingsRequest
-	(*SetSettingsResponse)(nil),    // 31: globalchannel.v1.SetSettingsResponse
-	(*AttachRequest)(nil),          // 32: globalchannel.v1.AttachRequest
-	(*Hello)(nil),                  // 33: globalchannel.v1.Hello
-	(*Goodbye)(nil),                // 34: globalchannel.v1.Goodbye
-	(*PushReply)(nil),              // 35: globalchannel.v1.PushReply
-	(*AttachResponse)(nil),         // 36: globalchannel.v1.AttachResponse
-	(*Attached)(nil),               // 37: globalchannel.v1.Attached
-	(*PushDelivery)(nil),           // 38: globalchannel.v1.PushDelivery
+	(*DecommissionRequest)(nil),    // 27: globalchannel.v1.DecommissionRequest
+	(*DecommissionResponse)(nil),   // 28: globalchannel.v1.DecommissionResponse
+	(*Settings)(nil),               // 29: globalchannel.v1.Settings
+	(*GetSettingsRequest)(nil),     // 30: globalchannel.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),    // 31: globalchannel.v1.GetSettingsResponse
+	(*SetSettingsRequest)(nil),     // 32: globalchannel.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil),    // 33: globalchannel.v1.SetSettingsResponse
+	(*AttachRequest)(nil),          // 34: globalchannel.v1.AttachRequest
+	(*Hello)(nil),                  // 35: globalchannel.v1.Hello
+	(*Goodbye)(nil),                // 36: globalchannel.v1.Goodbye
+	(*PushReply)(nil),              // 37: globalchannel.v1.PushReply
+	(*AttachResponse)(nil),         // 38: globalchannel.v1.AttachResponse
+	(*Attached)(nil),               // 39: globalchannel.v1.Attached
+	(*PushDelivery)(nil),           // 40: globalchannel.v1.PushDelivery
 }
 var file_globalchannel_proto_depIdxs = []int32{
 	0,  // 0: globalchannel.v1.Op.kind:type_name -> globalchannel.v1.OpKind
@@ -2931,13 +3027,13 @@ var file_globalchannel_proto_depIdxs = []int32{
 	19, // 5: globalchannel.v1.Server.health:type_name -> globalchannel.v1.Health
 	18, // 6: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
 	18, // 7: globalchannel.v1.ServersResponse.lifeless:type_name -> globalchannel.v1.Server
-	27, // 8: globalchannel.v1.GetSettingsResponse.settings:type_name -> globalchannel.v1.Settings
-	27, // 9: globalchannel.v1.SetSettingsRequest.settings:type_name -> globalchannel.v1.Settings
-	33, // 10: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
-	35, // 11: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
-	34, // 12: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
-	37, // 13: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
-	38, // 14: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
+	29, // 8: globalchannel.v1.GetSettingsResponse.settings:type_name -> globalchannel.v1.Settings
+	29, // 9: globalchannel.v1.SetSettingsRequest.settings:type_name -> globalchannel.v1.Settings
+	35, // 10: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
+	37, // 11: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
+	36, // 12: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
+	39, // 13: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
+	40, // 14: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
 	2,  // 15: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
 	3,  // 16: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
 	4,  // 17: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
@@ -2950,26 +3046,28 @@ var file_globalchannel_proto_depIdxs = []int32{
 	25, // 24: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
 	21, // 25: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
 	23, // 26: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
-	28, // 27: globalchannel.v1.GlobalChannel.GetSettings:input_type -> globalchannel.v1.GetSettingsRequest
-	30, // 28: globalchannel.v1.GlobalChannel.SetSettings:input_type -> globalchannel.v1.SetSettingsRequest
-	32, // 29: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
-	10, // 30: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
-	10, // 31: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
-	10, // 32: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
-	7,  // 33: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
-	13, // 34: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
-	16, // 35: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
-	10, // 36: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
-	10, // 37: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
-	20, // 38: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
-	26, // 39: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
-	22, // 40: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
-	24, // 41: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
-	29, // 42: globalchannel.v1.GlobalChannel.GetSettings:output_type -> globalchannel.v1.GetSettingsResponse
-	31, // 43: globalchannel.v1.GlobalChannel.SetSettings:output_type -> globalchannel.v1.SetSettingsResponse
-	36, // 44: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
-	30, // [30:45] is the sub-list for method output_type
-	15, // [15:30] is the sub-list for method input_type
+	27, // 27: globalchannel.v1.GlobalChannel.Decommission:input_type -> globalchannel.v1.DecommissionRequest
+	30, // 28: globalchannel.v1.GlobalChannel.GetSettings:input_type -> globalchannel.v1.GetSettingsRequest
+	32, // 29: globalchannel.v1.GlobalChannel.SetSettings:input_type -> globalchannel.v1.SetSettingsRequest
+	34, // 30: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
+	10, // 31: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
+	10, // 32: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
+	10, // 33: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
+	7,  // 34: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
+	13, // 35: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
+	16, // 36: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
+	10, // 37: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
+	10, // 38: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
+	20, // 39: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
+	26, // 40: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
+	22, // 41: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
+	24, // 42: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
+	28, // 43: globalchannel.v1.GlobalChannel.Decommission:output_type -> globalchannel.v1.DecommissionResponse
+	31, // 44: globalchannel.v1.GlobalChannel.GetSettings:output_type -> globalchannel.v1.GetSettingsResponse
+	33, // 45: globalchannel.v1.GlobalChannel.SetSettings:output_type -> globalchannel.v1.SetSettingsResponse
+	38, // 46: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
+	31, // [31:47] is the sub-list for method output_type
+	15, // [15:31] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name
 	15, // [15:15] is the sub-list for extension extendee
 	0,  // [0:15] is the sub-list for field type_name
@@ -2982,12 +3080,12 @@ func file_globalchannel_proto_init() {
 	}
 	file_globalchannel_proto_msgTypes[17].OneofWrappers = []any{}
 	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[30].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[32].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Reply)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_globalchannel_proto_msgTypes[34].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[36].OneofWrappers = []any{
 		(*AttachResponse_Attached)(nil),
 		(*AttachResponse_Push)(nil),
 	}
@@ -2997,7 +3095,7 @@ func file_globalchannel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_globalchannel_proto_rawDesc), len(file_globalchannel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

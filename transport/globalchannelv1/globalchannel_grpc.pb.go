@@ -38,6 +38,7 @@ const (
 	GlobalChannel_Status_FullMethodName         = "/globalchannel.v1.GlobalChannel/Status"
 	GlobalChannel_TransferLeader_FullMethodName = "/globalchannel.v1.GlobalChannel/TransferLeader"
 	GlobalChannel_RemoveServer_FullMethodName   = "/globalchannel.v1.GlobalChannel/RemoveServer"
+	GlobalChannel_Decommission_FullMethodName   = "/globalchannel.v1.GlobalChannel/Decommission"
 	GlobalChannel_GetSettings_FullMethodName    = "/globalchannel.v1.GlobalChannel/GetSettings"
 	GlobalChannel_SetSettings_FullMethodName    = "/globalchannel.v1.GlobalChannel/SetSettings"
 	GlobalChannel_Attach_FullMethodName         = "/globalchannel.v1.GlobalChannel/Attach"
@@ -76,6 +77,10 @@ type GlobalChannelClient interface {
 	// life. Any server passes it on to the leader. What is dangerous is refused
 	// (FailedPrecondition) unless the danger is named in force.
 	RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error)
+	// Decommission takes the very server that is asked out of service for good. It
+	// answers once that cannot fail any more for want of another voter: the server
+	// then ends its life, leaves the cluster and closes by itself.
+	Decommission(ctx context.Context, in *DecommissionRequest, opts ...grpc.CallOption) (*DecommissionResponse, error)
 	// GetSettings tells the cluster's settings, as the asked server's replica has them.
 	GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error)
 	// SetSettings replaces them for the whole cluster. Any server passes it on to the
@@ -223,6 +228,16 @@ func (c *globalChannelClient) RemoveServer(ctx context.Context, in *RemoveServer
 	return out, nil
 }
 
+func (c *globalChannelClient) Decommission(ctx context.Context, in *DecommissionRequest, opts ...grpc.CallOption) (*DecommissionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DecommissionResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_Decommission_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *globalChannelClient) GetSettings(ctx context.Context, in *GetSettingsRequest, opts ...grpc.CallOption) (*GetSettingsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetSettingsResponse)
@@ -289,6 +304,10 @@ type GlobalChannelServer interface {
 	// life. Any server passes it on to the leader. What is dangerous is refused
 	// (FailedPrecondition) unless the danger is named in force.
 	RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error)
+	// Decommission takes the very server that is asked out of service for good. It
+	// answers once that cannot fail any more for want of another voter: the server
+	// then ends its life, leaves the cluster and closes by itself.
+	Decommission(context.Context, *DecommissionRequest) (*DecommissionResponse, error)
 	// GetSettings tells the cluster's settings, as the asked server's replica has them.
 	GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error)
 	// SetSettings replaces them for the whole cluster. Any server passes it on to the
@@ -342,6 +361,9 @@ func (UnimplementedGlobalChannelServer) TransferLeader(context.Context, *Transfe
 }
 func (UnimplementedGlobalChannelServer) RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveServer not implemented")
+}
+func (UnimplementedGlobalChannelServer) Decommission(context.Context, *DecommissionRequest) (*DecommissionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Decommission not implemented")
 }
 func (UnimplementedGlobalChannelServer) GetSettings(context.Context, *GetSettingsRequest) (*GetSettingsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetSettings not implemented")
@@ -582,6 +604,24 @@ func _GlobalChannel_RemoveServer_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _GlobalChannel_Decommission_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DecommissionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).Decommission(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_Decommission_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).Decommission(ctx, req.(*DecommissionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _GlobalChannel_GetSettings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetSettingsRequest)
 	if err := dec(in); err != nil {
@@ -675,6 +715,10 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveServer",
 			Handler:    _GlobalChannel_RemoveServer_Handler,
+		},
+		{
+			MethodName: "Decommission",
+			Handler:    _GlobalChannel_Decommission_Handler,
 		},
 		{
 			MethodName: "GetSettings",

@@ -74,7 +74,7 @@ func (s *Salvage) Begin() (nodeID string, err error) {
 func (s *Salvage) Finish(nodeID string) error {
 	id := s.Identity.content()
 	id.Recovering = ""
-	id.Record = cluster.Record{NodeID: nodeID, ClusterID: id.ClusterID}
+	id.Record = cluster.Record{NodeID: nodeID, ClusterID: id.ClusterID, Admitted: true, Founders: id.FoundedBy()}
 	return s.replace(id)
 }
 
