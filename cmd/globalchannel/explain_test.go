@@ -133,7 +133,7 @@ func TestInFlags_LeavesValuesAlone(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{`invalid argument: Config.Listen "Join:1" is not loopback: set Secret (the same), or Insecure to run`, `--listen "Join:1" is not loopback: set --secret-file (the same), or --insecure to run`},
 		{`Config.SID: invalid argument: sid is empty`, `--id: sid is empty`},
-		{`Config.Expect is 9, above Cluster.MaxVoters (5)`, `--expect is 9, above Cluster.MaxVoters (5)`},
+		{`Config.Expect is 9, above Cluster.MaxVoters (5)`, `--expect is 9, above --max-voters (5)`},
 		{`is "a \"Join\" b" Listening`, `is "a \"Join\" b" Listening`},
 	}
 	for _, tt := range tests {
