@@ -12,8 +12,9 @@ import (
 )
 
 const (
-	stepSoon  = 250 * time.Millisecond // while this server is not settled in
-	stepLater = rejoinInterval
+	desertedFor = 10 * time.Second       // without a leader: long after the others have elected one
+	stepSoon    = 250 * time.Millisecond // while this server is not settled in
+	stepLater   = rejoinInterval
 )
 
 // Cluster is one server's view of who is there, and its own way in: found or
@@ -110,6 +111,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 func (c *Cluster) run() {
 	asked := false
 	var nextAsk time.Time
+	led := time.Now() // when a leader was last known
 	for {
 		changed := c.gossip.dir.changes()
 		problem := c.founding.step(c.ctx)
@@ -121,7 +123,12 @@ func (c *Cluster) run() {
 			if problem == "" && c.isServer() && !c.joining.unsure() {
 				c.admit()
 			}
-			if !asked && !time.Now().Before(nextAsk) && !(c.joining.unsure() && !c.seeds.asked.Load()) {
+			if leader, _ := c.consensus.Leader(); leader != "" {
+				led = time.Now()
+			}
+			// Who was taken out of the configuration while it was away is told nothing.
+			deserted := time.Since(led) > desertedFor
+			if (!asked || deserted) && !time.Now().Before(nextAsk) && !(c.joining.unsure() && !c.seeds.asked.Load()) {
 				err := c.joining.attempt(c.ctx, id)
 				nextAsk = time.Now().Add(joinInterval)
 				if final := (errRefused{}); errors.As(err, &final) {

@@ -15,9 +15,9 @@ import (
 const changeTimeout = 5 * time.Second
 
 // voting sees to it, while this node leads, that the right servers vote. Once a
-// second, and when somebody wants to withdraw, it looks, and makes one change after
-// the other; what that is, voters.go decides, from what the tally makes of all that
-// is heard.
+// second it looks, and makes one change at most, and so many more as somebody who
+// withdraws waits for; what they are, voters.go decides, from what the tally makes of
+// all that is heard.
 //
 // Decision and change are one turn, which joins take too: the quorum that was
 // counted is still that of the configuration that is changed.
@@ -60,8 +60,7 @@ func (v *voting) lead(ctx context.Context) {
 	t := time.NewTicker(tallyPace)
 	defer t.Stop()
 	for {
-		for v.step(ctx) {
-		}
+		v.step(ctx) // one change a second, whatever the rules say: servers must not take turns at voting faster
 		v.announce()
 		select {
 		case <-t.C:

@@ -370,14 +370,14 @@ func TestDecommission_OfTheLastServerIsRefused(t *testing.T) {
 // nothing had been.
 func TestVoters_OneThatWasTakenOutIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
-		cfgs := servers("c", 4)
+		cfgs := append(servers("c", 4), node.Config{SID: "n", SType: "chat", NonVoter: true})
 		for i := range cfgs {
 			cfgs[i].Cluster.RemoveAfter = time.Minute
 		}
 		f := readyCluster(t, ctx, cfgs...)
 		pause(ctx, 5*time.Second)
 		f.Kill("c4")
-		f.Isolate("c3")
+		f.Isolate("c3", "n")
 		f.Eventually(ctx, func() error {
 			if _, all := electorate(t, ctx, f); all != 3 {
 				return fmt.Errorf("%d in the configuration", all)
@@ -387,12 +387,18 @@ func TestVoters_OneThatWasTakenOutIsRefused(t *testing.T) {
 		f.Restart("c4")
 		f.Eventually(ctx, func() error {
 			if err := f.Node("c4").Err(); !errors.Is(err, node.ErrRefused) || !strings.Contains(err.Error(), "taken out of the cluster") {
-				return fmt.Errorf("c4: %w", err)
+				return fmt.Errorf("c4: %v", err)
+			}
+			return nil
+		})
+		f.Heal()
+		f.Eventually(ctx, func() error {
+			if err := f.Node("n").Err(); !errors.Is(err, node.ErrRefused) || !strings.Contains(err.Error(), "taken out of the cluster") {
+				return fmt.Errorf("n: %v", err)
 			}
 			return nil
 		})
 		// A voter of the least stays, however long it is silent.
-		f.Heal()
 		untilVoters(t, ctx, f, "c1", "c2", "c3")
 		if err := f.Node("c3").Err(); errors.Is(err, node.ErrRefused) {
 			t.Errorf("c3: %v", err)
