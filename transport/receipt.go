@@ -25,6 +25,11 @@ const (
 	// mostIdle is how long it stands at most, heartbeats or not: they say nothing of
 	// how far the follower is.
 	mostIdle = time.Second
+	// lastMoment is before an answer stands no longer. Then the question is answered
+	// once more and rests no longer: what Raft counts its lease from would else be
+	// the last heartbeat, up to 140 ms ago, and a stall of 210 ms, of a machine that is
+	// short of CPU, would cost the leadership.
+	lastMoment = 20 * time.Millisecond
 )
 
 // receipt is the last answer of a follower that had all it was sent.
@@ -61,19 +66,19 @@ func (c *Courier) answerIdle(f *follower, req *raft.AppendEntriesRequest, resp *
 			return false
 		}
 		grown := c.growth(req.PrevLogEntry)
-		if grown == nil || !settled(req) {
+		if grown == nil || !settled(req) || left <= lastMoment {
 			return true
 		}
-		if !rest(c.leading(req.Term), left, grown, changed) {
+		if !rest(c.leading(req.Term), left-lastMoment, grown, changed) {
 			return true
 		}
 	}
 }
 
-// rest waits until the answer has changed, or may stand no longer: true. False: the
-// log has grown, or this node steps down.
-func rest(led context.Context, left time.Duration, grown, changed <-chan struct{}) bool {
-	t := time.NewTimer(left)
+// rest waits until the answer has changed, or for so long: true. False: the log has
+// grown, or this node steps down.
+func rest(led context.Context, d time.Duration, grown, changed <-chan struct{}) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:

@@ -149,25 +149,40 @@ func TestCourier_SettledQuestionRestsUntil(t *testing.T) {
 	}
 }
 
-func TestCourier_SettledQuestionRestsNoLongerThanHeartbeatsAreAnswered(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, w, done := resting(t)
-		began := time.Now()
-		a := <-done
-		if got, want := a.at.Sub(began), idleAnswer-idleAnswer/2; a.err != nil || got != want || w.sent.Load() != 3 {
-			t.Errorf("%v, rested %v, want %v; asked %d times, want 3", a.err, got, want, w.sent.Load())
-		}
-		c, w, done := resting(t)
-		began = time.Now()
-		for len(done) == 0 && time.Since(began) < 2*mostIdle {
-			_, _ = c.append(&raft.AppendEntriesRequest{Term: 3})
-			pause(t.Context(), idleAnswer/2)
-		}
-		a = <-done
-		if got, want := a.at.Sub(began), mostIdle-idleAnswer/2; a.err != nil || got != want || w.sent.Load() != 3 {
-			t.Errorf("%v, rested %v under heartbeats, want %v; asked %d times, want 3", a.err, got, want, w.sent.Load())
-		}
-	})
+// The last sign of life that Raft hears of is as late as may be, and then the
+// follower is asked.
+func TestCourier_SettledQuestionRestsUntilTheLastMoment(t *testing.T) {
+	for name, test := range map[string]struct {
+		beats bool
+		stood time.Duration // since the question was asked
+	}{
+		"without heartbeats": {false, idleAnswer},
+		"with heartbeats":    {true, mostIdle},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, w, done := resting(t)
+				asked := time.Now().Add(-idleAnswer / 2)
+				for test.beats && len(done) == 0 && time.Since(asked) < 2*mostIdle {
+					_, _ = c.append(&raft.AppendEntriesRequest{Term: 3})
+					pause(t.Context(), idleAnswer/10)
+				}
+				a := <-done
+				if got, want := a.at.Sub(asked), test.stood-lastMoment; a.err != nil || got != want || w.sent.Load() != 2 {
+					t.Errorf("%v, rested until %v after it was asked, want %v; asked %d times, want 2", a.err, got, want, w.sent.Load())
+				}
+				for time.Since(asked) < test.stood {
+					if _, err := c.append(idle(3, 7, 7)); err != nil || w.sent.Load() != 2 {
+						t.Errorf("%v, asked %d times, want 2", err, w.sent.Load())
+					}
+					pause(t.Context(), time.Millisecond)
+				}
+				if _, err := c.append(idle(3, 7, 7)); err != nil || w.sent.Load() != 3 {
+					t.Errorf("%v, asked %d times after %v, want 3", err, w.sent.Load(), test.stood)
+				}
+			})
+		})
+	}
 }
 
 func TestCourier_QuestionDoesNotRest(t *testing.T) {
