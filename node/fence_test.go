@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,12 +94,28 @@ func TestNode_ComesBackWithoutThoseRemovedMeanwhile(t *testing.T) {
 			must(t, c1.LeaveAll(ctx, "nobody", "c4"))
 			must(t, c1.DestroyChannel(ctx, "guild"))
 			wantError(t, c1.Add(ctx, "world", "carol", "c4"), node.ErrServerGone, node.ErrRejected)
+			n.ToldOver(n.Self().Epoch) // it can't register, but it has heard
+			f.Eventually(ctx, func() error {
+				if w := probe(n, "/readyz"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "declared over") || n.Status().Ready {
+					return fmt.Errorf("readyz of a fenced server: %d %s", w.Code, w.Body)
+				}
+				return nil
+			})
 		})
 		wantFenced(t, ctx, told, 3, 3)
+		if w := probe(n, "/readyz"); w.Code != http.StatusOK {
+			t.Errorf("readyz after the return: %d %s", w.Code, w.Body)
+		}
 		everywhere(t, ctx, f, "world", "bob@c4")
 		everywhere(t, ctx, f, "guild")
 		everywhere(t, ctx, f, "team", "alice@c4", "bob@c4")
 	})
+}
+
+func probe(n *node.Node, path string) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	n.HTTPHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w
 }
 
 // Each way in which a batch can be under way when its origin is declared dead.

@@ -87,9 +87,12 @@ func (n *Node) unready() []string {
 	if halted := n.replica.Halted(); halted != nil {
 		reasons = append(reasons, halted.Error())
 	}
-	if _, ok := n.life.current(); !ok && n.failure() == nil {
-		_, waits := n.life.now()
+	_, waits := n.life.now()
+	switch _, ok := n.life.current(); {
+	case !ok && n.failure() == nil:
 		reasons = append(reasons, strings.TrimSuffix("this server is not registered yet: "+waits, ": "))
+	case n.life.isFenced() && n.failure() == nil:
+		reasons = append(reasons, waits)
 	}
 	if leader, _ := n.consensus.Leader(); leader == "" {
 		reasons = append(reasons, "no leader is known")

@@ -163,6 +163,12 @@ func (l *life) isFenced() bool {
 	return l.fenced
 }
 
+// isReady reports that players may be let in.
+func (l *life) isReady() bool {
+	_, open := l.current()
+	return open && !l.isFenced()
+}
+
 // fence marks the life as over.
 func (l *life) fence() {
 	l.mu.Lock()

@@ -48,11 +48,12 @@ func (n *Node) Status() Status {
 // status asks nobody.
 func (n *Node) status() Status {
 	roles, leaderID := n.roles()
-	epoch, waits := n.life.now()
+	ready := n.life.isReady() && n.Err() == nil && !n.closing.Load()
+	epoch, waits := n.life.now() // after ready, which says that there is one
 	s := Status{
 		SID: n.cfg.SID, SType: n.cfg.SType, NodeID: n.nodeID, Incarnation: n.incarnation,
 		ClusterID: n.store.Identity.Load().ClusterID, Role: roles[n.nodeID], LeaderNodeID: leaderID, Addr: n.port.Addr(),
-		Term: n.consensus.term(), Applied: n.replica.Index(), Epoch: epoch,
+		Term: n.consensus.term(), Applied: n.replica.Index(), Epoch: epoch, Ready: ready,
 	}
 	if old, known := n.reader.old(); known {
 		s.Age = &old
@@ -64,11 +65,6 @@ func (n *Node) status() Status {
 			}
 		}
 	})
-	select {
-	case <-n.life.ready:
-		s.Ready = n.Err() == nil && !n.closing.Load() && !n.life.isFenced()
-	default:
-	}
 	s.Problem = n.problem(leaderID, waits)
 	return s
 }
