@@ -10,7 +10,7 @@ func (s *State) serverUp(index uint64, up *fsmpb.ServerUp, version uint32) UpRes
 	}
 	cur := s.servers[up.GetSid()]
 	if cur != nil && cur.Up && cur.Incarnation == up.GetIncarnation() {
-		return s.upResult(s.sameLife(index, cur, up), cur.SID)
+		return s.upResult(s.sameLife(index, cur, up, version), cur.SID)
 	}
 	if cur != nil && cur.Changed > up.GetSeen() {
 		return s.upResult(UpSuperseded, cur.SID)
@@ -41,7 +41,7 @@ func (s *State) upResult(outcome UpOutcome, sid string) UpResult {
 // reached may have changed: an attached frontend went to another agent. A
 // registration older than the record is a late repeat and must not move the
 // life back to an agent that it has left.
-func (s *State) sameLife(index uint64, cur *server, up *fsmpb.ServerUp) UpOutcome {
+func (s *State) sameLife(index uint64, cur *server, up *fsmpb.ServerUp, version uint32) UpOutcome {
 	moved := cur.Via != up.GetVia() || cur.ViaEpoch != up.GetViaEpoch() || cur.Addr != up.GetAddr()
 	if !moved || cur.Changed > up.GetSeen() {
 		return UpSame
@@ -50,6 +50,9 @@ func (s *State) sameLife(index uint64, cur *server, up *fsmpb.ServerUp) UpOutcom
 		return refusal
 	}
 	cur.Via, cur.ViaEpoch, cur.Addr = up.GetVia(), up.GetViaEpoch(), up.GetAddr()
+	if version >= parkingLevel {
+		cur.NodeID = up.GetNodeId() // of its agent: who says there that it is not here is to be believed
+	}
 	s.recordChanged(cur, index)
 	return UpSame
 }
@@ -99,7 +102,7 @@ func (s *State) newLife(index uint64, cur *server, up *fsmpb.ServerUp, version u
 		// record until now (external sids) belong to nobody any more.
 		s.purge(srv.SID, index)
 	}
-	if again && version >= 3 {
+	if again && version >= parkingLevel {
 		srv.predecessor = cur.asPredecessor(restored)
 	}
 	s.servers[srv.SID] = srv
@@ -140,7 +143,7 @@ func (s *State) end(srv *server, index uint64, version uint32) {
 // applied the older entries purged.
 func (s *State) endOne(srv *server, index uint64, version uint32) {
 	srv.Up = false
-	if version < 3 {
+	if srv.purged = version < parkingLevel; srv.purged {
 		s.purge(srv.SID, index)
 	} else {
 		srv.parked = s.park(srv.SID)

@@ -168,7 +168,7 @@ func (d *decoder) group(data []byte) error {
 				w.fail(err)
 			}
 			if o.kind >= fsmpb.OpKind_OP_PRUNE {
-				d.level = 3
+				d.level = parkingLevel
 			}
 		}
 	}

@@ -90,7 +90,7 @@ const raiseVersion = 3
 func needs(e *fsmpb.Entry) uint32 {
 	switch {
 	case e.GetForget() != nil, e.GetRaiseLevel() != nil, e.GetSetSettings() != nil, e.GetServerUp().GetResume() != nil:
-		return 3
+		return parkingLevel
 	}
 	return 1
 }

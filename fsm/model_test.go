@@ -39,6 +39,7 @@ type modelLife struct {
 	batches                                  []modelBatch
 	kept                                     int // of batches, the newest so many are answered again
 	had                                      int // members at its end
+	purged                                   bool
 	before                                   *modelBefore
 }
 
@@ -159,6 +160,7 @@ func (m *model) on(sid, uid string) (n int) {
 func (m *model) endLife(l *modelLife) {
 	l.up = false
 	l.changed = m.index
+	l.purged = m.version < 3
 	if m.version < 3 {
 		m.dropWhere(func(k modelMember) bool { return k.sid == l.sid })
 	} else {
@@ -205,6 +207,9 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 			return agentRefusal
 		}
 		old.via, old.viaEpoch, old.addr, old.changed = up.GetVia(), up.GetViaEpoch(), up.GetAddr(), m.index
+		if m.version >= 3 {
+			old.node = up.GetNodeId()
+		}
 		return same
 	}
 	if old != nil {
@@ -248,8 +253,10 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 func (m *model) takeOut(old *modelLife, r *fsmpb.Resume) {
 	for _, batch := range r.GetRemovals() {
 		for _, op := range batch.GetOps() {
-			applied := batch.GetNumber() >= 1 && (batch.GetNumber() <= uint64(len(old.batches)) || r.GetEpoch() != old.epoch)
-			if applied || op.GetSid() != old.sid {
+			applied := batch.GetNumber() >= 1 && batch.GetNumber() <= uint64(len(old.batches))
+			meant := proto.CloneOf(op)
+			meant.Kind = fsmpb.OpKind_OP_LEAVE
+			if applied || r.GetEpoch() != old.epoch || op.GetSid() != old.sid || m.rightLife(meant, m.index) != 0 {
 				continue
 			}
 			m.dropWhere(func(k modelMember) bool {

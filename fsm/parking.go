@@ -8,6 +8,10 @@ import "github.com/pofresh/globalchannel/fsm/fsmpb"
 // takes back what is left in the entry that registers it again; another process
 // under that sid, or Forget, drops it.
 
+// parkingLevel is from when on members are parked, and the state keeps what that
+// needs. Below, the end of a life purges them.
+const parkingLevel = 3
+
 // park hides the members of a sid, whatever their number, and counts them.
 func (s *State) park(sid string) int {
 	h := s.held[sid]
@@ -26,14 +30,14 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 	real := &ledger{State: s, at: index}
 	for _, batch := range r.GetRemovals() {
 		// The batches up to the last one were applied, and the process will hear
-		// with what results. To remove again could hit an Add that came after. Of an
-		// earlier life, the process had said the same when it registered last.
-		if n := batch.GetNumber(); n != 0 && (n <= old.lastNumber || r.GetEpoch() != old.Epoch) {
+		// with what results. To remove again could hit an Add that came after. What is
+		// about an earlier life was dealt with when the one after it was registered.
+		if n := batch.GetNumber(); r.GetEpoch() != old.Epoch || n != 0 && n <= old.lastNumber {
 			continue
 		}
 		for _, o := range batch.GetOps() {
-			if o.GetSid() == old.SID {
-				remove(real, opOf(o))
+			if o.GetSid() == old.SID && o.GetEpoch() >= old.firstEpoch && o.GetEpoch() <= old.Epoch {
+				removeUnanswered(real, opOf(o))
 			}
 		}
 	}
@@ -46,8 +50,8 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 	return h.count
 }
 
-// remove does what a Leave or a LeaveAll of that life would have done.
-func remove(b book, o op) {
+// removeUnanswered does what a Leave or a LeaveAll of that life would have done.
+func removeUnanswered(b book, o op) {
 	switch {
 	case !validOpText(o.uid, MaxNameBytes):
 	case o.kind == fsmpb.OpKind_OP_LEAVE && validOpText(o.name, MaxNameBytes):
@@ -60,7 +64,7 @@ func remove(b book, o op) {
 // asPredecessor is what a process must know of its life that has ended: which of
 // its batches were applied, and what became of its members.
 func (o *server) asPredecessor(restored int) *fsmpb.Predecessor {
-	p := &fsmpb.Predecessor{Epoch: o.Epoch, LastNumber: o.lastNumber, Restored: uint64(restored)}
+	p := &fsmpb.Predecessor{Epoch: o.Epoch, LastNumber: o.lastNumber, Restored: uint64(restored), Uncounted: o.purged}
 	if lost := o.parked - restored; lost > 0 {
 		p.Missed = uint64(lost)
 	}

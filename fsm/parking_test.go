@@ -157,7 +157,7 @@ func TestState_UnansweredRemovalsSpareNewerSessions(t *testing.T) {
 	e := w.epoch("a")
 	w.do("a", session(opAdd("x", "u", "a", e), 2), session(opAdd("y", "u", "a", e), 1))
 	w.apply(entryDown("a", e))
-	w.up(resuming(upOf("a", "inc-a"), 0, removals(0, session(opLeaveAll("u", "a", e), 1))))
+	w.up(resuming(upOf("a", "inc-a"), e, removals(0, session(opLeaveAll("u", "a", e), 1))))
 	w.wantMembers("x", "u@a")
 	w.wantMembers("y")
 }
@@ -172,6 +172,47 @@ func TestState_RemovalsOfALifeBeforeTheLastAreNotDoneAgain(t *testing.T) {
 	w.apply(entryDown("a", middle))
 	w.up(up)
 	w.wantMembers("x", "u@a", "v@a", "w@b")
+}
+
+// A Leave that means a life of another process is refused; as a removal too.
+func TestState_ResumeRemovesOnlyMembersOfThisProcess(t *testing.T) {
+	w := newWorld(t, "a")
+	past := w.epoch("a")
+	old := w.up(upOf("a", "inc-2"))
+	w.do("a", opAdd("x", "u", "a", old))
+	w.apply(entryDown("a", old))
+	w.up(resuming(upOf("a", "inc-2"), old, removals(3, opLeave("x", "u", "a", past))))
+	w.wantMembers("x", "u@a")
+}
+
+// What ended below level 3 was purged, and nobody counted what.
+func TestState_MembersPurgedBeforeTheLevelRoseAreUncounted(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		w := newWorldOf(t, 2, nil, "a")
+		old := w.epoch("a")
+		w.do("a", opAdd("x", "u", "a", old))
+		w.apply(entryDown("a", old))
+		if restart {
+			w.s = restored(t, snapshotOf(t, w.s))
+		}
+		w.version = 0
+		w.apply(entryRaise(3))
+		if restart {
+			w.s = restored(t, snapshotOf(t, w.s))
+		}
+		r := w.wantUp(resuming(upOf("a", "inc-a"), old), fsm.UpNew)
+		if !r.Predecessor.GetUncounted() {
+			t.Errorf("restart %v: predecessor %v", restart, r.Predecessor)
+		}
+	}
+}
+
+func TestState_LifeThatMovesToAnotherAgentIsOfItsNode(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.up(attachedOf("front", "f", "a", w.epoch("a")))
+	w.wantUp(attachedOf("front", "f", "b", w.epoch("b")), fsm.UpSame)
+	// Where it was, another process needs a proof that it is over.
+	w.wantUp(attachedOf("front", "other", "a", w.epoch("a")), fsm.UpInUse)
 }
 
 func TestState_LostAnswerOfARegistrationComesAgainAfterOthersLoggedIn(t *testing.T) {

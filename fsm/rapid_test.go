@@ -144,7 +144,7 @@ func (b *modelBefore) proto() *fsmpb.Predecessor {
 		return nil
 	}
 	p := &fsmpb.Predecessor{
-		Epoch: b.life.epoch, LastNumber: uint64(len(b.life.batches)), Restored: uint64(b.restored), Missed: uint64(b.missed),
+		Epoch: b.life.epoch, LastNumber: uint64(len(b.life.batches)), Restored: uint64(b.restored), Missed: uint64(b.missed), Uncounted: b.life.purged,
 	}
 	for i, a := range b.life.batches {
 		if number := i + 1; number > len(b.life.batches)-b.life.kept {

@@ -204,6 +204,7 @@ func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
 		},
 		firstEpoch: p.GetFirstEpoch(), lastNumber: p.GetLastNumber(), kept: kept,
 		parked: int(p.GetParked()), predecessor: p.GetPredecessor(),
+		purged: p.GetPurged() || r.version == 1 && !p.GetUp(),
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (s *State) writeSnapshot(w io.Writer) (string, error) {
 	sw.bytes(binary.BigEndian.AppendUint32([]byte(snapshotMagic), s.snapshotVersion()))
 	sw.header(s)
 	for _, sid := range slices.Sorted(maps.Keys(s.servers)) {
-		sw.server(s.servers[sid])
+		sw.server(s.servers[sid], s.snapshotVersion())
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.channels)) {
 		sw.channel(s, name, s.channels[name])
@@ -70,7 +70,7 @@ func (s *State) writeSnapshot(w io.Writer) (string, error) {
 
 // snapshotVersion is the one that every server of the cluster can read.
 func (s *State) snapshotVersion() uint32 {
-	if s.level < 3 {
+	if s.level < parkingLevel {
 		return 1
 	}
 	return snapshotVersion
@@ -123,12 +123,13 @@ func (w *snapshotWriter) header(s *State) {
 	w.record(&fsmpb.SnapshotRecord{Record: &fsmpb.SnapshotRecord_Header{Header: h}})
 }
 
-func (w *snapshotWriter) server(s *server) {
+func (w *snapshotWriter) server(s *server, version uint32) {
 	r := &fsmpb.ServerRecord{
 		Sid: s.SID, Stype: s.SType, Zone: s.Zone, NodeId: s.NodeID, Incarnation: s.Incarnation, Addr: s.Addr,
 		Via: s.Via, ViaEpoch: s.ViaEpoch, Epoch: s.Epoch, Up: s.Up, Changed: s.Changed,
 		LastNumber: s.lastNumber, FirstEpoch: s.firstEpoch, Predecessor: s.predecessor, Parked: uint64(s.parked),
 	}
+	r.Purged = s.purged && version > 1
 	if last := len(s.kept) - 1; last >= 0 {
 		r.LastResults, r.LastIndex = s.kept[last].results, s.kept[last].index
 		for i, a := range s.kept[:last] {

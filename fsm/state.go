@@ -38,6 +38,7 @@ type server struct {
 	lastNumber uint64     // of the batches of this life; 0: none yet
 	kept       []answered // the last ones up to lastNumber, oldest first; empty if there was none
 	parked     int        // of an ended life: how many memberships it had
+	purged     bool       // of an ended life: they went at its end
 
 	predecessor *fsmpb.Predecessor // for a registration that comes again; never written to
 }
@@ -120,7 +121,7 @@ func (s *State) put(c *channel, p place, m member, index uint64) {
 		h.count++
 		w.add(c)
 	}
-	if len(uids) > before || s.level >= 3 {
+	if len(uids) > before || s.level >= parkingLevel {
 		w.added = s.stamp(index)
 		h.players[w.uid] = w
 	}
@@ -129,7 +130,7 @@ func (s *State) put(c *channel, p place, m member, index uint64) {
 // stamp is what a player's newest Add is remembered by. Older binaries keep none,
 // and all replicas have to keep the same.
 func (s *State) stamp(index uint64) uint64 {
-	if s.level < 3 {
+	if s.level < parkingLevel {
 		return 0
 	}
 	return index

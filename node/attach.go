@@ -35,13 +35,36 @@ type agent struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // goodbyes that are still being said
 
-	mu     sync.Mutex // guards closed
+	mu     sync.Mutex // guards all below
 	closed bool
+	epochs map[string]uint64 // by sid: the newest life that was attached here and has not said goodbye
 }
 
 func newAgent(n *Node, l *life, e *enrollment, f *frontends, r *reader, o *outbox) *agent {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &agent{node: n, life: l, enroll: e, local: f, reader: r, outbox: o, ctx: ctx, cancel: cancel}
+	return &agent{node: n, life: l, enroll: e, local: f, reader: r, outbox: o, ctx: ctx, cancel: cancel, epochs: make(map[string]uint64)}
+}
+
+// remember notes the life of a sid; 0: it is gone for good.
+func (a *agent) remember(sid string, epoch uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if epoch == 0 {
+		delete(a.epochs, sid)
+	} else {
+		a.epochs[sid] = epoch
+	}
+}
+
+// resume asks for the members of the life that was attached here, if it is over.
+func (a *agent) resume(sid string) *fsmpb.Resume {
+	a.mu.Lock()
+	epoch := a.epochs[sid]
+	a.mu.Unlock()
+	if a.reader.replica.Level() < parkingLevel {
+		return nil // an older leader could not read it, and nothing is parked
+	}
+	return a.outbox.resumeAttached(sid, epoch)
 }
 
 // serve is one Attach stream, from Hello to its end.
@@ -62,15 +85,23 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 	if err := a.local.claim(ctx, hello.GetSid(), fe); err != nil {
 		return err
 	}
-	up := &fsmpb.ServerUp{
+	var up *fsmpb.ServerUp
+	up = &fsmpb.ServerUp{
 		Sid: hello.GetSid(), Stype: hello.GetStype(), Zone: hello.GetZone(),
 		NodeId: a.life.server.NodeID, Incarnation: hello.GetIncarnation(), Addr: a.life.server.Addr,
 		Via: a.life.server.SID, ViaEpoch: viaEpoch,
-		Resume: a.outbox.resumeAttached(hello.GetSid()),
+		Resume: a.resume(hello.GetSid()),
 	}
-	resp, err := a.enroll.register(ctx, up, func(string) {})
+	// This server's own life may be over, and it be registered again meanwhile.
+	resp, err := a.enroll.register(ctx, up, func(string) {}, func() error {
+		up.ViaEpoch, _ = a.life.current()
+		up.Resume = a.resume(up.GetSid())
+		return a.node.failure()
+	})
 	if err == nil {
 		a.reader.saw(resp.GetIndex())
+		a.remember(hello.GetSid(), resp.GetEpoch())
+		a.outbox.resumed(hello.GetSid())
 		err = a.attend(ctx, cancel, at, up, resp)
 	}
 	a.local.leave(hello.GetSid())
@@ -79,6 +110,7 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 		a.local.remove(hello.GetSid()) // from here on nobody answers for the life
 		return err
 	}
+	a.remember(hello.GetSid(), 0)
 	a.goodbye(up, resp.GetEpoch(), err)
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -92,8 +124,10 @@ func (a *agent) attend(ctx context.Context, cancel context.CancelCauseFunc, at *
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		// Over, or gone on to another agent with the same life.
-		over := watchServer(ctx, a.reader.replica, up.GetSid(), func(now fsm.Server) bool {
-			return now.Epoch > resp.GetEpoch() || now.Epoch == resp.GetEpoch() && (!now.Up || now.Changed > resp.GetIndex() && now.ViaEpoch != up.GetViaEpoch())
+		ended := isOver(resp.GetEpoch(), resp.GetIndex())
+		over := watchServer(ctx, a.reader.replica, up.GetSid(), func(now fsm.Server, known bool, applied uint64) bool {
+			moved := now.Epoch == resp.GetEpoch() && now.Changed > resp.GetIndex() && now.ViaEpoch != up.GetViaEpoch()
+			return moved || ended(now, known, applied)
 		})
 		if over {
 			cancel(fmt.Errorf("%w: the life of %s was ended", ErrFenced, up.GetSid()))

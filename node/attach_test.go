@@ -350,3 +350,127 @@ func TestAttach_WhoComesBackAtOnceIsNotRefused(t *testing.T) {
 		}
 	})
 }
+
+// The agent's own life is over, and it registers again at the same moment.
+func TestAttach_ComesBackWithItsFencedAgent(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		f.SetLatency(5 * time.Millisecond)
+		hello := &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}
+		a, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		must(t, f.Leader(ctx).EndLife(ctx, "c4", f.Node("c4").Self().Epoch))
+		for {
+			if _, err := a.stream.Recv(); err != nil {
+				break
+			}
+		}
+		short, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		if _, err := attach(t, short, f, "c4", hello); err != nil {
+			t.Errorf("after a minute: %v; c4 is %+v", err, f.Node("c4").Status().Problem)
+		}
+	})
+}
+
+// The new agent says that it is not there, and is to be believed.
+func TestAttach_WhoMovedIsReapedWhenItsStreamBreaks(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		hello := &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}
+		first, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		must(t, f.Node("c1").Add(ctx, "world", "alice", "remote-1"))
+		first.end()
+		pause(ctx, 3*time.Second)
+		second, err := attach(t, ctx, f, "c1", hello)
+		must(t, err)
+		pause(ctx, 5*time.Second)
+		second.end()
+		pause(ctx, time.Minute)
+		if s, ok := registered(f.Node("c2"), "remote-1"); ok {
+			t.Errorf("a minute after its stream broke: %+v, members %v", s, members(t, ctx, f.Node("c2"), "world"))
+		}
+	})
+}
+
+// Where it was attached first, another process needs a proof like everywhere else.
+func TestAttach_WhoMovedIsNotTakenOverWhereItWas(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, four()...)
+		hello := &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}
+		first, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		first.end()
+		pause(ctx, 3*time.Second)
+		_, err = attach(t, ctx, f, "c1", hello)
+		must(t, err)
+		pause(ctx, 3*time.Second)
+		if _, err := attach(t, ctx, f, "c4", &pb.Hello{Sid: "remote-1", Stype: "connector"}); !errors.Is(err, node.ErrRefused) {
+			t.Errorf("another process took the sid of a live one: %v", err)
+		}
+	})
+}
+
+// A removal that was fenced counts for one return, not for all later ones.
+func TestAttach_OldRemovalDoesNotHitALaterAdd(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f, told := fencing(t, ctx)
+		hello := &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}
+		a, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		c1, c4 := f.Node("c1"), f.Node("c4")
+		must(t, c1.Add(ctx, "world", "alice", "remote-1"))
+		f.Isolate("c4")
+		fate := make(chan error, 1)
+		long, cancel := context.WithTimeout(ctx, 2*time.Minute)
+		defer cancel()
+		go func() { fate <- c4.Leave(long, "world", "alice", "remote-1") }()
+		f.Eventually(ctx, func() error {
+			if _, up := registered(c1, "c4"); up {
+				return errors.New("c4 is still up")
+			}
+			return nil
+		})
+		f.Heal()
+		<-told
+		t.Logf("leave: %v", <-fate)
+		a.end()
+		pause(ctx, 3*time.Second)
+		b, err := attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		must(t, c1.Add(ctx, "world", "alice", "remote-1")) // logged in again
+		must(t, f.Leader(ctx).EndLife(ctx, "remote-1", b.life.GetEpoch()))
+		for {
+			if _, err := b.stream.Recv(); err != nil {
+				break
+			}
+		}
+		_, err = attach(t, ctx, f, "c4", hello)
+		must(t, err)
+		everywhere(t, ctx, f, "world", "alice@remote-1")
+	})
+}
+
+// Its sid was taken: it can't speak for anybody.
+func TestAttach_AtANodeThatHasEndedIsRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f, _ := fencing(t, ctx)
+		first := f.Node("c4")
+		c := client(t, ctx, f, "c4")
+		reaped(t, ctx, f, func() {
+			second := f.Start(node.Config{SID: "c4", SType: "connector", NonVoter: true})
+			must(t, second.Ready(ctx))
+		})
+		<-first.Done()
+		short, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		stream, err := c.Attach(short)
+		must(t, err)
+		must(t, stream.Send(&pb.AttachRequest{Message: &pb.AttachRequest_Hello{Hello: &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: uuid.NewString()}}}))
+		_, err = stream.Recv()
+		if err = node.FromStatus(err); errors.Is(err, context.DeadlineExceeded) || short.Err() != nil {
+			t.Errorf("no answer for a minute: %v", err)
+		}
+	})
+}

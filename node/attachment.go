@@ -41,8 +41,8 @@ func (at *attachment) open(epoch uint64, hello *pb.Attached) {
 	close(at.registered)
 }
 
-// wait returns the epoch once the life is registered.
-func (at *attachment) wait(ctx context.Context) (uint64, error) {
+// wait returns the epoch once the life is registered. An attachment has one.
+func (at *attachment) wait(ctx context.Context, _ uint64) (uint64, error) {
 	select {
 	case <-at.registered:
 		return at.epoch, nil

@@ -39,6 +39,9 @@ func (n *Node) LeaveAll(ctx context.Context, uid, sid string) error {
 // Settings.ExternalSIDs nobody else can tell that such a server is gone. It is
 // idempotent. A registered sid is ErrInvalidArgument.
 func (n *Node) Purge(ctx context.Context, sid string) error {
+	if level := n.replica.Level(); level < parkingLevel && n.life.isReady() {
+		return fmt.Errorf("purge %q: %w until every server knows it: the cluster is at level %d", sid, ErrUnsupported, level)
+	}
 	_, err := n.write(ctx, Op{Kind: opPurge, SID: sid})
 	return err
 }

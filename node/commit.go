@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,11 +24,32 @@ type committer struct {
 	consensus *consensus
 	replica   *fsm.Replica
 	probe     func(ctx context.Context, s fsm.Server) lifeSign
+
+	caughtUp atomic.Uint64 // the term in which this node has applied all of the terms before
+}
+
+// catchUp applies, once in a term, all that earlier leaders committed. At a level that
+// a new leader has not heard of yet, the end of a life would be written as one that
+// purges what is to be parked.
+func (c *committer) catchUp(ctx context.Context) error {
+	term := c.consensus.term()
+	if c.caughtUp.Load() == term {
+		return nil
+	}
+	_, d, err := c.proposeBytes(ctx, fsm.AppendBatches(nil, c.replica.Level()))
+	if d != peerpb.Disposition_DISPOSITION_APPLIED {
+		return fmt.Errorf("catch up with the terms before: %w", err)
+	}
+	c.caughtUp.Store(term)
+	return nil
 }
 
 // register commits a life, having looked whether the sid's old life is over.
 func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.RegisterResponse {
-	if c.replica.Level() < 3 {
+	if err := c.catchUp(ctx); err != nil {
+		return &peerpb.RegisterResponse{Disposition: peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, Reason: err.Error()}
+	}
+	if c.replica.Level() < parkingLevel {
 		up.Resume = nil // not everybody knows it, and nothing is parked
 	}
 	var old fsm.Server
@@ -82,6 +104,9 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 
 // unregister ends a life, if it is still the current one and where it was.
 func (c *committer) unregister(ctx context.Context, req *peerpb.UnregisterRequest) *peerpb.UnregisterResponse {
+	if c.catchUp(ctx) != nil {
+		return &peerpb.UnregisterResponse{Disposition: peerpb.Disposition_DISPOSITION_NOT_SUBMITTED}
+	}
 	down := &fsmpb.ServerDown{Sid: req.GetSid(), Epoch: req.GetEpoch(), ViaEpoch: req.GetViaEpoch()}
 	result, disp, _ := c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: down}})
 	return &peerpb.UnregisterResponse{Disposition: disp, Index: result.Index}

@@ -26,8 +26,9 @@ type enrollment struct {
 }
 
 // register repeats a registration until it is answered for good. Repeating is
-// safe: the same incarnation gets the stored result. say is told what it waits for.
-func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(string)) (*peerpb.RegisterResponse, error) {
+// safe: the same incarnation gets the stored result. say is told what it waits for;
+// renew may change up before the sid's record is looked at again.
+func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(string), renew func() error) (*peerpb.RegisterResponse, error) {
 	for pause := registerPauseMin; ; pause = min(2*pause, registerPauseMax) {
 		_, changed := e.route.consensus.leadership()
 		resp, err := e.attempt(ctx, up)
@@ -43,6 +44,9 @@ func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(
 			// ends here; we are alive, so we look again. If another live process has
 			// taken the sid, the leader finds it and refuses.
 			up.Seen = 0
+			if err := renew(); err != nil {
+				return nil, err
+			}
 			say("registration waits: the sid's record has just changed")
 		default:
 			say("")
@@ -81,6 +85,9 @@ func (e *enrollment) attempt(ctx context.Context, up *fsmpb.ServerUp) (*peerpb.R
 	return leader.Register(ctx, &peerpb.RegisterRequest{ServerUp: data})
 }
 
+// nothingNew is the renew of a registration that stays as it is.
+func nothingNew() error { return nil }
+
 // end ends a life. epoch is 0 where the registration was never answered: it may
 // have been committed all the same, and repeating it tells which life that was.
 func (e *enrollment) end(ctx context.Context, up *fsmpb.ServerUp, epoch uint64) error {
@@ -88,7 +95,7 @@ func (e *enrollment) end(ctx context.Context, up *fsmpb.ServerUp, epoch uint64) 
 		if up.GetSeen() == 0 {
 			return nil // never sent
 		}
-		resp, err := e.register(ctx, up, func(string) {})
+		resp, err := e.register(ctx, up, func(string) {}, nothingNew)
 		if errors.Is(err, ErrRefused) {
 			return nil
 		}

@@ -273,3 +273,67 @@ func TestNode_ThatIsToldOfItsEndByMistakeGoesOn(t *testing.T) {
 		everywhere(t, ctx, f, "world", "alice@c4")
 	})
 }
+
+// The goodbye is no fence.
+func TestClose_TellsNobodyThatTheLifeWasFenced(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f, told := fencing(t, ctx)
+		must(t, f.Node("c4").Close())
+		synctest.Wait()
+		select {
+		case got := <-told:
+			t.Errorf("Close called OnFenced: old %x, new %x, missed %d", got.Old, got.New, got.Missed)
+		default:
+		}
+	})
+}
+
+// Nobody knows its life any more, so nobody calls it: its replica has to tell.
+func TestNode_ForgottenWhileItWasCutOffComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		cfgs := four()
+		for i := range cfgs {
+			cfgs[i].Cluster = node.Settings{ForgetAfter: 30 * time.Second}
+		}
+		f := readyCluster(t, ctx, cfgs...)
+		must(t, f.Node("c4").Add(ctx, "world", "alice", "c4"))
+		f.Isolate("c4")
+		f.Eventually(ctx, func() error {
+			if got := f.Node("c1").Records(); got != 3 {
+				return fmt.Errorf("%d records", got)
+			}
+			return nil
+		})
+		f.Heal()
+		pause(ctx, time.Minute)
+		if _, ok := registered(f.Node("c1"), "c4"); !ok {
+			t.Errorf("a minute after healing c4 is not registered; it says %+v", f.Node("c4").Status())
+		}
+	})
+}
+
+// The pusher's replica shows the new life before its own process has the answer.
+func TestPush_ToALifeThatHasJustComeBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		cfgs := four()
+		cfgs[3].OnPush = func(context.Context, *node.Delivery) ([]string, error) { return nil, nil }
+		f := readyCluster(t, ctx, cfgs...)
+		l := f.Leader(ctx)
+		old := f.Node("c4").Self().Epoch
+		must(t, l.Add(ctx, "world", "alice", "c4"))
+		f.SetLatency(20 * time.Millisecond)
+		must(t, l.EndLife(ctx, "c4", old))
+		for {
+			if s, ok := registered(l, "c4"); ok && s.Epoch > old {
+				break
+			}
+			pause(ctx, time.Millisecond)
+			synctest.Wait()
+		}
+		f.SetLatency(time.Millisecond)
+		res, err := l.PushMessage(ctx, "connector", "r", []byte("x"), "world", node.PushOptions{})
+		if err != nil || !res.OK() {
+			t.Errorf("%v: %+v", err, res)
+		}
+	})
+}

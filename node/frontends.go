@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 )
 
 // frontends are those this process answers for: itself, and the attached ones.
@@ -20,9 +21,9 @@ type frontends struct {
 // frontend is one life that takes pushes here.
 type frontend struct {
 	incarnation string
-	epoch       func(ctx context.Context) (uint64, error) // waits for the registration
-	inbox       *inbox                                    // nil: no handler
-	left        chan struct{}                             // non-nil while its end is being committed, closed then; guarded by frontends.mu
+	epoch       func(ctx context.Context, least uint64) (uint64, error) // waits for the registration of a life that is not older
+	inbox       *inbox                                                  // nil: no handler
+	left        chan struct{}                                           // non-nil while its end is being committed, closed then; guarded by frontends.mu
 }
 
 func newFrontends(n *Node) *frontends {
@@ -82,6 +83,10 @@ func (f *frontends) get(sid string) *frontend {
 	return f.live[sid]
 }
 
+// reachTimeout is what a push waits for the answer to a registration that its pusher's
+// replica shows.
+const reachTimeout = time.Second
+
 // deliver hands a push to the life (sid, epoch), and to no other one.
 func (f *frontends) deliver(ctx context.Context, sid string, epoch uint64, d *Delivery) delivered {
 	fe := f.get(sid)
@@ -89,7 +94,12 @@ func (f *frontends) deliver(ctx context.Context, sid string, epoch uint64, d *De
 		return delivered{outcome: NotDelivered, reason: "no such server here"}
 	}
 	// The pusher's replica may show a registration before its answer is here.
-	now, err := fe.epoch(ctx)
+	now, err := fe.epoch(ctx, 0)
+	if err == nil && now < epoch { // registered again, as the pusher knows and this process does not yet
+		reach, cancel := context.WithTimeout(ctx, reachTimeout)
+		now, err = fe.epoch(reach, epoch)
+		cancel()
+	}
 	if err != nil {
 		return delivered{outcome: NotDelivered, reason: "the frontend is not registered"}
 	}

@@ -15,7 +15,7 @@ import (
 type life struct {
 	server Server // Epoch is 0; see epoch
 	enroll *enrollment
-	told   chan struct{} // one slot: somebody says that the life is over
+	told   chan uint64 // one slot: somebody says that the life of that epoch is over
 
 	epoch atomic.Uint64 // 0 until registered; the last one while a new one is asked for
 
@@ -28,12 +28,13 @@ type life struct {
 	index   uint64 // of the registration
 	fenced  bool   // declared over, and not registered again yet
 	problem string
+	moved   chan struct{} // closed when a new life begins
 	err     error
 	ready   chan struct{} // closed once registered for the first time, or refused
 }
 
 func newLife(s Server, e *enrollment) *life {
-	return &life{server: s, enroll: e, told: make(chan struct{}, 1), ready: make(chan struct{})}
+	return &life{server: s, enroll: e, told: make(chan uint64, 1), moved: make(chan struct{}), ready: make(chan struct{})}
 }
 
 // register registers the life, the first or, with resume, the next one of this
@@ -55,7 +56,7 @@ func (l *life) register(ctx context.Context, resume *fsmpb.Resume) (*peerpb.Regi
 	}
 	l.cancel, l.up, l.sure, l.tried = cancel, up, false, tried
 	l.mu.Unlock()
-	resp, err := l.enroll.register(ctx, up, l.say)
+	resp, err := l.enroll.register(ctx, up, l.say, nothingNew)
 	if err != nil {
 		return nil, err
 	}
@@ -66,6 +67,8 @@ func (l *life) register(ctx context.Context, resume *fsmpb.Resume) (*peerpb.Regi
 	}
 	l.sure, l.fenced, l.index = true, false, resp.GetIndex()
 	l.epoch.Store(resp.GetEpoch())
+	close(l.moved)
+	l.moved = make(chan struct{})
 	return resp, nil
 }
 
@@ -90,9 +93,11 @@ func (l *life) end(ctx context.Context) error {
 	if up == nil {
 		return nil
 	}
-	epoch := uint64(0) // nobody knows
-	if sure {
-		epoch = l.epoch.Load()
+	epoch := uint64(0)             // nobody knows
+	if sure || up.GetSeen() == 0 { // answered, or never sent: then the one before may be up yet
+		if epoch = l.epoch.Load(); epoch == 0 {
+			return nil
+		}
 	}
 	return l.enroll.end(ctx, up, epoch)
 }
@@ -118,6 +123,25 @@ func (l *life) wait(ctx context.Context) (uint64, error) {
 		return l.epoch.Load(), l.err
 	case <-ctx.Done():
 		return 0, ended(ctx)
+	}
+}
+
+// reach waits until the life is at least of that epoch: a registration that others
+// show may not have been answered here yet.
+func (l *life) reach(ctx context.Context, least uint64) (uint64, error) {
+	for {
+		l.mu.Lock()
+		moved := l.moved
+		l.mu.Unlock()
+		epoch, err := l.wait(ctx)
+		if err != nil || epoch >= least {
+			return epoch, err
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return epoch, nil
+		}
 	}
 }
 
@@ -181,12 +205,17 @@ func (l *life) fence() {
 // another one of this process. It may be old news: who registers again because of
 // it finds the life as it is.
 func (l *life) toldOver(epoch uint64) {
-	if epoch < l.epoch.Load() {
-		return
-	}
-	select {
-	case l.told <- struct{}{}:
-	default:
+	for {
+		select {
+		case l.told <- epoch:
+			return
+		default:
+		}
+		select {
+		case before := <-l.told:
+			epoch = max(epoch, before)
+		default:
+		}
 	}
 }
 
@@ -195,32 +224,46 @@ func (l *life) toldOver(epoch uint64) {
 func (l *life) watch(ctx context.Context, r *fsm.Replica) (over bool) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	epoch := l.epoch.Load()
+	epoch, index := l.registered()
 	shown := make(chan bool, 1)
-	go func() {
-		shown <- watchServer(ctx, r, l.server.SID, func(now fsm.Server) bool {
-			// A replica that lags still shows an earlier life, or none.
-			return now.Epoch > epoch || now.Epoch == epoch && !now.Up
-		})
-	}()
-	select {
-	case over := <-shown:
-		return over
-	case <-l.told:
-		cancel()
-		<-shown
-		return true
+	go func() { shown <- watchServer(ctx, r, l.server.SID, isOver(epoch, index)) }()
+	for {
+		select {
+		case over := <-shown:
+			return over
+		case which := <-l.told:
+			if which < epoch {
+				continue
+			}
+			cancel()
+			<-shown
+			return true
+		}
+	}
+}
+
+// isOver finds that the life that was registered at index is over. A replica that lags
+// still shows an earlier one, or none; one that does not, and shows none, has forgotten it.
+func isOver(epoch, index uint64) func(fsm.Server, bool, uint64) bool {
+	return func(now fsm.Server, known bool, applied uint64) bool {
+		if !known {
+			return applied >= index
+		}
+		return now.Epoch > epoch || now.Epoch == epoch && !now.Up
 	}
 }
 
 // watchServer waits until the record of sid in the replica is what is looked
 // for; false if ctx ended first.
-func watchServer(ctx context.Context, r *fsm.Replica, sid string, found func(fsm.Server) bool) bool {
+func watchServer(ctx context.Context, r *fsm.Replica, sid string, found func(now fsm.Server, known bool, applied uint64) bool) bool {
 	for {
 		changed := r.ServersChanged()
-		var now fsm.Server
-		r.View(func(s *fsm.State) { now, _ = s.Server(sid) })
-		if found(now) {
+		var is bool
+		r.View(func(s *fsm.State) {
+			now, known := s.Server(sid)
+			is = found(now, known, s.Index())
+		})
+		if is {
 			return true
 		}
 		select {

@@ -212,6 +212,10 @@ func (n *Node) release(ctx context.Context) error {
 	if n.outbox != nil {
 		n.outbox.refuse(notSent(ErrClosed))
 	}
+	// What may call into this node still. It is answered by now.
+	if n.host != nil {
+		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.host.close(ctx)) })
+	}
 	// Handlers first: a stream that is being served waits for its handler.
 	if n.frontends != nil {
 		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.frontends.close(ctx)) })

@@ -47,6 +47,7 @@ type Node struct {
 	pusher    *pusher      // messages to the members of a channel
 	meters    *meters      // what happened here, for Prometheus
 	presence  *presence    // who of the members here is online
+	host      *host        // callbacks that nobody waits for
 	agent     *agent       // frontends of other processes
 	rollCall  *rollCall    // answers who is here
 
@@ -96,7 +97,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.group.Go(n.watchSpace)
 	n.group.Go(n.stepAside)
 	n.group.Go(n.seek)
-	n.group.Go(func() { n.presence.run(n.ctx) })
+	n.host.start(n.ctx)
 	return n, nil
 }
 
@@ -162,14 +163,14 @@ func (n *Node) assemble() {
 	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
 	n.outbox.settled = n.meters.answered
 	n.outbox.over = n.life.toldOver
-	n.presence = newPresence(n)
+	n.presence, n.host = newPresence(n), newHost(n)
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		replica: n.replica, life: n.life, bound: n.bounded, known: route.known,
 		indexes: n.indexes, age: n.age, refresh: newRefresher(n.indexes, n.age, n.replica.Index),
 	}
 	n.frontends = newFrontends(n)
-	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.wait, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
+	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.reach, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
 	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
 	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}

@@ -33,13 +33,13 @@ type outbox struct {
 	calls   sync.Pool                                // of *call
 	over    func(epoch uint64)                       // a batch was refused because its life is over; must not block
 
-	mu     sync.Mutex             // guards all below
-	queue  queue                  // in no batch yet; may be withdrawn
-	flight flight                 // numbered
-	err    error                  // set: nothing is taken any more
-	fenced map[string][]*fsmpb.Op // by sid: removals of the last life that had no effect
-	wake   chan struct{}
-	idle   chan struct{} // non-nil while drain waits; closed when nothing is left
+	mu        sync.Mutex             // guards all below
+	queue     queue                  // in no batch yet; may be withdrawn
+	flight    flight                 // numbered
+	err       error                  // set: nothing is taken any more
+	unremoved map[string][]*fsmpb.Op // by sid: removals of the last life that had no effect
+	wake      chan struct{}
+	idle      chan struct{} // non-nil while drain waits; closed when nothing is left
 }
 
 // routeToLeader is what the outbox needs of leaderRoute.

@@ -14,7 +14,6 @@ import (
 const (
 	presenceInterval = 30 * time.Second
 	presenceAtOnce   = 512 // removals that are under way at a time
-	presenceLevel    = 3   // of the state, from which on it can prune
 )
 
 // presence asks the host, if it has a way to tell, which of this server's members
@@ -22,8 +21,8 @@ const (
 // does not stay for ever.
 type presence struct {
 	node   *Node
-	online func(uid string) bool // nil: nobody is asked
-	wanted chan struct{}         // one slot
+	online func(uid string) bool
+	wanted chan struct{} // one slot
 }
 
 func newPresence(n *Node) *presence {
@@ -39,9 +38,6 @@ func (p *presence) ask() {
 }
 
 func (p *presence) run(ctx context.Context) {
-	if p.online == nil {
-		return
-	}
 	t := time.NewTicker(presenceInterval)
 	defer t.Stop()
 	for {
@@ -71,7 +67,7 @@ func (p *presence) round(ctx context.Context, epoch uint64) {
 	p.node.replica.View(func(s *fsm.State) {
 		seen, level, players = s.Index(), s.Level(), s.PlayersOn(p.node.cfg.SID)
 	})
-	if level < presenceLevel {
+	if level < parkingLevel {
 		return
 	}
 	gone := 0
@@ -86,6 +82,9 @@ func (p *presence) round(ctx context.Context, epoch uint64) {
 		under = under[:0]
 	}
 	for _, uid := range players {
+		if ctx.Err() != nil {
+			return // nobody is left to hear of it; what is under way ends with the outbox
+		}
 		there, err := p.isOnline(uid)
 		if err != nil {
 			p.node.log.Error("Online failed, nobody more is removed in this round", "err", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pofresh/globalchannel/node"
@@ -146,5 +147,25 @@ func TestNode_PurgeRemovesTheMembersOfAnExternalServer(t *testing.T) {
 		everywhere(t, ctx, f, "world", "bob@c2")
 		wantError(t, n.Purge(ctx, "c2"), node.ErrInvalidArgument)
 		wantError(t, n.Purge(ctx, ""), node.ErrInvalidArgument)
+	})
+}
+
+// The host may hold a lock in Close that Online waits for.
+func TestOnline_ThatDoesNotReturnDoesNotHoldUpClose(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		asked, release := make(chan struct{}, 100), make(chan struct{})
+		o := &online{uids: map[string]bool{}, asked: func(string) { asked <- struct{}{}; <-release }}
+		f := readyCluster(t, ctx, hosting(o)...)
+		must(t, f.Node("c1").Add(ctx, "world", "alice", "c4"))
+		<-asked
+		start := time.Now()
+		if err := f.Node("c4").Close(); err == nil {
+			t.Error("Close does not say that Online runs on")
+		}
+		if took := time.Since(start); took > 11*time.Second {
+			t.Errorf("Close took %v", took)
+		}
+		close(release)
+		synctest.Wait()
 	})
 }

@@ -15,6 +15,10 @@ import (
 // begins. Nothing is ever sent again under another origin: it could take effect
 // twice. What waited in the queue was never sent, and goes on in the new life.
 
+// parkingLevel is the level of the state from which on it parks members, and knows
+// Resume, Prune and Purge.
+const parkingLevel = 3
+
 // maxResumeBytes is what the removals of a resume may take: the registration is one
 // entry. Above it nothing is resumed, and the host adds its players again.
 const maxResumeBytes = 200 << 10
@@ -33,16 +37,23 @@ func (o *outbox) resume() *fsmpb.Resume {
 	return withinEntry(r)
 }
 
-// resumeAttached is resume for a frontend that is attached here. Its life ended with
-// this process's, as did the batches that were to remove somebody from it.
-func (o *outbox) resumeAttached(sid string) *fsmpb.Resume {
+// resumeAttached is resume for a frontend whose life of that epoch was attached here.
+// It ended with this process's, as did the batches that were to remove somebody from it.
+func (o *outbox) resumeAttached(sid string, epoch uint64) *fsmpb.Resume {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	r := new(fsmpb.Resume)
-	if ops := o.fenced[sid]; len(ops) > 0 {
+	r := &fsmpb.Resume{Epoch: epoch}
+	if ops := o.unremoved[sid]; len(ops) > 0 {
 		r.Removals = []*fsmpb.Removals{{Ops: ops}}
 	}
 	return withinEntry(r)
+}
+
+// resumed forgets the removals that the return of an attached frontend has dealt with.
+func (o *outbox) resumed(sid string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.unremoved, sid)
 }
 
 func withinEntry(r *fsmpb.Resume) *fsmpb.Resume {
@@ -81,7 +92,7 @@ func (o *outbox) enter(epoch, last uint64, before *fsmpb.Predecessor) {
 	if before.GetEpoch() != was {
 		before = nil
 	}
-	o.fenced = make(map[string][]*fsmpb.Op)
+	o.unremoved = make(map[string][]*fsmpb.Op)
 	for _, b := range batches {
 		o.conclude(b, before)
 	}
@@ -95,7 +106,7 @@ func (o *outbox) conclude(b *batch, before *fsmpb.Predecessor) {
 	case b.fenced, before != nil && b.number > before.GetLastNumber():
 		outcome = fsm.BatchFenced
 		for sid, ops := range removals(b.data) {
-			o.fenced[sid] = append(o.fenced[sid], ops...)
+			o.unremoved[sid] = append(o.unremoved[sid], ops...)
 		}
 	case before != nil:
 		kept := before.GetKept()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -50,8 +51,8 @@ func TestOutbox_ResumeNamesTheRemovalsByBatch(t *testing.T) {
 	}
 	// What was for a frontend attached here, and had no effect, is for its own return.
 	o.enter(2, 0, &fsmpb.Predecessor{Epoch: 1, LastNumber: 2})
-	attached := &fsmpb.Resume{Removals: []*fsmpb.Removals{{Ops: []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE_ALL, Uid: "u", Sid: "b", Epoch: 7}}}}}
-	if diff := cmp.Diff(attached, o.resumeAttached("b"), protocmp.Transform()); diff != "" {
+	attached := &fsmpb.Resume{Epoch: 7, Removals: []*fsmpb.Removals{{Ops: []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE_ALL, Uid: "u", Sid: "b", Epoch: 7}}}}}
+	if diff := cmp.Diff(attached, o.resumeAttached("b", 7), protocmp.Transform()); diff != "" {
 		t.Errorf("resume of b (-want +got):\n%s", diff)
 	}
 }
@@ -117,4 +118,27 @@ func TestOutbox_AbandonTellsWhatIsCertain(t *testing.T) {
 	if a := <-calls[1].done; !errors.Is(a.err, ErrOutcomeUnknown) {
 		t.Errorf("unanswered: %v", a.err)
 	}
+}
+
+// Old news end no life that they are not about.
+func TestLife_OldNewsAreNotForTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLife(Server{SID: "a"}, nil)
+		l.epoch.Store(1)
+		l.toldOver(1)
+		l.epoch.Store(2)
+		l.index = 2
+		ctx, cancel := context.WithCancel(t.Context())
+		over := make(chan bool, 1)
+		go func() { over <- l.watch(ctx, fsm.NewReplica()) }()
+		synctest.Wait()
+		if len(over) > 0 {
+			t.Error("life 2 is over because life 1 was")
+		}
+		l.toldOver(2)
+		if !<-over {
+			t.Error("news of life 2 were not taken")
+		}
+		cancel()
+	})
 }

@@ -985,7 +985,7 @@ func (x *ServerUp) GetResume() *Resume {
 type Resume struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Removals      []*Removals            `protobuf:"bytes,2,rep,name=removals,proto3" json:"removals,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the life whose batches the numbers are of
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"` // of the life that they are about; of any other one they are old news
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1037,7 +1037,7 @@ func (x *Resume) GetEpoch() uint64 {
 // Removals of one batch. What was applied is not done again.
 type Removals struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // of the batch in the life that ended; 0: of another origin, always done
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // of the batch in the life that ended; 0: of another origin, and known not to be applied
 	Ops           []*Op                  `protobuf:"bytes,2,rep,name=ops,proto3" json:"ops,omitempty"`        // OP_LEAVE and OP_LEAVE_ALL of the sid
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1428,6 +1428,7 @@ type ServerRecord struct {
 	Earlier       []*BatchRecord         `protobuf:"bytes,16,rep,name=earlier,proto3" json:"earlier,omitempty"`                            // what is kept of the batches before last_number, oldest first, without gaps
 	Predecessor   *Predecessor           `protobuf:"bytes,17,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
 	Parked        uint64                 `protobuf:"varint,18,opt,name=parked,proto3" json:"parked,omitempty"` // an ended life's memberships at its end
+	Purged        bool                   `protobuf:"varint,19,opt,name=purged,proto3" json:"purged,omitempty"` // an ended life whose members went at its end, as they did below level 3
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1588,15 +1589,23 @@ func (x *ServerRecord) GetParked() uint64 {
 	return 0
 }
 
+func (x *ServerRecord) GetPurged() bool {
+	if x != nil {
+		return x.Purged
+	}
+	return false
+}
+
 // Predecessor is the life of the same incarnation before the one that is up, for
 // a registration that comes again.
 type Predecessor struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	LastNumber    uint64                 `protobuf:"varint,2,opt,name=last_number,json=lastNumber,proto3" json:"last_number,omitempty"`
-	Kept          []*BatchRecord         `protobuf:"bytes,3,rep,name=kept,proto3" json:"kept,omitempty"`          // the last ones up to last_number, oldest first, without gaps
-	Restored      uint64                 `protobuf:"varint,4,opt,name=restored,proto3" json:"restored,omitempty"` // memberships that the new life took over
-	Missed        uint64                 `protobuf:"varint,5,opt,name=missed,proto3" json:"missed,omitempty"`     // memberships that the life had when it ended, and that did not come back
+	Kept          []*BatchRecord         `protobuf:"bytes,3,rep,name=kept,proto3" json:"kept,omitempty"`            // the last ones up to last_number, oldest first, without gaps
+	Restored      uint64                 `protobuf:"varint,4,opt,name=restored,proto3" json:"restored,omitempty"`   // memberships that the new life took over
+	Missed        uint64                 `protobuf:"varint,5,opt,name=missed,proto3" json:"missed,omitempty"`       // memberships that the life had when it ended, and that did not come back
+	Uncounted     bool                   `protobuf:"varint,6,opt,name=uncounted,proto3" json:"uncounted,omitempty"` // nobody knows how many those were
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1664,6 +1673,13 @@ func (x *Predecessor) GetMissed() uint64 {
 		return x.Missed
 	}
 	return 0
+}
+
+func (x *Predecessor) GetUncounted() bool {
+	if x != nil {
+		return x.Uncounted
+	}
+	return false
 }
 
 // BatchRecord answers a batch that comes again.
@@ -2024,7 +2040,7 @@ const file_fsm_proto_rawDesc = "" +
 	"\x05level\x18\x06 \x01(\rR\x05level\x12%\n" +
 	"\x0esettings_index\x18\a \x01(\x04R\rsettingsIndex\x12\x1f\n" +
 	"\vsettings_id\x18\b \x01(\tR\n" +
-	"settingsId\"\xa6\x04\n" +
+	"settingsId\"\xbe\x04\n" +
 	"\fServerRecord\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x12\n" +
@@ -2047,14 +2063,16 @@ const file_fsm_proto_rawDesc = "" +
 	"firstEpoch\x12;\n" +
 	"\aearlier\x18\x10 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\aearlier\x12C\n" +
 	"\vpredecessor\x18\x11 \x01(\v2!.globalchannel.fsm.v1.PredecessorR\vpredecessor\x12\x16\n" +
-	"\x06parked\x18\x12 \x01(\x04R\x06parked\"\xaf\x01\n" +
+	"\x06parked\x18\x12 \x01(\x04R\x06parked\x12\x16\n" +
+	"\x06purged\x18\x13 \x01(\bR\x06purged\"\xcd\x01\n" +
 	"\vPredecessor\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x1f\n" +
 	"\vlast_number\x18\x02 \x01(\x04R\n" +
 	"lastNumber\x125\n" +
 	"\x04kept\x18\x03 \x03(\v2!.globalchannel.fsm.v1.BatchRecordR\x04kept\x12\x1a\n" +
 	"\brestored\x18\x04 \x01(\x04R\brestored\x12\x16\n" +
-	"\x06missed\x18\x05 \x01(\x04R\x06missed\"U\n" +
+	"\x06missed\x18\x05 \x01(\x04R\x06missed\x12\x1c\n" +
+	"\tuncounted\x18\x06 \x01(\bR\tuncounted\"U\n" +
 	"\vBatchRecord\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x18\n" +
