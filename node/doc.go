@@ -29,8 +29,8 @@
 //
 // # One life
 //
-// fenced.go joins the cluster (package cluster), registers this process (life.go and
-// enrollment.go, and commit.go at the leader), opens the node to callers, and
+// tenure.go joins the cluster (package cluster), registers this process (life.go and
+// enrollment.go, and commit.go at the leader) and opens the node to callers; fenced.go
 // registers again if the life is declared over while the process lives.
 // succession.go tells what becomes of the batches of the life before, presence.go
 // removes members whose players are offline. The leader's reaper is in package
