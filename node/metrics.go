@@ -186,7 +186,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge("outbox_batches", float64(sent))
 	gauge("gossip_members", float64(len(n.cluster.Members())))
 	r := n.cluster.Rejections()
-	for reason, count := range map[string]uint64{"foreign": r.Foreign, "garbage": r.Garbage, "full": r.Full} {
+	for reason, count := range map[string]uint64{
+		"foreign": r.Foreign, "garbage": r.Garbage, "full": r.Full, "moved": r.Moved, "unsealed": r.Unsealed, "oversized": r.Oversized,
+	} {
 		ch <- prometheus.MustNewConstMetric(g.descs["gossip_rejections_total"], prometheus.CounterValue, float64(count), reason)
 	}
 }
