@@ -15,13 +15,14 @@ import (
 const (
 	// idleAnswer is how long a follower's answer stands for the next ones to the same
 	// question, counted from when it was asked, or a later heartbeat was sent that it
-	// answered too: longer than heartbeats are apart (70 to 140 ms).
+	// answered too: by so much longer than heartbeats are apart (70 to 140 ms) that the
+	// lastMoment is rare.
 	//
 	// The leader takes such an answer for a sign of life: its lease may run idleAnswer
 	// longer than it should. A follower does not vote for another before an election
 	// timeout has passed since it really heard from the leader, so lease + idleAnswer
-	// (350 + 150 ms) must stay below that (700 ms).
-	idleAnswer = 150 * time.Millisecond
+	// (350 + 200 ms) must stay below that (700 ms).
+	idleAnswer = 200 * time.Millisecond
 	// mostIdle is how long it stands at most, heartbeats or not: they say nothing of
 	// how far the follower is.
 	mostIdle = time.Second

@@ -106,6 +106,9 @@ func (c *child) stock(ctx context.Context, a Amount) (Index, error) {
 	if err != nil {
 		return Index{}, err
 	}
+	// Longer than an election: where all replicas share a machine, one may come of this.
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
 	ops := make([]node.Op, 0, a.Members)
 	for i := range a.Members {
 		p := n.crowd.Member(a.First + i)
