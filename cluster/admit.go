@@ -19,8 +19,8 @@ type admission struct {
 	consensus  Consensus
 	peers      Peers
 	state      State
-	level      uint32                     // newest entry version that this binary knows
-	sid        func(nodeID string) string // of a server, "" if it is not known
+	names      namer
+	level      uint32 // newest entry version that this binary knows
 	logger     *slog.Logger
 	generation generation
 	turn       chan struct{} // one slot: configuration changes are decided one at a time
@@ -111,27 +111,25 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 		return errRefused{fmt.Sprintf("server %s (node %s) was taken out of the cluster and may not come back with what it had: "+
 			"delete its whole data directory to start as a new server", r.SID, r.NodeID)}
 	}
-	// Another server that was there before may come back elsewhere: machines that all
-	// restart may get each other's addresses. It stays, and is found by its node id.
-	squatters := slices.DeleteFunc(slices.Clone(servers), func(s Server) bool {
-		sid := a.sid(s.NodeID)
-		return s.Addr != r.Addr || s.NodeID == r.NodeID || sid != "" && sid != r.SID
-	})
-	if known >= 0 && servers[known].Addr == r.Addr && len(squatters) == 0 {
+	if r.Addr == a.self.Addr && r.NodeID != a.self.NodeID {
+		return errRefused{fmt.Sprintf("%s is the leader's own address, %s must advertise another", r.Addr, r.SID)}
+	}
+	shared := slices.ContainsFunc(servers, func(s Server) bool { return s.Addr == r.Addr && s.NodeID != r.NodeID })
+	settled := known >= 0 && servers[known].Addr == r.Addr
+	if settled && !shared {
 		return nil
 	}
-	if known >= 0 || len(squatters) > 0 {
-		if err := a.confirm(ctx, r, squatters); err != nil {
+	if known >= 0 || shared {
+		if err := a.confirm(ctx, r); err != nil {
 			return err
 		}
 	}
-	for _, s := range squatters {
-		a.logger.Info("removing a server whose address has a new one", "node_id", s.NodeID, "addr", s.Addr)
-		if err := a.consensus.Remove(ctx, s.NodeID); err != nil {
-			return fmt.Errorf("remove %s, which had this address: %w", s.NodeID, err)
+	if shared {
+		if err := a.evict(ctx, r, servers); err != nil {
+			return err
 		}
 	}
-	if known >= 0 && servers[known].Addr == r.Addr {
+	if settled {
 		return nil
 	}
 	if known >= 0 && servers[known].Voter {
@@ -147,14 +145,35 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 	return nil
 }
 
-// confirm asks the address who lives there, before a server is moved or another
-// is removed for it: a mistyped advertised address must not cost a live voter.
-func (a *admission) confirm(ctx context.Context, r JoinRequest, squatters []Server) error {
-	for _, s := range squatters {
-		if s.NodeID == a.self.NodeID {
-			return errRefused{fmt.Sprintf("%s is the leader's own address, %s must advertise another", r.Addr, r.SID)}
+// evict takes out who had the joiner's address before, if it is known that it does
+// not come back: the joiner has its sid, or another server has. An address alone says
+// nothing: machines that all restart may get each other's, and who starts last must
+// find its vote. Two servers at one address are told apart by their node ids; what
+// becomes of one that is away is for the voters' rules.
+func (a *admission) evict(ctx context.Context, r JoinRequest, servers []Server) error {
+	// After a restart of everybody the state may not show yet who is who.
+	if err := a.state.CatchUp(ctx); err != nil {
+		return fmt.Errorf("find out whose address %s was: %w", r.Addr, err)
+	}
+	for _, s := range servers {
+		if s.Addr != r.Addr || s.NodeID == r.NodeID || s.NodeID == a.self.NodeID {
+			continue
+		}
+		sid := a.names.sid(s.NodeID)
+		if sid != r.SID && !a.names.replaced(s.NodeID, sid, servers) {
+			continue
+		}
+		a.logger.Info("removing a server that has been replaced", "node_id", s.NodeID, "sid", sid, "addr", s.Addr)
+		if err := a.consensus.Remove(ctx, s.NodeID); err != nil {
+			return fmt.Errorf("remove %s, which had this address: %w", s.NodeID, err)
 		}
 	}
+	return nil
+}
+
+// confirm asks the address who lives there, before a server is moved or added where
+// another one was: a mistyped advertised address must not cost a live voter.
+func (a *admission) confirm(ctx context.Context, r JoinRequest) error {
 	if r.NodeID == a.self.NodeID {
 		return nil
 	}

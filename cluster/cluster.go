@@ -86,7 +86,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 	s := newSeeds(o, g.dir, g.join, urgent, log)
 	c.seeds = s
 	c.founding = newFounding(o, l, g.dir.members, s.contacted.Load, log)
-	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, state: o.State, sid: g.dir.sid, level: o.Level, logger: log, turn: turn}
+	c.admission = &admission{self: o.Self, generation: o.Generation, ledger: l, consensus: o.Consensus, peers: o.Peers, state: o.State, names: namer{o.State.Lives, g.dir.sid}, level: o.Level, logger: log, turn: turn}
 	c.rollCall = newRollCall(o, l, g.dir.members)
 	c.reaper = &reaper{
 		state: o.State, heard: c.rollCall.hearing, members: g.dir.members,

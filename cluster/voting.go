@@ -5,7 +5,6 @@ import (
 	"context"
 	"log/slog"
 	"maps"
-	"slices"
 	"sync"
 	"time"
 )
@@ -25,11 +24,10 @@ type voting struct {
 	self      Member
 	ledger    *ledger
 	consensus Consensus
-	peers     Peers                      // for this server's own withdrawal
-	answers   func() map[string]Answer   // of the roll call
-	members   func() []Member            // gossip's
-	sid       func(nodeID string) string // as far as gossip ever told, else ""
-	lives     func() []Life
+	peers     Peers                    // for this server's own withdrawal
+	answers   func() map[string]Answer // of the roll call
+	members   func() []Member          // gossip's
+	names     namer
 	maxVoters func() int // nil: default
 	timers    func() Timers
 	turn      chan struct{} // shared with admission
@@ -46,7 +44,7 @@ const defaultRemoveAfter = time.Hour
 
 func newVoting(o Options, l *ledger, d *directory, answers func() map[string]Answer, turn chan struct{}, log *slog.Logger) *voting {
 	return &voting{
-		self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, answers: answers, members: d.members, sid: d.sid, lives: o.State.Lives,
+		self: o.Self, ledger: l, consensus: o.Consensus, peers: o.Peers, answers: answers, members: d.members, names: namer{o.State.Lives, d.sid},
 		maxVoters: o.MaxVoters, timers: o.Timers, turn: turn, logger: log,
 		round: make(chan struct{}), wishes: make(map[string]wish),
 	}
@@ -169,24 +167,16 @@ func (v *voting) bounds() (least, most int) {
 	return least, most
 }
 
-// replaced are the servers whose sid another one has registered, which is in the
-// configuration itself: a directory was lost, or there never was one.
+// replaced are the servers that another one has come for. What a server said of
+// itself in this term counts more than what it was called before.
 func (v *voting) replaced(servers []Server, answers map[string]Answer) map[string]bool {
-	holders := make(map[string]string) // sid -> node id
-	for _, l := range v.lives() {
-		if l.Via == "" {
-			holders[l.SID] = l.NodeID
-		}
-	}
 	replaced := make(map[string]bool)
 	for _, s := range servers {
-		sid := v.sid(s.NodeID)
-		if a, ok := answers[s.NodeID]; ok {
-			sid = a.SID
+		sid := answers[s.NodeID].SID
+		if sid == "" {
+			sid = v.names.sid(s.NodeID)
 		}
-		holder := holders[sid]
-		replaced[s.NodeID] = sid != "" && holder != "" && holder != s.NodeID &&
-			slices.ContainsFunc(servers, func(o Server) bool { return o.NodeID == holder })
+		replaced[s.NodeID] = v.names.replaced(s.NodeID, sid, servers)
 	}
 	return replaced
 }

@@ -176,6 +176,33 @@ func TestNode_FoundsAndComesBackThroughNames(t *testing.T) {
 	})
 }
 
+// Pods swap their addresses: each comes back where another one was. Nobody may lose
+// the vote for it, also while the one whose address it was has not started yet.
+func TestNode_AddressesAreSwapped(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		t.Run(fmt.Sprintf("late=%v", late), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, ctx context.Context) {
+				cfgs := keeping(func(c *node.Config) {})
+				f := nodetest.Cluster(t, cfgs...)
+				f.WaitReady(ctx)
+				want := fill(t, ctx, f)
+				was := addresses(f, cfgs)
+				killAll(f, cfgs)
+				for i, cfg := range cfgs {
+					if late && i == 2 {
+						pause(ctx, time.Minute)
+						if n := len(f.Node("c1").ConfiguredVoters()); n != 3 {
+							t.Errorf("%d voters while c3 is away, want 3", n)
+						}
+					}
+					f.MoveTo(was[(i+1)%len(was)], cfg.SID, cfg)
+				}
+				wholeAgain(t, ctx, f, cfgs, want)
+			})
+		})
+	}
+}
+
 // The seeds are of no use any more, the addresses in the Raft log still are.
 func TestNode_FullRestartWithStaleSeeds(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
