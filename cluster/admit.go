@@ -125,8 +125,10 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 		}
 	}
 	if shared {
-		if err := a.evict(ctx, r, servers); err != nil {
+		if evicted, err := a.evict(ctx, r, servers); err != nil {
 			return err
+		} else if evicted {
+			return a.admit(ctx, r) // to the configuration that this left
 		}
 	}
 	if settled {
@@ -134,9 +136,9 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 	}
 	if known >= 0 && servers[known].Voter {
 		want.Voter = true
-		err = a.consensus.AddVoter(ctx, want) // of a voter: changes its address only
+		err = a.consensus.AddVoter(ctx, want, servers) // of a voter: changes its address only
 	} else {
-		err = a.consensus.AddNonvoter(ctx, want)
+		err = a.consensus.AddNonvoter(ctx, want, servers)
 	}
 	if err != nil {
 		return fmt.Errorf("add %s: %w", r.SID, err)
@@ -145,15 +147,15 @@ func (a *admission) admit(ctx context.Context, r JoinRequest) error {
 	return nil
 }
 
-// evict takes out who had the joiner's address before, if it is known that it does
-// not come back: the joiner has its sid, or another server has. An address alone says
+// evict takes one server out that had the joiner's address before, if it is known
+// that it does not come back: the joiner has its sid, or another server has. An address alone says
 // nothing: machines that all restart may get each other's, and who starts last must
 // find its vote. Two servers at one address are told apart by their node ids; what
 // becomes of one that is away is for the voters' rules.
-func (a *admission) evict(ctx context.Context, r JoinRequest, servers []Server) error {
+func (a *admission) evict(ctx context.Context, r JoinRequest, servers []Server) (evicted bool, err error) {
 	// After a restart of everybody the state may not show yet who is who.
 	if err := a.state.CatchUp(ctx); err != nil {
-		return fmt.Errorf("find out whose address %s was: %w", r.Addr, err)
+		return false, fmt.Errorf("find out whose address %s was: %w", r.Addr, err)
 	}
 	for _, s := range servers {
 		if s.Addr != r.Addr || s.NodeID == r.NodeID || s.NodeID == a.self.NodeID {
@@ -164,11 +166,12 @@ func (a *admission) evict(ctx context.Context, r JoinRequest, servers []Server) 
 			continue
 		}
 		a.logger.Info("removing a server that has been replaced", "node_id", s.NodeID, "sid", sid, "addr", s.Addr)
-		if err := a.consensus.Remove(ctx, s.NodeID); err != nil {
-			return fmt.Errorf("remove %s, which had this address: %w", s.NodeID, err)
+		if err := a.consensus.Remove(ctx, s.NodeID, servers); err != nil {
+			return false, fmt.Errorf("remove %s, which had this address: %w", s.NodeID, err)
 		}
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // confirm asks the address who lives there, before a server is moved or added where

@@ -78,15 +78,19 @@ type Server struct {
 
 // Consensus is what this package needs of Raft. Methods may be called
 // concurrently.
+//
+// A change of the configuration names the servers that it was decided on, and is
+// made to no others (ErrConfigurationChanged): Raft goes on with a change that nobody
+// waits for any more, and two that each leave enough voters may together leave too few.
 type Consensus interface {
 	Bootstrap(servers []Server) error
-	Configuration() ([]Server, error)                // the latest known here; empty before the first entry
-	AddNonvoter(ctx context.Context, s Server) error // also updates the address of one that is there
-	AddVoter(ctx context.Context, s Server) error
-	Demote(ctx context.Context, nodeID string) error // of one without a vote: changes nothing
-	Remove(ctx context.Context, nodeID string) error // of one that is not there: changes nothing
-	HandOver(ctx context.Context) error              // of leadership, to any other voter
-	Leader() (nodeID, addr string)                   // "" if none is known
+	Configuration() ([]Server, error)                             // the latest known here; empty before the first entry
+	AddNonvoter(ctx context.Context, s Server, on []Server) error // also updates the address of one that is there
+	AddVoter(ctx context.Context, s Server, on []Server) error
+	Demote(ctx context.Context, nodeID string, on []Server) error // of one without a vote: changes nothing
+	Remove(ctx context.Context, nodeID string, on []Server) error // of one that is not there: changes nothing
+	HandOver(ctx context.Context) error                           // of leadership, to any other voter
+	Leader() (nodeID, addr string)                                // "" if none is known
 	LastIndex() uint64
 	Contact(nodeID string) time.Time // when a heartbeat of this node, as leader, was last answered by that server's Raft
 }
@@ -201,6 +205,10 @@ type WithdrawReply struct {
 	Refused    bool
 	Reason     string
 }
+
+// ErrConfigurationChanged: nothing was done, for the configuration is another one than
+// it was decided on. Look again.
+var ErrConfigurationChanged = errors.New("the configuration has changed meanwhile")
 
 // ErrWithdrawRefused: no other server could take the vote. The error's text says why.
 var ErrWithdrawRefused = errors.New("withdrawal refused")

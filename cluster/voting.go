@@ -84,7 +84,7 @@ func (v *voting) step(ctx context.Context) (changed bool) {
 	case <-ctx.Done():
 		return false
 	}
-	e, err := v.look()
+	e, on, err := v.look()
 	if err != nil || ctx.Err() != nil {
 		return false
 	}
@@ -94,7 +94,7 @@ func (v *voting) step(ctx context.Context) (changed bool) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()
-	if err := v.make(ctx, m); err != nil {
+	if err := v.make(ctx, m, on); err != nil {
 		v.logger.Debug("configuration not changed", "change", m.kind, "node_id", m.server.NodeID, "error", err)
 		return false
 	}
@@ -102,26 +102,26 @@ func (v *voting) step(ctx context.Context) (changed bool) {
 	return true
 }
 
-// make changes what voters.go decided.
-func (v *voting) make(ctx context.Context, m move) error {
+// make changes what voters.go decided on a configuration.
+func (v *voting) make(ctx context.Context, m move, on []Server) error {
 	switch m.kind {
 	case promote:
 		m.server.Voter = true
-		return v.consensus.AddVoter(ctx, m.server)
+		return v.consensus.AddVoter(ctx, m.server, on)
 	case demote:
-		return v.consensus.Demote(ctx, m.server.NodeID)
+		return v.consensus.Demote(ctx, m.server.NodeID, on)
 	case expel:
-		return v.consensus.Remove(ctx, m.server.NodeID)
+		return v.consensus.Remove(ctx, m.server.NodeID, on)
 	default:
 		return v.consensus.HandOver(ctx)
 	}
 }
 
-// look takes stock of the servers.
-func (v *voting) look() (electorate, error) {
+// look takes stock of the servers; on is their configuration.
+func (v *voting) look() (e electorate, on []Server, err error) {
 	servers, err := v.consensus.Configuration()
 	if err != nil {
-		return electorate{}, err
+		return electorate{}, nil, err
 	}
 	answers := v.answers()
 	gossiped := make(map[string]bool)
@@ -133,7 +133,7 @@ func (v *voting) look() (electorate, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.tally == nil {
-		return electorate{}, errNotLeading
+		return electorate{}, nil, errNotLeading
 	}
 	maps.DeleteFunc(v.wishes, func(_ string, w wish) bool { return now.Sub(w.asked) > wishKept })
 	sightings := make([]sighting, len(servers))
@@ -150,7 +150,7 @@ func (v *voting) look() (electorate, error) {
 	least, most := v.bounds()
 	standings := v.tally.look(now, v.consensus.LastIndex(), answers[v.self.NodeID].LastTerm, sightings)
 	v.latest = electorate{servers: standings, least: least, most: most}
-	return v.latest, nil
+	return v.latest, servers, nil
 }
 
 // bounds of the number of voters: never fewer by our doing than founded the

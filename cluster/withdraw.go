@@ -57,7 +57,7 @@ func (v *voting) withdraw(ctx context.Context, r WithdrawRequest) WithdrawReply 
 		if err != nil {
 			return WithdrawReply{Reason: err.Error()}
 		}
-		if !slices.ContainsFunc(servers, func(s Server) bool { return s.NodeID == r.NodeID && (s.Voter || r.Leave) }) {
+		if !r.keptBy(servers) {
 			return v.confirm(ctx, r)
 		}
 		if v.step(ctx) {
@@ -73,6 +73,11 @@ func (v *voting) withdraw(ctx context.Context, r WithdrawRequest) WithdrawReply 
 			return WithdrawReply{Reason: why}
 		}
 	}
+}
+
+// keptBy: the server still has there what it wants to be rid of.
+func (r WithdrawRequest) keptBy(servers []Server) bool {
+	return slices.ContainsFunc(servers, func(s Server) bool { return s.NodeID == r.NodeID && (s.Voter || r.Leave) })
 }
 
 // wish notes what the server wants.
@@ -101,11 +106,15 @@ func (v *voting) confirm(ctx context.Context, r WithdrawRequest) WithdrawReply {
 	case <-ctx.Done():
 		return WithdrawReply{Reason: "the configuration is being changed"}
 	}
+	servers, err := v.consensus.Configuration()
+	if err != nil || r.keptBy(servers) {
+		return WithdrawReply{Reason: ErrConfigurationChanged.Error()}
+	}
 	again := v.consensus.Demote
 	if r.Leave {
 		again = v.consensus.Remove
 	}
-	if err := again(ctx, r.NodeID); err != nil {
+	if err := again(ctx, r.NodeID, servers); err != nil {
 		return WithdrawReply{Reason: "not committed yet: " + err.Error()}
 	}
 	v.mu.Lock()

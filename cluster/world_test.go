@@ -197,20 +197,24 @@ func (f *fakeRaft) Configuration() ([]Server, error) {
 	return nil, nil
 }
 
-func (f *fakeRaft) change(ctx context.Context, what func(g *raftGroup)) error {
+// change makes a change that was decided on these servers.
+func (f *fakeRaft) change(ctx context.Context, on []Server, what func(g *raftGroup)) error {
 	f.world.mu.Lock()
 	defer f.world.mu.Unlock()
 	g := f.world.groupOfLocked(f.nodeID)
 	if g == nil || g.leader != f.nodeID {
 		return errors.New("not the leader")
 	}
+	if !slices.Equal(on, g.servers) {
+		return ErrConfigurationChanged
+	}
 	what(g)
 	g.last++
 	return ctx.Err()
 }
 
-func (f *fakeRaft) set(ctx context.Context, s Server) error {
-	return f.change(ctx, func(g *raftGroup) {
+func (f *fakeRaft) set(ctx context.Context, s Server, on []Server) error {
+	return f.change(ctx, on, func(g *raftGroup) {
 		i := slices.IndexFunc(g.servers, func(x Server) bool { return x.NodeID == s.NodeID })
 		if i < 0 {
 			g.servers = append(g.servers, s)
@@ -221,15 +225,17 @@ func (f *fakeRaft) set(ctx context.Context, s Server) error {
 	})
 }
 
-func (f *fakeRaft) AddNonvoter(ctx context.Context, s Server) error { return f.set(ctx, s) }
-
-func (f *fakeRaft) AddVoter(ctx context.Context, s Server) error {
-	s.Voter = true
-	return f.set(ctx, s)
+func (f *fakeRaft) AddNonvoter(ctx context.Context, s Server, on []Server) error {
+	return f.set(ctx, s, on)
 }
 
-func (f *fakeRaft) Demote(ctx context.Context, nodeID string) error {
-	return f.change(ctx, func(g *raftGroup) {
+func (f *fakeRaft) AddVoter(ctx context.Context, s Server, on []Server) error {
+	s.Voter = true
+	return f.set(ctx, s, on)
+}
+
+func (f *fakeRaft) Demote(ctx context.Context, nodeID string, on []Server) error {
+	return f.change(ctx, on, func(g *raftGroup) {
 		for i, s := range g.servers {
 			g.servers[i].Voter = s.Voter && s.NodeID != nodeID
 		}
@@ -238,7 +244,8 @@ func (f *fakeRaft) Demote(ctx context.Context, nodeID string) error {
 
 // HandOver makes the next voter the leader.
 func (f *fakeRaft) HandOver(ctx context.Context) error {
-	return f.change(ctx, func(g *raftGroup) {
+	on, _ := f.Configuration()
+	return f.change(ctx, on, func(g *raftGroup) {
 		for _, s := range g.servers {
 			if s.Voter && s.NodeID != g.leader {
 				g.leader = s.NodeID
@@ -266,8 +273,8 @@ func (f *fakeRaft) Contact(nodeID string) time.Time {
 	return time.Time{}
 }
 
-func (f *fakeRaft) Remove(ctx context.Context, nodeID string) error {
-	return f.change(ctx, func(g *raftGroup) {
+func (f *fakeRaft) Remove(ctx context.Context, nodeID string, on []Server) error {
+	return f.change(ctx, on, func(g *raftGroup) {
 		g.servers = slices.DeleteFunc(g.servers, func(x Server) bool { return x.NodeID == nodeID })
 	})
 }

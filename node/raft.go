@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -72,6 +73,7 @@ type consensus struct {
 	log       *slog.Logger
 
 	compaction compaction
+	changing   chan struct{} // one slot: Raft has a change of the configuration to make
 
 	mu        sync.Mutex    // guards what follows, up to closed
 	changed   chan struct{} // closed at the next change of leadership, anybody's
@@ -90,7 +92,7 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	logger := raftLogger(log)
 	c := &consensus{
 		log: log, port: port, guard: store.Guard, fitness: &fitness{guard: store.Guard, halted: replica.Halted}, begun: time.Now(),
-		changed: make(chan struct{}), stop: make(chan struct{}),
+		changed: make(chan struct{}), stop: make(chan struct{}), changing: make(chan struct{}, 1),
 	}
 	newest := &addresses{gossip: addrOf, raft: &c.started}
 	c.transport = raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
@@ -217,7 +219,7 @@ func dispositionOf(err error) disposition {
 	switch {
 	case err == nil:
 		return dispositionApplied
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
+	case errors.Is(err, cluster.ErrConfigurationChanged), errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return dispositionNotSubmitted
 	default:
 		return dispositionUnknown
@@ -241,58 +243,71 @@ func (c *consensus) Bootstrap(servers []cluster.Server) error {
 }
 
 // Configuration returns the latest configuration, committed or not.
-func (c *consensus) Configuration() ([]cluster.Server, error) {
-	servers, _, err := c.configured()
-	return servers, err
-}
-
-// AddNonvoter adds a replica, or updates its address.
-func (c *consensus) AddNonvoter(ctx context.Context, s cluster.Server) error {
-	return c.reconfigure(ctx, "add replica", func() raft.Future {
-		return c.raft.AddNonvoter(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr), 0, configTimeout)
-	})
-}
-
-// AddVoter gives a server a vote, or updates its address.
-func (c *consensus) AddVoter(ctx context.Context, s cluster.Server) error {
-	return c.reconfigure(ctx, "add voter", func() raft.Future {
-		return c.raft.AddVoter(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr), 0, configTimeout)
-	})
-}
-
-// removeIf takes a server out of the configuration that has this index, and of no
-// other: what was decided while looking at it must not be done to a later one.
-func (c *consensus) removeIf(ctx context.Context, nodeID string, configuration uint64) error {
-	return c.reconfigure(ctx, "remove server", func() raft.Future {
-		return c.raft.RemoveServer(raft.ServerID(nodeID), configuration, configTimeout)
-	})
-}
-
-// configured is Configuration, with the index that it is of.
-func (c *consensus) configured() (servers []cluster.Server, index uint64, err error) {
+func (c *consensus) Configuration() (servers []cluster.Server, err error) {
 	f := c.raft.GetConfiguration() // answered from memory
 	if err := f.Error(); err != nil {
-		return nil, 0, fmt.Errorf("read configuration: %w", err)
+		return nil, fmt.Errorf("read configuration: %w", err)
 	}
 	for _, s := range f.Configuration().Servers {
 		_, addr := transport.SplitRaftAddress(s.Address)
 		servers = append(servers, cluster.Server{NodeID: string(s.ID), Addr: addr, Voter: s.Suffrage == raft.Voter})
 	}
-	return servers, f.Index(), nil
+	return servers, nil
+}
+
+// AddNonvoter adds a replica, or updates its address.
+func (c *consensus) AddNonvoter(ctx context.Context, s cluster.Server, on []cluster.Server) error {
+	return c.reconfigure(ctx, "add replica", on, func() raft.Future {
+		return c.raft.AddNonvoter(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr), 0, configTimeout)
+	})
+}
+
+// AddVoter gives a server a vote, or updates its address.
+func (c *consensus) AddVoter(ctx context.Context, s cluster.Server, on []cluster.Server) error {
+	return c.reconfigure(ctx, "add voter", on, func() raft.Future {
+		return c.raft.AddVoter(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr), 0, configTimeout)
+	})
 }
 
 // Remove takes a server out of the configuration.
-func (c *consensus) Remove(ctx context.Context, nodeID string) error {
-	return c.reconfigure(ctx, "remove server", func() raft.Future {
+func (c *consensus) Remove(ctx context.Context, nodeID string, on []cluster.Server) error {
+	return c.reconfigure(ctx, "remove server", on, func() raft.Future {
 		return c.raft.RemoveServer(raft.ServerID(nodeID), 0, configTimeout)
 	})
 }
 
-func (c *consensus) reconfigure(ctx context.Context, verb string, start func() raft.Future) error {
-	if err := c.await(ctx, start); err != nil {
+// reconfigure makes a change to the configuration that it was decided on, and to no
+// other. The next one begins only when Raft is through with this one, also if nobody
+// waits for that any more: until then the configuration does not show it.
+//
+// Raft's own prevIndex is of no use: GetConfiguration tells no index (v1.7.3: always 0,
+// which means any).
+func (c *consensus) reconfigure(ctx context.Context, verb string, on []cluster.Server, start func() raft.Future) error {
+	select {
+	case c.changing <- struct{}{}:
+	case <-ctx.Done():
+		return fmt.Errorf("%s: %w: an earlier change is under way: %w", verb, cluster.ErrConfigurationChanged, ended(ctx))
+	}
+	if now, err := c.Configuration(); err != nil || !slices.Equal(now, on) {
+		<-c.changing
+		return fmt.Errorf("%s: %w", verb, errors.Join(cluster.ErrConfigurationChanged, err))
+	}
+	if err := c.await(ctx, func() raft.Future { return changing{start(), c.changing} }); err != nil {
 		return fmt.Errorf("%s: %w", verb, err)
 	}
 	return nil
+}
+
+// changing is a change of the configuration; the turn is over with it.
+type changing struct {
+	raft.Future
+	turn <-chan struct{}
+}
+
+// Error implements raft.Future. It is asked once.
+func (c changing) Error() error {
+	defer func() { <-c.turn }()
+	return c.Future.Error()
 }
 
 // await waits for a future until ctx ends.

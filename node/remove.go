@@ -56,16 +56,15 @@ type departure struct {
 	role    string      // "": not in the configuration
 	addr    string
 	servers []cluster.Server
-	index   uint64 // of the configuration
 }
 
 // departure finds out who is meant.
 func (o *operator) departure(server string) (*departure, error) {
-	servers, index, err := o.node.consensus.configured()
+	servers, err := o.node.consensus.Configuration()
 	if err != nil {
 		return nil, err
 	}
-	d := &departure{nodeID: server, servers: servers, index: index}
+	d := &departure{nodeID: server, servers: servers}
 	known := slices.ContainsFunc(servers, func(s cluster.Server) bool { return s.NodeID == server })
 	if !known {
 		if d.nodeID, err = o.nodeOf(server); err != nil {
@@ -178,7 +177,7 @@ func (o *operator) remove(ctx context.Context, d *departure) (*pb.RemoveServerRe
 		resp.Sid = d.name
 	}
 	if d.role != "" {
-		if err := n.consensus.removeIf(ctx, d.nodeID, d.index); err != nil {
+		if err := n.consensus.Remove(ctx, d.nodeID, d.servers); err != nil {
 			if dispositionOf(err) == dispositionNotSubmitted {
 				return nil, notSent(err)
 			}

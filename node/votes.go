@@ -11,8 +11,8 @@ import (
 )
 
 // Demote takes a server's vote.
-func (c *consensus) Demote(ctx context.Context, nodeID string) error {
-	return c.reconfigure(ctx, "take a vote", func() raft.Future {
+func (c *consensus) Demote(ctx context.Context, nodeID string, on []cluster.Server) error {
+	return c.reconfigure(ctx, "take a vote", on, func() raft.Future {
 		return c.raft.DemoteVoter(raft.ServerID(nodeID), 0, configTimeout)
 	})
 }
