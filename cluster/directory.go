@@ -124,6 +124,12 @@ func (d *directory) admit(name string, e entry, err error) error {
 	}
 	if foreign(e.ClusterID, d.clusterID) {
 		d.rejected.Foreign++
+		// What it said before it belonged anywhere may be here still, and memberlist will
+		// never bring an update to what was refused.
+		if _, known := d.entries[name]; known {
+			delete(d.entries, name)
+			d.changedLocked()
+		}
 		return fmt.Errorf("%s %w", e.ClusterID, errForeign)
 	}
 	if _, ok := d.entries[name]; !ok && len(d.entries) >= d.limit {

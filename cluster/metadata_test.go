@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"bytes"
+	"errors"
 	"net"
 	"slices"
 	"strings"
@@ -144,5 +145,30 @@ func TestDirectory_ShowsTheNewestOfANodeIDAndOfAnAddress(t *testing.T) {
 	d.drop("a/new")
 	if addr, _ := d.addrOf("a"); addr != simAddr(2) {
 		t.Errorf("after the newer left, a is at %q", addr)
+	}
+}
+
+// A server that was in sight before it belonged anywhere, and then turns out to be of
+// another cluster, is in sight no more.
+func TestDirectory_ForgetsWhoTurnsOutToBeForeign(t *testing.T) {
+	d := newDirectory(entry{Member: Member{NodeID: nodeID(0)}}, "ours")
+	e := entry{Member: Member{NodeID: nodeID(1), Incarnation: "i", SID: "b"}, gossipAddr: "10.0.0.2:7400"}
+	name := gossipName(e.NodeID, e.Incarnation)
+	if err := d.admit(name, e, nil); err != nil {
+		t.Fatal(err)
+	}
+	d.put(e)
+	changed := d.changes()
+	e.ClusterID = "theirs"
+	if err := d.admit(name, e, nil); !errors.Is(err, errForeign) {
+		t.Errorf("admitted: %v", err)
+	}
+	if got := d.members(); len(got) != 1 {
+		t.Errorf("in sight: %v", got)
+	}
+	select {
+	case <-changed:
+	default:
+		t.Error("nobody was told")
 	}
 }
