@@ -81,6 +81,7 @@ func start(o Options, l *ledger, g *gossip, log *slog.Logger) *Cluster {
 		closed: make(chan struct{}),
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	l.ended = c.ctx.Done()
 	turn := make(chan struct{}, 1)
 	urgent := func() bool { return !c.isAdmitted() }
 	s := newSeeds(o, g.dir, g.join, urgent, log)

@@ -416,3 +416,22 @@ func TestCluster_LeadPromotesJoinersUpToMaxVoters(t *testing.T) {
 		<-done
 	})
 }
+
+// The disk hangs under the record. What is known of it is told all the same.
+func TestCluster_ClosesWhileTheRecordIsBeingSaved(t *testing.T) {
+	w := newWorld(newSimNet())
+	s := w.server("a", "a", simAddr(0), 1)
+	hang, in := make(chan struct{}), make(chan struct{}, 10)
+	defer close(hang)
+	s.disk.fail = func() (bool, error) { in <- struct{}{}; <-hang; return false, nil }
+	s.start(t)
+	<-in
+	s.identity.current() // must not wait
+	closed := make(chan struct{})
+	go func() { s.stop(); close(closed) }()
+	select {
+	case <-closed:
+	case <-time.After(15 * time.Second):
+		t.Error("Close has not returned after 15 s")
+	}
+}

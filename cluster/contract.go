@@ -83,7 +83,7 @@ type Server struct {
 // made to no others (ErrConfigurationChanged): Raft goes on with a change that nobody
 // waits for any more, and two that each leave enough voters may together leave too few.
 type Consensus interface {
-	Bootstrap(servers []Server) error
+	Bootstrap(ctx context.Context, servers []Server) error
 	Configuration() ([]Server, error)                             // the latest known here; empty before the first entry
 	AddNonvoter(ctx context.Context, s Server, on []Server) error // also updates the address of one that is there
 	AddVoter(ctx context.Context, s Server, on []Server) error

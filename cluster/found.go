@@ -61,11 +61,11 @@ func (f *founding) step(ctx context.Context) string {
 		r = f.ledger.current()
 	}
 	if r.ClusterID != "" {
-		return f.establish(r)
+		return f.establish(ctx, r)
 	}
 	members := f.members()
 	if ids := clusterIDs(members); len(ids) > 0 {
-		return f.adopt(ids)
+		return f.adopt(ctx, ids)
 	}
 	founders := foundersOf(members)
 	settled := f.settled(founders)
@@ -117,7 +117,7 @@ func (f *founding) propose(ctx context.Context, r Record) string {
 		return err.Error()
 	}
 	f.logger.Info("cluster founded", "cluster", r.Promise.ClusterID, "founders", len(r.Promise.Founders))
-	return f.establish(f.ledger.current())
+	return f.establish(ctx, f.ledger.current())
 }
 
 // solicit asks all other founders at once and returns those who did not promise.
@@ -142,7 +142,7 @@ func (f *founding) solicit(ctx context.Context, p Proposal) []string {
 }
 
 // adopt takes a cluster id that is in sight.
-func (f *founding) adopt(ids []string) string {
+func (f *founding) adopt(ctx context.Context, ids []string) string {
 	r := f.ledger.current()
 	id := ids[0]
 	if r.Promise != nil && slices.Contains(ids, r.Promise.ClusterID) {
@@ -161,18 +161,18 @@ func (f *founding) adopt(ids []string) string {
 		return err.Error()
 	}
 	f.logger.Info("cluster found", "cluster", id)
-	return f.establish(f.ledger.current())
+	return f.establish(ctx, f.ledger.current())
 }
 
 // establish writes the founders into the Raft log, once. Every founder does: the
 // entries are equal, and the cluster lives even if the proposer never comes back.
-func (f *founding) establish(r Record) string {
+func (f *founding) establish(ctx context.Context, r Record) string {
 	if !r.Decided || r.Bootstrapped {
 		return ""
 	}
 	servers, err := f.consensus.Configuration()
 	if err == nil && len(servers) == 0 {
-		err = f.consensus.Bootstrap(votersOf(*r.Promise))
+		err = f.consensus.Bootstrap(ctx, votersOf(*r.Promise))
 		if again, cerr := f.consensus.Configuration(); cerr == nil && len(again) > 0 {
 			err = nil // another founder's Raft was faster than this one's
 		}

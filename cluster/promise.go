@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 )
 
 // maxReleased bounds the record. A founder that sleeps through this many
 // attempts of one proposer stays bound and says so.
 const maxReleased = 16
+
+// saveTimeout is what one Save may take; see writeLocked.
+const saveTimeout = 3 * time.Second
+
+var errDiskHangs = errors.New("the disk hangs: an earlier write has not returned")
 
 // errBound: a cluster is in sight, but a promise to found another one holds.
 var errBound = errors.New("bound by a promise to found another cluster")
@@ -34,7 +40,12 @@ type ledger struct {
 	self     string
 	identity Identity
 
-	mu     sync.Mutex // guards record, and is held over Save: transitions are one at a time
+	ended <-chan struct{} // no Save is waited for any longer
+
+	turn   sync.Mutex    // held over a transition: they are one at a time
+	saving chan struct{} // closed when the last Save has returned; nil: there was none; guarded by turn
+
+	mu     sync.Mutex // guards record, which changes under turn as well
 	record Record
 }
 
@@ -56,8 +67,8 @@ func (l *ledger) current() Record {
 // promise binds this founder. Asking again for the same proposal is answered
 // the same way. empty is asked under the lock: may this node still be founded?
 func (l *ledger) promise(p Proposal, empty func() error) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	if held := l.record.Promise; held != nil && equalProposals(*held, p) {
 		return nil
 	}
@@ -88,8 +99,8 @@ func (l *ledger) unboundLocked() error {
 
 // withdraw unbinds the proposer from its own, undecided proposal for good.
 func (l *ledger) withdraw(clusterID string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	held := l.record.Promise
 	if held == nil || held.ClusterID != clusterID || l.record.Decided || held.Founders[0].NodeID != l.self {
 		return fmt.Errorf("withdraw proposal %s: not an undecided one of ours", clusterID)
@@ -99,8 +110,8 @@ func (l *ledger) withdraw(clusterID string) error {
 
 // release is the proposer's word that p can never be decided.
 func (l *ledger) release(p Proposal) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	held := l.record.Promise
 	switch {
 	case len(p.Founders) == 0 || p.Founders[0].NodeID == l.self:
@@ -131,8 +142,8 @@ func (l *ledger) dropLocked(p Proposal) error {
 // decide founds: all founders of the proposal that this proposer is bound to
 // have promised.
 func (l *ledger) decide(clusterID string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	held := l.record.Promise
 	if held == nil || held.ClusterID != clusterID || held.Founders[0].NodeID != l.self {
 		return fmt.Errorf("decide proposal %s: not ours to decide", clusterID)
@@ -143,8 +154,8 @@ func (l *ledger) decide(clusterID string) error {
 // learn takes the cluster id that others have. For a founder that promised to
 // it, the sight of it proves that it was decided.
 func (l *ledger) learn(clusterID string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	held := l.record.Promise
 	switch {
 	case l.record.ClusterID == clusterID:
@@ -171,8 +182,8 @@ func (l *ledger) foundLocked(clusterID string) error {
 
 // bootstrapped notes that the founders are in the Raft log.
 func (l *ledger) bootstrapped() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	if l.record.Bootstrapped {
 		return nil
 	}
@@ -184,8 +195,8 @@ func (l *ledger) bootstrapped() error {
 // admitted notes that this node is in the configuration, and how many servers are
 // said to have founded the cluster (0: nobody knows).
 func (l *ledger) admitted(founders int) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	l.turn.Lock()
+	defer l.turn.Unlock()
 	r := cloneRecord(l.record)
 	r.Admitted = true
 	if founders > 0 {
@@ -205,11 +216,42 @@ func (l *ledger) founders() int {
 }
 
 func (l *ledger) saveLocked(r Record) error {
-	if err := l.identity.Save(cloneRecord(r)); err != nil {
+	if err := l.writeLocked(cloneRecord(r)); err != nil {
 		return fmt.Errorf("save the founding record: %w", err)
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.record = r
 	return nil
+}
+
+// writeLocked gives up on a disk that hangs: nobody is told of a record that may, or
+// may yet, be written, and no other is until it is known.
+func (l *ledger) writeLocked(r Record) error {
+	t := time.NewTimer(saveTimeout)
+	defer t.Stop()
+	hangs := func(saving <-chan struct{}) bool {
+		select {
+		case <-saving:
+			return false
+		case <-t.C:
+		case <-l.ended:
+		}
+		return true
+	}
+	if l.saving != nil && hangs(l.saving) {
+		return errDiskHangs
+	}
+	saving, result := make(chan struct{}), error(nil)
+	l.saving = saving
+	go func() {
+		defer close(saving)
+		result = l.identity.Save(r)
+	}()
+	if hangs(saving) {
+		return errDiskHangs
+	}
+	return result
 }
 
 // checkProposal refuses what no proposer would send.

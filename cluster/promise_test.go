@@ -351,7 +351,7 @@ func TestFounding_ConfigurationProvesThatThePromisedOneWasDecided(t *testing.T) 
 	if problem := f.step(t.Context()); problem == "" || l.current().ClusterID != "" {
 		t.Fatalf("before Raft said anything: problem %q, record %+v", problem, l.current())
 	}
-	if err := (&fakeRaft{w, nodeID(0)}).Bootstrap(votersOf(p)); err != nil {
+	if err := (&fakeRaft{w, nodeID(0)}).Bootstrap(t.Context(), votersOf(p)); err != nil {
 		t.Fatal(err)
 	}
 	if problem := f.step(t.Context()); problem != "" || l.current().ClusterID != "p" || !l.current().Bootstrapped {

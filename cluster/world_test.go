@@ -170,7 +170,7 @@ type fakeRaft struct {
 	nodeID string
 }
 
-func (f *fakeRaft) Bootstrap(servers []Server) error {
+func (f *fakeRaft) Bootstrap(_ context.Context, servers []Server) error {
 	var ids []string
 	for _, s := range servers {
 		ids = append(ids, s.NodeID+"@"+s.Addr)

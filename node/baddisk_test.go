@@ -241,3 +241,38 @@ func sameState(t *testing.T, ctx context.Context, f *nodetest.Fleet) {
 		return nil
 	})
 }
+
+// The first write of a fresh founder fails, or hangs.
+func TestClose_AfterTheBootstrapFailed(t *testing.T) {
+	for _, kind := range []string{"error", "hung"} {
+		t.Run(kind, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, ctx context.Context) {
+				a := server("c1", "connector")
+				a.Expect, a.Join = 2, []string{"10.0.0.2:7400"}
+				f := nodetest.Cluster(t, a)
+				if kind == "error" {
+					defer f.FailDisk("c1")()
+				} else {
+					defer f.StallDisk("c1", nodetest.LogWrites, nodetest.VoteWrites)()
+				}
+				b := server("c2", "connector")
+				b.Expect = 2
+				f.Start(b)
+				f.Eventually(ctx, func() error {
+					if f.Node("c1").Err() == nil {
+						return fmt.Errorf("no error yet")
+					}
+					return nil
+				})
+				closed := make(chan error, 1)
+				go func() { closed <- f.Node("c1").Close() }()
+				select {
+				case err := <-closed:
+					t.Log(err)
+				case <-time.After(time.Minute):
+					t.Errorf("Close has not returned after a minute")
+				}
+			})
+		})
+	}
+}

@@ -53,7 +53,7 @@ func TestPing_LeadsOnlyOnceTheClusterIsFounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = n.Close() }()
-	if err := n.consensus.Bootstrap([]cluster.Server{{NodeID: n.nodeID, Addr: n.port.Addr(), Voter: true}}); err != nil {
+	if err := n.consensus.Bootstrap(t.Context(), []cluster.Server{{NodeID: n.nodeID, Addr: n.port.Addr(), Voter: true}}); err != nil {
 		t.Fatal(err)
 	}
 	leads, changed := n.consensus.leadership()

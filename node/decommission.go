@@ -85,7 +85,15 @@ func (n *Node) retire(ctx context.Context) error {
 	if n.cfg.DataDir == "" {
 		return nil
 	}
-	if err := n.store.Identity.Retire("the server was decommissioned", time.Now()); err != nil {
+	retired := make(chan error, 1)
+	go func() { retired <- n.store.Identity.Retire("the server was decommissioned", time.Now()) }()
+	var err error
+	select {
+	case err = <-retired:
+	case <-ctx.Done(): // a write that hangs; the store does not close then, which says so as well
+		err = ended(ctx)
+	}
+	if err != nil {
 		return fmt.Errorf("out of the cluster, but the data directory is not marked as retired, delete it: %w", err)
 	}
 	return nil

@@ -228,14 +228,14 @@ func dispositionOf(err error) disposition {
 
 // Bootstrap founds the Raft group. Having been bootstrapped before is success:
 // the founder may have stopped before it could record that it was.
-func (c *consensus) Bootstrap(servers []cluster.Server) error {
+func (c *consensus) Bootstrap(ctx context.Context, servers []cluster.Server) error {
 	var conf raft.Configuration
 	for _, s := range servers {
 		conf.Servers = append(conf.Servers, raft.Server{
 			Suffrage: suffrage(s.Voter), ID: raft.ServerID(s.NodeID), Address: transport.RaftAddress(s.NodeID, s.Addr),
 		})
 	}
-	err := c.raft.BootstrapCluster(conf).Error()
+	err := c.await(ctx, func() raft.Future { return untilShutdown(c.raft.BootstrapCluster(conf), c.stop) })
 	if errors.Is(err, raft.ErrCantBootstrap) {
 		return nil
 	}

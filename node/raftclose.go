@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"reflect"
 	"time"
+
+	"github.com/hashicorp/raft"
 )
 
 // close stops Raft. It first lets Raft answer what it was given, because a
@@ -54,6 +57,18 @@ func (c *consensus) close(ctx context.Context, after func() error) error {
 func (c *consensus) unwatch() {
 	close(c.stop)
 	c.watchers.Wait()
+}
+
+// untilShutdown ends the wait for a future of Raft's bootstrap with Raft. Raft itself
+// sets this field in all futures that its main loop may leave without an answer but in
+// this one (v1.7.3), and our guard ends that loop in the middle of a failed write.
+func untilShutdown(f raft.Future, down chan struct{}) raft.Future {
+	if v := reflect.ValueOf(f); v.Kind() == reflect.Pointer && v.Elem().Kind() == reflect.Struct {
+		if field := v.Elem().FieldByName("ShutdownCh"); field.CanSet() && field.Type() == reflect.TypeOf(down) {
+			field.Set(reflect.ValueOf(down))
+		}
+	}
+	return f
 }
 
 // errStuck: Raft's main loop is inside a disk call that does not return. Nothing

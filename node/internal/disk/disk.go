@@ -36,7 +36,10 @@ type Store struct {
 }
 
 // Close releases the directory.
-func (s *Store) Close() error { return s.close() }
+func (s *Store) Close() error {
+	s.Identity.close()
+	return s.close()
+}
 
 // Level judges what Space says.
 func (s *Store) Level() *Level { return &Level{least: s.least} }

@@ -24,7 +24,9 @@ const (
 type Identity struct {
 	write func(identity) error
 
-	mu  sync.Mutex // guards now
+	turn sync.Mutex // held over a write: they are one at a time, and may hang
+
+	mu  sync.Mutex // guards now, the last that was written, which changes under turn as well
 	now identity
 }
 
@@ -59,17 +61,14 @@ func (r *retirement) refusal(where string) error {
 // Retire marks the directory: it cannot be opened again. It returns once the mark
 // would survive a power loss. A second mark changes nothing.
 func (i *Identity) Retire(reason string, at time.Time) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if i.now.Retired != nil {
-		return nil
-	}
-	next := i.now
-	next.Retired = &retirement{Reason: reason, Time: at.UTC().Truncate(time.Second)}
-	if err := i.write(next); err != nil {
+	err := i.change(func(next *identity) {
+		if next.Retired == nil {
+			next.Retired = &retirement{Reason: reason, Time: at.UTC().Truncate(time.Second)}
+		}
+	})
+	if err != nil {
 		return fmt.Errorf("retire the data directory: %w", err)
 	}
-	i.now = next
 	return nil
 }
 
@@ -90,16 +89,27 @@ func (i *Identity) Load() cluster.Record {
 
 // Save returns once the record would survive a power loss.
 func (i *Identity) Save(r cluster.Record) error {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	next := i.now
-	next.Record = r
+	return i.change(func(next *identity) { next.Record = r })
+}
+
+// change writes what how makes of the content. Who only reads does not wait for it.
+func (i *Identity) change(how func(next *identity)) error {
+	i.turn.Lock()
+	defer i.turn.Unlock()
+	next := i.content()
+	how(&next)
 	if err := i.write(next); err != nil {
 		return err
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.now = next
 	return nil
 }
+
+// close waits for a write that is under way: whoever opens the directory next must
+// not find it overwritten by this one.
+func (i *Identity) close() { i.turn.Lock(); defer i.turn.Unlock() }
 
 // content is all that is in the file.
 func (i *Identity) content() identity {
