@@ -93,7 +93,7 @@ func TestCluster_FellowThatComesBackInTimeCounts(t *testing.T) {
 		a.stop()
 		b.stop()
 		b.seeds = []string{simAddr(8)}
-		w.group(nodeID(0)).leader = "" // nobody is there to be elected by
+		w.elect(nodeID(0), "") // nobody is there to be elected by
 		b.start(t)
 		eventually(t, 20*time.Second, "words", func() string {
 			if p := b.Problem(); !strings.Contains(p, "this is cluster "+x.identity.current().ClusterID) {
@@ -103,7 +103,7 @@ func TestCluster_FellowThatComesBackInTimeCounts(t *testing.T) {
 		})
 		pass(strayTime / 2)
 		a.start(t)
-		w.group(nodeID(0)).leader = nodeID(0)
+		w.elect(nodeID(0), nodeID(0))
 		eventually(t, 10*time.Second, "together again", func() string {
 			if len(b.Members()) != 2 || b.Problem() != "" {
 				return fmt.Sprint(b.Members(), b.Problem())
@@ -115,6 +115,13 @@ func TestCluster_FellowThatComesBackInTimeCounts(t *testing.T) {
 			t.Errorf("refused: %v", err)
 		}
 	})
+}
+
+// elect says who leads the group of a node.
+func (w *world) elect(member, leader string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.groupOfLocked(member).leader = leader
 }
 
 func (w *world) group(nodeID string) *raftGroup {

@@ -69,6 +69,7 @@ func (j *joining) attempt(ctx context.Context, clusterID string) error {
 		case aerr != nil:
 			err = fmt.Errorf("ask %s: %w", q.addr, aerr)
 		case reply.Joined:
+			j.stray, j.since = "", time.Time{} // whatever the seeds say
 			return j.ledger.admitted(reply.Founders)
 		case reply.Refused && (q.trusted || alone):
 			return errRefused{reply.Reason}
