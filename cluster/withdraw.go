@@ -117,9 +117,7 @@ func (v *voting) confirm(ctx context.Context, r WithdrawRequest) WithdrawReply {
 	if err := again(ctx, r.NodeID, servers); err != nil {
 		return WithdrawReply{Reason: "not committed yet: " + err.Error()}
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	delete(v.wishes, r.NodeID)
+	// The wish stays as long as any: who has given its vote up is about to go.
 	return WithdrawReply{Done: true}
 }
 

@@ -63,7 +63,8 @@ func (n *Node) Decommission(ctx context.Context) error {
 	}
 	close(n.decommission.leaving)
 	var parted error
-	n.finish(func(ctx context.Context) { parted = n.retire(ctx) })
+	// Also if nobody answered the goodbye: either it succeeds, or the error says so.
+	n.finish(func(ctx context.Context, _ bool) { parted = n.retire(ctx) })
 	n.decommission.done = parted == nil
 	return errors.Join(parted, n.closeErr)
 }
@@ -103,8 +104,11 @@ func (n *Node) retire(ctx context.Context) error {
 // node, if at all, so its vote and place go with it. It waits for a successor if the
 // voters would be too few otherwise, and there is a candidate: in a rolling restart
 // the server closed before is one, which needs some seconds. One with a directory
-// keeps both.
-func (n *Node) resign(ctx context.Context) {
+// keeps both. told: the cluster answered the goodbye; else it is not waited for.
+func (n *Node) resign(ctx context.Context, told bool) {
+	if !told {
+		return
+	}
 	select {
 	case <-n.cluster.Admitted():
 	default:
@@ -122,14 +126,12 @@ func (n *Node) resign(ctx context.Context) {
 	}
 }
 
-// part leaves the voters, if the cluster answered the goodbye, and then gossip.
-func (n *Node) part(ctx context.Context, told bool, leave func(context.Context)) {
+// part leaves the voters, and then gossip.
+func (n *Node) part(ctx context.Context, leave func(context.Context)) {
 	deadline, _ := ctx.Deadline()
 	votes, cancel := context.WithDeadline(ctx, deadline.Add(-releaseTime))
 	defer cancel()
-	if told {
-		leave(votes)
-	}
+	leave(votes)
 	bounded(ctx, time.Second, func(ctx context.Context) {
 		if err := n.cluster.Leave(ctx); err != nil {
 			n.log.Info("gossip not told", "err", err)

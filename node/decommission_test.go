@@ -2,6 +2,7 @@ package node_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -50,6 +51,69 @@ func TestDecommission_OfTwoWhileTheLeadersDiskIsSlow(t *testing.T) {
 			if err := <-done; err != nil {
 				t.Log(err)
 			}
+		}
+	})
+}
+
+// Cut off between the withdrawal and the goodbye.
+func TestDecommission_ThatWasCutOffSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, servers("c", 4)...)
+		pause(ctx, 10*time.Second)
+		f.SetLatency(20 * time.Millisecond)
+		defer f.SetLatency(0)
+		n := f.Node("c4") // replica
+		leader := f.Leader(ctx)
+		id := n.Self().NodeID
+		go func() {
+			for !n.IsClosing() {
+				pause(ctx, time.Millisecond)
+			}
+			f.Isolate("c4")
+		}()
+		err := n.Decommission(ctx)
+		f.Heal()
+		pause(ctx, time.Minute)
+		_, there := node.Configured(leader)[id]
+		if err == nil && there {
+			t.Errorf("Decommission returned nil, but the server is still in the configuration")
+		}
+	})
+}
+
+// A leader that forgot the wish with the vote would give that back before the goodbye.
+func TestDecommission_VoteDoesNotComeBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, servers("c", 5)...)
+		untilVoters(t, ctx, f, "c1", "c2", "c3", "c4", "c5")
+		leader, n := f.Leader(ctx), follower(t, ctx, f)
+		id := n.Self().NodeID
+		f.SetLatency(100 * time.Millisecond)
+		defer f.SetLatency(0)
+		stop := make(chan struct{})
+		said := make(chan string, 1)
+		go func() {
+			was, s := true, ""
+			for {
+				select {
+				case <-stop:
+					said <- s
+					return
+				case <-time.After(time.Millisecond):
+				}
+				v, ok := node.Configured(leader)[id]
+				if v != was {
+					was = v
+					s += fmt.Sprintf(" vote=%v(there=%v)", v, ok)
+				}
+			}
+		}()
+		err := n.Decommission(ctx)
+		close(stop)
+		s := <-said
+		t.Log(err, s)
+		if s != " vote=false(there=true)" {
+			t.Errorf("the vote went to and fro: %s", s)
 		}
 	})
 }

@@ -92,3 +92,6 @@ func Configured(n *Node) map[string]bool {
 
 // ToldOver is what the leader's roll call says.
 func (n *Node) ToldOver(epoch uint64) { n.life.toldOver(epoch) }
+
+// IsClosing: Close has begun, or the part of Decommission that is one.
+func (n *Node) IsClosing() bool { return n.closing.Load() }

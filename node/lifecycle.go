@@ -144,14 +144,14 @@ func (n *Node) Close() error {
 }
 
 // finish ends the node; leave is what becomes of its vote.
-func (n *Node) finish(leave func(context.Context)) {
+func (n *Node) finish(leave func(ctx context.Context, told bool)) {
 	defer close(n.closed)
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 	defer cancel()
 	if !n.killed() {
 		told := false
 		bounded(ctx, goodbyeTimeout, func(ctx context.Context) { told = n.sayGoodbye(ctx) })
-		n.part(ctx, told, leave)
+		n.part(ctx, func(ctx context.Context) { leave(ctx, told) })
 	}
 	n.closeErr = n.release(ctx)
 	n.end()
