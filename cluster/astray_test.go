@@ -124,12 +124,6 @@ func (w *world) elect(member, leader string) {
 	w.groupOfLocked(member).leader = leader
 }
 
-func (w *world) group(nodeID string) *raftGroup {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.groupOfLocked(nodeID)
-}
-
 // Two clusters with one secret whose servers learn each other's addresses stay two.
 func TestCluster_TwoThatLearnEachOthersAddressNeverMerge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

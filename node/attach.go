@@ -85,8 +85,7 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 	if err := a.local.claim(ctx, hello.GetSid(), fe); err != nil {
 		return err
 	}
-	var up *fsmpb.ServerUp
-	up = &fsmpb.ServerUp{
+	up := &fsmpb.ServerUp{
 		Sid: hello.GetSid(), Stype: hello.GetStype(), Zone: hello.GetZone(),
 		NodeId: a.life.server.NodeID, Incarnation: hello.GetIncarnation(), Addr: a.life.server.Addr,
 		Via: a.life.server.SID, ViaEpoch: viaEpoch,
