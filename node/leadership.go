@@ -156,15 +156,21 @@ func (c *consensus) mayHandOver() bool {
 
 // handOverTo gives leadership to that very voter; nil: it was told to run for it now.
 func (c *consensus) handOverTo(ctx context.Context, s cluster.Server) error {
-	return c.await(ctx, func() raft.Future {
+	return c.transfer(ctx, func() raft.Future {
 		return c.raft.LeadershipTransferToServer(raft.ServerID(s.NodeID), transport.RaftAddress(s.NodeID, s.Addr))
 	})
+}
+
+// transfer waits for Raft to have handed leadership over.
+func (c *consensus) transfer(ctx context.Context, start func() raft.Future) error {
+	defer c.courier.Hasten()()
+	return c.await(ctx, start)
 }
 
 // offer tries to give leadership to each once, and with none to whom Raft chooses.
 func (c *consensus) offer(ctx context.Context, successors []cluster.Server) error {
 	if len(successors) == 0 {
-		return c.unlessGone(c.await(ctx, c.raft.LeadershipTransfer))
+		return c.unlessGone(c.transfer(ctx, c.raft.LeadershipTransfer))
 	}
 	var errs []error
 	for _, s := range successors {

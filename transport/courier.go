@@ -97,6 +97,7 @@ type Courier struct {
 	end       context.CancelFunc // of led
 	last      uint64             // entry of this node's log; 0: nobody tells
 	grown     chan struct{}      // closed when there is a later one; nil: nobody waits for that
+	hasty     int                // how many do not want questions to rest
 
 	past context.Context // has ended, as the leadership in all terms before has
 }

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -77,7 +78,7 @@ func (c *Courier) answerIdle(f *follower, req *raft.AppendEntriesRequest, resp *
 }
 
 // rest waits until the answer has changed, or for so long: true. False: the log has
-// grown, or this node steps down.
+// grown, this node steps down, or somebody is in haste.
 func rest(led context.Context, d time.Duration, grown, changed <-chan struct{}) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()
@@ -98,6 +99,25 @@ func (c *Courier) Grown(last uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = last
+	c.wakeLocked()
+}
+
+// Hasten has no question rest until calm is called. Raft, when it hands leadership
+// over, may put one more to the successor and wait for the answer, in a time in which
+// its log can't grow.
+func (c *Courier) Hasten() (calm func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hasty++
+	c.wakeLocked()
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.hasty--
+	})
+}
+
+func (c *Courier) wakeLocked() {
 	if c.grown != nil {
 		close(c.grown)
 		c.grown = nil
@@ -105,11 +125,11 @@ func (c *Courier) Grown(last uint64) {
 }
 
 // growth returns a channel that is closed when the log grows; nil if it reaches
-// beyond that entry already, or nobody tells.
+// beyond that entry already, nobody tells, or nothing may rest.
 func (c *Courier) growth(beyond uint64) <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.last == 0 || c.last > beyond {
+	if c.last == 0 || c.last > beyond || c.hasty > 0 {
 		return nil
 	}
 	if c.grown == nil {

@@ -128,6 +128,7 @@ func TestCourier_SettledQuestionRestsUntil(t *testing.T) {
 	}{
 		"the log grows":           {func(c *Courier, _ *wire) { c.Grown(8) }, false},
 		"this node steps down":    {func(c *Courier, _ *wire) { c.StepDown() }, false},
+		"somebody is in haste":    {func(c *Courier, _ *wire) { c.Hasten() }, false},
 		"this node leads again":   {func(c *Courier, _ *wire) { c.leading(4) }, false},
 		"a heartbeat fails":       {func(c *Courier, w *wire) { w.fails.Store(1); _, _ = c.append(&raft.AppendEntriesRequest{Term: 3}) }, true},
 		"a snapshot is installed": {func(c *Courier, _ *wire) { c.follower("b").forget() }, true},
@@ -186,10 +187,14 @@ func TestCourier_SettledQuestionRestsUntilTheLastMoment(t *testing.T) {
 }
 
 func TestCourier_QuestionDoesNotRest(t *testing.T) {
-	for name, test := range map[string]struct{ last, committed uint64 }{
-		"before the follower's entries are committed": {7, 6},
-		"after the log has grown":                     {8, 7},
-		"when nobody tells whether it grows":          {0, 7},
+	for name, test := range map[string]struct {
+		last, committed uint64
+		haste           bool
+	}{
+		"before the follower's entries are committed": {7, 6, false},
+		"after the log has grown":                     {8, 7, false},
+		"when nobody tells whether it grows":          {0, 7, false},
+		"while somebody is in haste":                  {7, 7, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -199,6 +204,10 @@ func TestCourier_QuestionDoesNotRest(t *testing.T) {
 				_, _ = c.append(idle(3, 7, test.committed))
 				if test.last > 0 {
 					c.Grown(test.last)
+				}
+				c.Hasten()() // who is calm again holds up nothing
+				if test.haste {
+					defer c.Hasten()()
 				}
 				before, now := w.sent.Load(), time.Now()
 				if _, err := c.append(idle(3, 7, test.committed)); err != nil || time.Since(now) > 0 || w.sent.Load() > before {
