@@ -2,11 +2,13 @@ package cluster
 
 import "time"
 
+// CaughtUp is how many entries a server may lack and still be given a vote, or
+// leadership: what a busy leader writes between two looks, and Raft brings along
+// within an election timeout.
+const CaughtUp = 128
+
 const (
 	tallyPace = time.Second
-	// An answer is good if it shows the log as far as this node's was when it last
-	// looked, but for so many entries: what a busy leader writes meanwhile.
-	caughtUp = 128
 	// Three good answers, so at least two seconds: a server that has just come, or
 	// comes and goes, would be a voter that is away. Longer would not fit into the
 	// Close of a server in memory, which waits for its successor.
@@ -92,7 +94,7 @@ func (t *tally) judge(r *record, now time.Time, term uint64, s sighting) {
 		r.heard = s.answer.At
 		r.good++
 		// An entry of an older term there may be one that was never committed.
-		if !s.answer.MayLead || s.answer.LastTerm != term || s.answer.LastIndex+caughtUp < t.last {
+		if !s.answer.MayLead || s.answer.LastTerm != term || s.answer.LastIndex+CaughtUp < t.last {
 			r.good = 0
 		}
 	case now.Sub(s.answer.At) > upFor:

@@ -76,7 +76,7 @@ func TestTally_OnlyWhoIsCaughtUpAgainAndAgainIsReady(t *testing.T) {
 	answer := func() {
 		second++
 		w.good("good", "behind", "old term", "unfit", "no raft", "hiccup")
-		w.seen["behind"].answer.LastIndex = w.last - 5000 - caughtUp - 1
+		w.seen["behind"].answer.LastIndex = w.last - 5000 - CaughtUp - 1
 		w.seen["good"].answer.LastIndex = w.last - 5000 // as far as the leader was when it last looked
 		w.seen["old term"].answer.LastTerm = 6
 		w.seen["unfit"].answer.MayLead = false

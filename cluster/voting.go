@@ -153,8 +153,10 @@ func (v *voting) look() (e electorate, on []Server, err error) {
 	return v.latest, servers, nil
 }
 
-// bounds of the number of voters: never fewer by our doing than founded the
+// VoterBounds are of the number of voters: never fewer by our doing than founded the
 // cluster, or three, and no more than the settings say.
+func (c *Cluster) VoterBounds() (least, most int) { return c.voting.bounds() }
+
 func (v *voting) bounds() (least, most int) {
 	most = defaultVoters
 	if v.maxVoters != nil && v.maxVoters() > 0 {

@@ -13,13 +13,8 @@ import (
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
-const (
-	// readyLag is how many entries a voter may lack and still be given leadership:
-	// Raft brings it up to date first, within an election timeout.
-	readyLag = 128
-	// electedPause is between two looks whether the new leader leads yet.
-	electedPause = 10 * time.Millisecond
-)
+// electedPause is between two looks whether the new leader leads yet.
+const electedPause = 10 * time.Millisecond
 
 // operator does what an operator asks of the leader. On any other node it passes
 // the request on.
@@ -172,7 +167,7 @@ func (o *operator) heirs(ctx context.Context, sid string) ([]heir, error) {
 			unfit = append(unfit, fmt.Errorf("%s does not answer: %s", h.name, f.problem))
 		case !f.pong.GetMayLead():
 			unfit = append(unfit, fmt.Errorf("%s may not lead: %s", h.name, cmp.Or(f.problem, "it says no reason")))
-		case h.lag > readyLag:
+		case h.lag > cluster.CaughtUp:
 			unfit = append(unfit, fmt.Errorf("%s is %d entries behind", h.name, h.lag))
 		default:
 			heirs = append(heirs, h)

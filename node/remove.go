@@ -12,9 +12,6 @@ import (
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
-// minVoters is what removals leave at least, unless the cluster was founded by fewer.
-const minVoters = 3
-
 // RemoveServer takes a dead server, named by its sid or its node id, out of the Raft
 // configuration and ends its life, so that its members are gone. It may be called on
 // any node. A server that is still there is let go with Decommission instead.
@@ -152,21 +149,13 @@ func (o *operator) dangers(ctx context.Context, d *departure) (dangers []danger)
 			fmt.Sprintf("I know that %d of %d voters answer and writes will stop", answer, len(left)),
 		})
 	}
-	if least := o.leastVoters(); len(left) < least {
+	if least, _ := o.node.cluster.VoterBounds(); len(left) < least {
 		dangers = append(dangers, danger{
 			fmt.Sprintf("%d voters would be left of at least %d: start another server first, which becomes a voter by itself", len(left), least),
 			fmt.Sprintf("I know that only %d voters will be left", len(left)),
 		})
 	}
 	return dangers
-}
-
-// leastVoters is minVoters, or the number of founders if this node knows it and they were fewer.
-func (o *operator) leastVoters() int {
-	if n := o.node.store.Identity.Load().FoundedBy(); n > 0 {
-		return min(minVoters, n)
-	}
-	return minVoters
 }
 
 // remove does it. Each step may be repeated: what is done already is left out.
