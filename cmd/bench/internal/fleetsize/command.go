@@ -3,7 +3,6 @@ package fleetsize
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 // NewCommand is "fleet".
 func NewCommand() *cobra.Command {
 	o := defaults()
-	var output string
 	cmd := &cobra.Command{
 		Use:   "fleet",
 		Short: "Measure a fleet of many servers: its leader, new servers, failover",
@@ -25,14 +23,8 @@ and measures what the leader spends and sends while the fleet is idle and while 
 rate; then how soon a new, empty server can be read from; then, in a fleet whose voters are processes with data
 directories, for how long writes stand still when the leader is killed. With the defaults it takes about half an
 hour. A part whose time or number is 0 is left out.`,
-		Args: cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("--output is %q; table and json are known", output)
-			}
-			o.JSON = output == "json"
-			return o.validate()
-		},
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return o.validate() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -43,7 +35,7 @@ hour. A part whose time or number is 0 is left out.`,
 	f.BoolVar(&o.Disk, "disk", false, "give the voters data directories; without, all servers are in memory")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made and removed (default: the system's directory for temporary files)")
 	f.StringVar(&o.Profile, "profile", "", "write CPU profiles of the leader, idle and under load, into this directory")
-	f.StringVarP(&output, "output", "o", "table", "table or json")
+	f.VarP(&o.Format, "output", "o", "table or json")
 	f.DurationVar(&o.Idle, "idle", o.Idle, "how long to watch the idle fleet")
 	f.DurationVar(&o.Load, "load", o.Load, "how long to watch it under load")
 	f.DurationVar(&o.WarmUp, "warm-up", o.WarmUp, "how long to wait before either")
@@ -73,9 +65,5 @@ func run(ctx context.Context, o Options, out, log io.Writer) (err error) {
 	if err != nil && ctx.Err() != nil {
 		return errors.New("interrupted")
 	}
-	document := b.document(sync)
-	if o.JSON {
-		return errors.Join(err, report.PrintJSON(out, document))
-	}
-	return errors.Join(err, printTable(out, document))
+	return errors.Join(err, report.Print(o.Format, out, b.document(sync), printTable))
 }

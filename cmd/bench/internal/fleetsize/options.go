@@ -3,6 +3,8 @@ package fleetsize
 import (
 	"fmt"
 	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 )
 
 // Options are the flags.
@@ -11,7 +13,7 @@ type Options struct {
 	Disk             bool // voters have data directories
 	Dir              string
 	Profile          string // directory for CPU profiles of the leader; "": none
-	JSON             bool
+	Format           report.Format
 
 	Idle, Load    time.Duration
 	Rate, Callers int

@@ -3,7 +3,6 @@ package writes
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 // NewCommand is "writes".
 func NewCommand() *cobra.Command {
 	o := defaults()
-	var output string
 	cmd := &cobra.Command{
 		Use:   "writes",
 		Short: "Measure writes, side by side with Redis and bare Raft",
@@ -24,14 +22,8 @@ func NewCommand() *cobra.Command {
 groups, on the leader and on a follower, for each log store; then the lag of a follower, and for how long
 writes stand still when the leader is killed or closed. Redis and bare Raft, if asked for, take turns with it
 in the same run. With the defaults and both, it takes about twenty minutes.`,
-		Args: cobra.NoArgs,
-		PreRunE: func(*cobra.Command, []string) error {
-			if output != "table" && output != "json" {
-				return fmt.Errorf("--output is %q; table and json are known", output)
-			}
-			o.JSON = output == "json"
-			return o.validate()
-		},
+		Args:    cobra.NoArgs,
+		PreRunE: func(*cobra.Command, []string) error { return o.validate() },
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return run(cmd.Context(), o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
@@ -40,7 +32,7 @@ in the same run. With the defaults and both, it takes about twenty minutes.`,
 	f.StringVar(&o.Redis, "redis", "", "measure the Redis at this host:port too; it writes sets named globalchannel-bench:* and removes them")
 	f.IntVar(&o.Pool, "redis-pool", 0, "connections to Redis at most (default: one for each outstanding call, as far as its maxclients allows)")
 	f.BoolVar(&o.Raft, "raft", false, "measure bare hashicorp/raft on the same stores too")
-	f.StringVarP(&output, "output", "o", "table", "table or json")
+	f.VarP(&o.Format, "output", "o", "table or json")
 	f.StringVar(&o.Dir, "dir", "", "where the data directories are made and removed (default: the system's directory for temporary files)")
 	f.StringSliceVar(&o.Stores, "stores", o.Stores, "log stores; leaders are killed on the first one")
 	f.IntSliceVar(&o.Outstanding, "outstanding", o.Outstanding, "callers, each with one call outstanding")
@@ -69,9 +61,5 @@ func run(ctx context.Context, o Options, out, log io.Writer) (err error) {
 	if errors.Is(err, errInterrupted) || (err != nil && len(b.rows) == 0) {
 		return err
 	}
-	document := b.document(sync)
-	if o.JSON {
-		return errors.Join(err, report.PrintJSON(out, document))
-	}
-	return errors.Join(err, printTable(out, document))
+	return errors.Join(err, report.Print(o.Format, out, b.document(sync), printTable))
 }

@@ -4,15 +4,17 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/report"
 )
 
 // Options are the flags.
 type Options struct {
-	Redis string // host:port; "": not measured
-	Pool  int    // connections to it; 0: as many as calls outstanding
-	Raft  bool
-	Dir   string // where the data directories are made
-	JSON  bool
+	Redis  string // host:port; "": not measured
+	Pool   int    // connections to it; 0: as many as calls outstanding
+	Raft   bool
+	Dir    string // where the data directories are made
+	Format report.Format
 
 	Stores      []string
 	Outstanding []int
