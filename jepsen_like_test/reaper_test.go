@@ -17,6 +17,13 @@ const (
 	longPause = 15 * time.Second // longer than that
 )
 
+// The tests in this file mostly wait, and do so side by side.
+
+// fourConnectors: the founders and a server without a vote.
+func fourConnectors() []harness.Spec {
+	return append(connectors(3), harness.Spec{SID: "connector-4", SType: stype, NonVoter: true})
+}
+
 // lasting waits as long as a fault is to last.
 func (r *run) lasting(d time.Duration) {
 	r.t.Helper()
@@ -62,6 +69,7 @@ func (r *run) shows(s *harness.Server, uids ...string) error {
 // because nobody else could, has heard nothing of anybody for as long. That is its
 // own silence.
 func TestReaper_PausedLeaderThatLeadsOnEndsNobody(t *testing.T) {
+	t.Parallel()
 	specs := connectors(3)
 	for i := range specs[1:] {
 		specs[i+1].Founder, specs[i+1].NonVoter = false, true
@@ -83,11 +91,10 @@ func TestReaper_PausedLeaderThatLeadsOnEndsNobody(t *testing.T) {
 	}
 }
 
-// A short stop costs nobody anything. A long one of the leader costs its own life, in
-// time, and nobody else's, also when it goes on and still believes that it leads. Then
-// its process is registered again, and its members are back at once.
-func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
-	r := start(t, append(connectors(3), harness.Spec{SID: "connector-4", SType: stype, NonVoter: true}))
+// A short stop costs nobody anything.
+func TestReaper_ShortPausesEndNobody(t *testing.T) {
+	t.Parallel()
+	r := start(t, fourConnectors())
 	all := r.cluster.Servers
 	uids := r.onePlayerEach(all)
 	before := r.epochs(all[0])
@@ -103,7 +110,28 @@ func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
 			t.Errorf("lives at %s after short pauses (-before +after):\n%s", s.SID, diff)
 		}
 	}
+}
 
+// A long stop of the leader costs its own life, in time, and nobody else's, also when
+// it goes on and still believes that it leads. Then its process is registered again,
+// and its members are back at once.
+func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
+	for name, pause := range map[string]time.Duration{
+		"15 s": longPause,
+		"60 s": time.Minute, // the servers' own connections to it have timed out by then, and gossip has buried it
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pausedLeaderIsFollowed(t, pause)
+		})
+	}
+}
+
+func pausedLeaderIsFollowed(t *testing.T, pause time.Duration) {
+	r := startPatiently(t, fourConnectors(), patience+pause)
+	all := r.cluster.Servers
+	uids := r.onePlayerEach(all)
+	before := r.epochs(all[0])
 	var guild []string
 	for _, s := range all {
 		r.write(all[0], "add", "guild", "guest-"+s.SID, s.SID)
@@ -128,7 +156,7 @@ func TestReaper_PausedLeaderThatIsFollowedEndsNobody(t *testing.T) {
 	// Who is removed while he is parked does not come back with the others.
 	r.write(deposed.Survivors[0], "leave", "guild", "guest-"+old.SID, old.SID)
 	guild = slices.DeleteFunc(guild, func(uid string) bool { return uid == "guest-"+old.SID })
-	r.lasting(max(0, longPause-time.Since(began)))
+	r.lasting(max(0, pause-time.Since(began)))
 	r.must(old.Resume())
 	resumed := time.Now()
 	for _, s := range all {
