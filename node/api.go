@@ -182,7 +182,7 @@ func (a *apiServer) Status(ctx context.Context, r *pb.StatusRequest) (*pb.Status
 	s := a.node.status()
 	out := &pb.StatusResponse{
 		Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, ClusterId: s.ClusterID, Role: s.Role, Leader: s.Leader,
-		Term: s.Term, Applied: s.Applied, Ready: s.Ready, Problem: s.Problem, Addr: s.Addr, Epoch: s.Epoch,
+		Term: s.Term, Applied: s.Applied, Level: s.Level, Ready: s.Ready, Problem: s.Problem, Addr: s.Addr, Epoch: s.Epoch,
 	}
 	if out.Leader == "" {
 		out.Leader = s.LeaderNodeID

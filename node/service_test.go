@@ -119,7 +119,8 @@ func TestService_TellsServersAndStatus(t *testing.T) {
 			}
 			s, err := c.Status(ctx, &pb.StatusRequest{})
 			must(t, err)
-			if s.GetSid() != sid || s.GetLeader() != leader || !s.GetReady() || s.GetProblem() != "" || s.AgeMs == nil || s.GetAgeMs() > 1000 || s.GetStateHash() != "" {
+			if s.GetSid() != sid || s.GetLeader() != leader || !s.GetReady() || s.GetProblem() != "" || s.AgeMs == nil || s.GetAgeMs() > 1000 || s.GetStateHash() != "" ||
+				s.GetLevel() != node.NewestLevel {
 				t.Errorf("%v", s)
 			}
 		}

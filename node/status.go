@@ -20,6 +20,7 @@ type Status struct {
 	Addr         string
 	Term         uint64
 	Applied      uint64         // index of the replica
+	Level        uint32         // feature level of the replica: it rises once every server of the cluster runs a binary that knows it
 	Epoch        uint64         // of this life; 0 before it is registered
 	Age          *time.Duration // of the replica: time since it had all that was acknowledged anywhere; nil: not measured yet
 	Ready        bool
@@ -53,7 +54,7 @@ func (n *Node) status() Status {
 	s := Status{
 		SID: n.cfg.SID, SType: n.cfg.SType, NodeID: n.nodeID, Incarnation: n.incarnation,
 		ClusterID: n.store.Identity.Load().ClusterID, Role: roles[n.nodeID], LeaderNodeID: leaderID, Addr: n.port.Addr(),
-		Term: n.consensus.term(), Applied: n.replica.Index(), Epoch: epoch, Ready: ready,
+		Term: n.consensus.term(), Applied: n.replica.Index(), Level: n.replica.Level(), Epoch: epoch, Ready: ready,
 	}
 	if old, known := n.reader.old(); known {
 		s.Age = &old

@@ -21,6 +21,7 @@ type statusJSON struct {
 	Term      uint64 `json:"term"`
 	Applied   uint64 `json:"applied"`
 	AgeMS     *int64 `json:"age_ms"`
+	Level     uint32 `json:"level"`
 	Ready     bool   `json:"ready"`
 	Problem   string `json:"problem"`
 	StateHash string `json:"state_hash,omitempty"`
@@ -37,7 +38,8 @@ func newStatus() *cobra.Command {
 		Short: "Tell how the server that answers is",
 		Long: `Tell how the server that answers is. Its age is how long ago it had everything that was
 acknowledged anywhere; it is measured for the question if the last time was over a
-second ago, unless --hash compares servers. It grows while no leader answers.`,
+second ago, unless --hash compares servers. It grows while no leader answers. Its level is
+that of the features in use, which rises once every server of the cluster runs a version that knows them.`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.do(cmd, 0, func(ctx context.Context, client pb.GlobalChannelClient) error {
@@ -47,7 +49,7 @@ second ago, unless --hash compares servers. It grows while no leader answers.`,
 				}
 				s := statusJSON{
 					ID: r.Sid, Type: r.Stype, NodeID: r.NodeId, ClusterID: r.ClusterId, Role: r.Role, Leader: r.Leader, Term: r.Term,
-					Applied: r.Applied, AgeMS: r.AgeMs, Ready: r.Ready, Problem: r.Problem, StateHash: r.StateHash,
+					Applied: r.Applied, AgeMS: r.AgeMs, Level: r.Level, Ready: r.Ready, Problem: r.Problem, StateHash: r.StateHash,
 				}
 				if f == formatJSON {
 					return printJSON(cmd.OutOrStdout(), s)
@@ -70,7 +72,7 @@ func (s statusJSON) rows() [][]string {
 	rows := [][]string{
 		{"id", s.ID}, {"type", s.Type}, {"node id", s.NodeID}, {"cluster id", s.ClusterID}, {"role", s.Role}, {"leader", s.Leader},
 		{"term", strconv.FormatUint(s.Term, 10)}, {"applied", strconv.FormatUint(s.Applied, 10)}, {"age", age},
-		{"ready", yesNo(s.Ready)}, {"problem", s.Problem},
+		{"level", strconv.FormatUint(uint64(s.Level), 10)}, {"ready", yesNo(s.Ready)}, {"problem", s.Problem},
 	}
 	if s.StateHash != "" {
 		rows = append(rows, []string{"state hash", s.StateHash})
