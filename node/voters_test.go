@@ -409,6 +409,10 @@ func TestVoters_OneThatWasTakenOutIsRefused(t *testing.T) {
 // One server is killed and started again fifty times: the others never lack a quorum,
 // and the configuration is as it was.
 func TestVoters_FiftyRestartsInARow(t *testing.T) {
+	restarts := 50
+	if raceDetector { // it sees the same code each time
+		restarts = 10
+	}
 	for _, kind := range []string{"data", "memory", "memory elsewhere"} {
 		inBubble(t, func(t *testing.T, ctx context.Context) {
 			cfgs := servers("c", 3)
@@ -419,7 +423,7 @@ func TestVoters_FiftyRestartsInARow(t *testing.T) {
 			f := readyCluster(t, ctx, append(cfgs, victim)...)
 			writes := count(ctx, f, "c1")
 			most := 0
-			for range 50 {
+			for range restarts {
 				f.Kill("v")
 				if kind == "memory elsewhere" {
 					f.Start(victim)
