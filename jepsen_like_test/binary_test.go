@@ -147,7 +147,7 @@ func statusCommand(r *run) {
 	for i, s := range r.cluster.Servers {
 		status := statuses[i]
 		keys := slices.Sorted(maps.Keys(status))
-		r.want([]string{"age_ms", "applied", "cluster_id", "id", "leader", "node_id", "problem", "ready", "role", "term", "type"}, keys, "keys")
+		r.want([]string{"age_ms", "applied", "cluster_id", "id", "leader", "level", "node_id", "problem", "ready", "role", "term", "type"}, keys, "keys")
 		for key, want := range map[string]any{"id": s.SID, "type": stype, "role": "voter", "ready": true, "problem": ""} {
 			r.want(want, status[key], s.SID+": "+key)
 		}

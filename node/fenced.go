@@ -19,7 +19,8 @@ type Fenced struct {
 	// Restored memberships are those of the new life again, as if nothing had been;
 	// Missed are those that the old life had at its end and that are gone: somebody
 	// has removed them meanwhile, or this process wanted to. -1 if nobody knows, since
-	// the cluster has forgotten the old life: the host adds its players again.
+	// the cluster has forgotten the old life, or kept none of its members
+	// (Status.Level below 3): the host adds its players again.
 	Restored, Missed int
 }
 
