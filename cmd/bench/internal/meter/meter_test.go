@@ -50,6 +50,10 @@ func TestAppends_CountsARealRaft(t *testing.T) {
 			break
 		}
 	}
+	// It leads before its first entry, the empty one of its term, is appended.
+	if err := r.Barrier(0).Error(); err != nil {
+		t.Fatal(err)
+	}
 	before := a.Count()
 	const writes = 5
 	for range writes {
