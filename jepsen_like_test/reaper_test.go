@@ -172,7 +172,13 @@ func pausedLeaderIsFollowed(t *testing.T, pause time.Duration) {
 	r.must(old.Resume())
 	resumed := time.Now()
 	for _, s := range all {
-		r.eventually(s.SID+" shows the members of the resumed server again", func() error { return r.shows(s, uids...) })
+		// The replica of the resumed one is first as old as its pause.
+		r.eventually(s.SID+" shows the new life of the resumed server", func() error {
+			if now := r.epochs(s)[old.SID]; now == before[old.SID] {
+				return fmt.Errorf("epoch %d", now)
+			}
+			return r.shows(s, uids...)
+		})
 		if diff := cmp.Diff(guild, r.members(s, "guild")); diff != "" {
 			t.Errorf("%s, guild (-want +got):\n%s", s.SID, diff)
 		}
