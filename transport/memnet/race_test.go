@@ -1,0 +1,8 @@
+//go:build race
+
+package memnet
+
+import "runtime"
+
+// Without this the race detector dies in bubbles of synctest: see node/race_test.go.
+func init() { runtime.GOMAXPROCS(1) }
