@@ -61,6 +61,44 @@ func TestNode_WhoseLifeWasDeclaredOverComesBackWithItsMembers(t *testing.T) {
 	})
 }
 
+// While one server of the cluster has never answered, and so might be of an older
+// version, nothing is parked: who was declared dead comes back without its members.
+func TestNode_FencedAtALowLevelComesBackWithoutItsMembers(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		told := make(chan node.Fenced, 8)
+		cfgs := four()
+		cfgs[3].OnFenced = func(_ context.Context, f node.Fenced) { told <- f }
+		f := nodetest.Cluster(t, cfgs...)
+		f.SetLatency(50 * time.Millisecond) // the leader is there before anybody has answered it
+		for f.Node("c1").Status().LeaderNodeID == "" {
+			pause(ctx, time.Millisecond)
+		}
+		silent := "c3"
+		if f.Node("c1").Status().LeaderNodeID == f.Node("c3").Self().NodeID {
+			silent = "c2"
+		}
+		f.Isolate(silent)
+		n := f.Node("c4")
+		must(t, n.Ready(ctx))
+		must(t, n.Add(ctx, "world", "alice", "c4"))
+		if got := n.Status().Level; got != 2 {
+			t.Fatalf("level %d before %s has answered", got, silent)
+		}
+		must(t, f.Leader(ctx).EndLife(ctx, "c4", n.Self().Epoch))
+		wantFenced(t, ctx, told, 0, -1)
+		must(t, n.Add(ctx, "world", "bob", "c4"))
+		f.SetLatency(0)
+		f.Heal()
+		everywhere(t, ctx, f, "world", "bob@c4")
+		f.Eventually(ctx, func() error {
+			if got := n.Status().Level; got != node.NewestLevel {
+				return fmt.Errorf("level %d though all have answered", got)
+			}
+			return nil
+		})
+	})
+}
+
 // reaped cuts c4 off until the leader has ended its life, then runs what happens
 // meanwhile, and heals.
 func reaped(t *testing.T, ctx context.Context, f *nodetest.Fleet, meanwhile func()) {
