@@ -117,8 +117,43 @@ func TestFleet_EndToEnd(t *testing.T) {
 	}
 }
 
+// One run with tiny states, so that its figures mean nothing, and without Redis.
+func TestState_EndToEnd(t *testing.T) {
+	dir := t.TempDir()
+	var out, log bytes.Buffer
+	cmd := newCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&log)
+	cmd.SetArgs(strings.Fields("state -o json --scale 0.001 --runs 1 --duration 50ms --dir " + dir))
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	var got struct{ Measures map[string]float64 }
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in\n%s", err, &out)
+	}
+	for _, name := range []string{
+		"heap_bytes_small", "heap_bytes_large", "heap_bytes_private", "heap_bytes_world", "apply_ns_1m", "apply_ns_10m",
+		"members100_per_s_8", "members100_iter_per_s_8", "members100_state_ns", "apply_share", "readers_share",
+		"snapshot_stop_ms_10m", "snapshot_s_10m", "snapshot_bytes_per_membership_10m", "destroy_stop_ms_5m", "restore_s_1m", "restore_s_10m",
+		"gc_longest_stop_ms_10m", "gc_cpu_share_10m",
+	} {
+		if got.Measures[name] <= 0 {
+			t.Errorf("measure %s: got %v", name, got.Measures[name])
+		}
+	}
+	for name := range got.Measures {
+		if strings.Contains(name, "redis") || strings.Contains(name, "smembers") {
+			t.Errorf("measure %s: there was no Redis", name)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
 func TestCommands_RefuseWrongFlags(t *testing.T) {
-	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more", "fleet --voters 6", "fleet -o xml", "fleet --rate 0"} {
+	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more", "fleet --voters 6", "fleet -o xml", "fleet --rate 0", "state --only nothing", "state -o xml", "state --scale 2"} {
 		cmd := newCommand()
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)
