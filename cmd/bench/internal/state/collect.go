@@ -9,43 +9,44 @@ import (
 )
 
 // gc measures the garbage collector with a large state: under paced writes, each run
-// with a collection at its end, and under writes at full speed, which make it run
-// whenever it would.
+// with a forced collection at its end, and under writes at full speed, which make it
+// run by itself.
 func (b *bench) gc(ctx context.Context) error {
 	w, err := b.build(ctx, small10, 0, 0)
 	if err != nil {
 		return err
 	}
-	paced := func() error {
+	paced := func() (d collected, err error) {
 		p := w.pace(b.options.Rate)
+		before := collections()
 		p.wait(b.options.Duration)
-		runtime.GC() // else there may be none for minutes
-		_, err := p.stop()
-		return err
+		d = collections().since(before) // its collection may be the only one for minutes, and writes go on
+		_, err = p.stop()
+		return d, err
 	}
-	fullSpeed := func() error {
+	fullSpeed := func() (d collected, err error) {
 		var entry []byte
+		before := collections()
 		for began := time.Now(); time.Since(began) < b.options.Duration; {
 			entry = w.steady(entry[:0], entryOps)
 			if _, err := effect(w.apply(entry)); err != nil {
-				return err
+				return d, err
 			}
 		}
-		return nil
+		return collections().since(before), nil
 	}
 	for range b.options.Runs {
 		for _, load := range []struct {
 			prefix string
-			run    func() error
+			run    func() (collected, error)
 		}{{"gc_", paced}, {"gc_full_speed_", fullSpeed}} {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			before := collections()
-			if err := load.run(); err != nil {
+			d, err := load.run()
+			if err != nil {
 				return err
 			}
-			d := collections().since(before)
 			b.add(load.prefix+"longest_stop_ms_10m", d.longest*1e3)
 			b.add(load.prefix+"cpu_share_10m", d.gcCPU/d.allCPU)
 			b.add(load.prefix+"cycles_10m", d.cycles)

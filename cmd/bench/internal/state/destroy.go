@@ -51,7 +51,7 @@ func (b *bench) destroyOne(ctx context.Context, run int) error {
 	b.add("destroy_call_ms_5m", report.Milliseconds(call))
 	b.add("destroy_stop_ms_5m", report.Milliseconds(max(call, after)))
 	b.add("destroy_freed_share_5m", full.minus(heapNow()).alloc/w.grown.alloc)
-	return w.count(len(around.last))
+	return count(w.replica, len(around.last))
 }
 
 // around is traffic in other channels: each entry removes the members that the one

@@ -93,7 +93,7 @@ func partNotes(part string, o Options) []string {
 	case "destroy":
 		return []string{fmt.Sprintf("destroy: one channel of 5,000,000 members on 10 servers; stop: the longest Apply of the destroying entry (call) and the %s entries of %d operations in other channels that follow; quiet: of as many before it.", report.Thousands(destroyEntries), destroyOps)}
 	case "gc":
-		return []string{fmt.Sprintf("gc: at 10,000,000 memberships; %s writes a second with one forced collection in and one after each run, and full speed (entries written by the same goroutine), with one after. longest_stop: of /sched/pauses/total/gc:seconds, upper end of the bucket; cpu_share: /cpu/classes/gc/total of /cpu/classes/total, idle time in both.", report.Thousands(float64(o.Rate)))}
+		return []string{fmt.Sprintf("gc: at 10,000,000 memberships; %s writes a second, or full speed (entries written by the same goroutine), each run with one forced collection at its end, beside those that come by themselves. longest_stop: of /sched/pauses/total/gc:seconds, upper end of the bucket; cpu_share: /cpu/classes/gc/total of /cpu/classes/total, idle time in both.", report.Thousands(float64(o.Rate)))}
 	}
 	return nil
 }

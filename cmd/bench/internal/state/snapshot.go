@@ -28,7 +28,7 @@ func (b *bench) snapshot(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := b.quiet(w, "snapshot", "10m"); err != nil {
+		if err := b.quiet(w); err != nil {
 			return err
 		}
 		if err := b.busySnapshot(w, store); err != nil {
@@ -39,7 +39,7 @@ func (b *bench) snapshot(ctx context.Context) error {
 }
 
 // quiet measures the stops of a paced load that nothing disturbs.
-func (b *bench) quiet(w *world, what, size string) error {
+func (b *bench) quiet(w *world) error {
 	heapNow()
 	p := w.pace(b.options.Rate)
 	p.wait(b.options.Duration)
@@ -47,8 +47,8 @@ func (b *bench) quiet(w *world, what, size string) error {
 	if err != nil {
 		return err
 	}
-	b.add(what+"_quiet_late_ms_"+size, report.Milliseconds(s.late))
-	b.add(what+"_quiet_call_ms_"+size, report.Milliseconds(s.call))
+	b.add("snapshot_quiet_late_ms_10m", report.Milliseconds(s.late))
+	b.add("snapshot_quiet_call_ms_10m", report.Milliseconds(s.call))
 	return nil
 }
 
@@ -148,6 +148,5 @@ func restored(store raft.SnapshotStore, want int) (time.Duration, error) {
 	began := time.Now()
 	err = r.Restore(file)
 	took := time.Since(began)
-	w := &world{feed: &feed{replica: r}}
-	return took, errors.Join(err, file.Close(), w.count(want))
+	return took, errors.Join(err, file.Close(), count(r, want))
 }

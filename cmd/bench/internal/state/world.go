@@ -76,12 +76,12 @@ func (w *world) fill(ctx context.Context) error {
 			return fmt.Errorf("%d of %d memberships were there before", n-changed, n)
 		}
 	}
-	return w.count(len(w.all))
+	return count(w.replica, len(w.all))
 }
 
-// count checks how many memberships the replica has.
-func (w *world) count(want int) error {
-	if got := memberships(w.replica); got != want {
+// count checks how many memberships a replica has.
+func count(r *fsm.Replica, want int) error {
+	if got := memberships(r); got != want {
 		return fmt.Errorf("the replica has %d memberships, not %d", got, want)
 	}
 	return nil
