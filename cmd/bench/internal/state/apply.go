@@ -10,13 +10,14 @@ const (
 	runChunks    = 5 // chunks that a run is measured with
 )
 
-// apply measures what an operation takes at two sizes.
+// apply measures what an operation takes at two sizes, and what they take of memory.
 func (b *bench) apply(ctx context.Context) error {
 	for _, at := range bothSizes {
 		w, err := b.build(ctx, at.shape, 0, 0)
 		if err != nil {
 			return err
 		}
+		b.add("heap_bytes_"+at.size, w.grown.alloc/float64(len(w.all)))
 		var c chunk
 		for run := range b.options.Runs + 1 {
 			ns, err := w.applied(ctx, &c)

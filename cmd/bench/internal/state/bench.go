@@ -72,10 +72,14 @@ type Part struct {
 	Name        string  `json:"name"`
 	Seconds     float64 `json:"seconds"`
 	StrangerCPU float64 `json:"stranger_cpu_percent"` // of one core: all other processes, Redis among them
+	LoadNs      float64 `json:"memory_load_ns"`       // one that misses the caches, before the part: most of what is measured is made of those
 }
+
+const probed = 64 << 20 // bytes that the loads are from: more than the caches of most machines
 
 // watched measures a part, and what other processes spend meanwhile.
 func (b *bench) watched(ctx context.Context, p part) error {
+	loadNs := meter.LoadTime(int(probed * b.options.Scale))
 	began := time.Now()
 	others, err := strangers()
 	if err != nil {
@@ -84,7 +88,7 @@ func (b *bench) watched(ctx context.Context, p part) error {
 	failure := p.measure(b, ctx)
 	now, err := strangers()
 	took := time.Since(began)
-	b.parts = append(b.parts, Part{Name: p.name, Seconds: took.Seconds(), StrangerCPU: 100 * max((now-others).Seconds(), 0) / took.Seconds()})
+	b.parts = append(b.parts, Part{Name: p.name, Seconds: took.Seconds(), StrangerCPU: 100 * max((now-others).Seconds(), 0) / took.Seconds(), LoadNs: loadNs})
 	return errors.Join(failure, err)
 }
 

@@ -58,6 +58,7 @@ func (b *bench) notes() []string {
 	} else {
 		notes = append(notes, fmt.Sprintf("Redis: one set for each channel and server, named guild:000000:connector-00; growth of used_memory; SMEMBERS by go-redis over loopback, %d connections.", callers))
 	}
+	notes = append(notes, "Load from memory: each depends on the one before and misses the caches (64 MiB), just before the part. It tells how fast the machine was: times of operations are mostly made of such loads.")
 	for _, p := range b.parts {
 		notes = append(notes, partNotes(p.Name, b.options)...)
 	}
@@ -78,7 +79,7 @@ func partNotes(part string, o Options) []string {
 		}
 		return notes
 	case "apply":
-		return []string{"apply_ns: one operation of Replica.Apply, decoding included, one goroutine: leaves of random members and adds of random players in turn; 10m: 100,000 channels x 10 x 10, 2,000,000 players."}
+		return []string{"apply_ns: one operation of Replica.Apply, decoding included, one goroutine: leaves of random members and adds of random players in turn; 10m: 100,000 channels x 10 x 10, 2,000,000 players. heap_bytes of both sizes are of one build."}
 	case "members":
 		return []string{fmt.Sprintf("members100: node.MembersBySID of 100 members on a node that is alone, %d callers, 10,000 such sets; iter: all of node.Members of the same channels. state_ns: one caller, the state machine alone, MembersBySID of 100 and Members of a channel with 10 members on each of 10 servers.", callers)}
 	case "readers":
@@ -121,9 +122,9 @@ func printTable(w io.Writer, d Document) error {
 		fmt.Fprintf(&out, "Redis %s\n", d.Redis)
 	}
 	t := tabwriter.NewWriter(&out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "\nPART\tseconds\tother processes, %% of a core\n")
+	fmt.Fprintf(t, "\nPART\tseconds\tother processes, %% of a core\tload from memory, ns\n")
 	for _, p := range d.Parts {
-		fmt.Fprintf(t, "%s\t%.0f\t%.0f\n", p.Name, p.Seconds, p.StrangerCPU)
+		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f\n", p.Name, p.Seconds, p.StrangerCPU, p.LoadNs)
 	}
 	report.WriteMeasures(t, d.Spreads)
 	if err := t.Flush(); err != nil {

@@ -88,8 +88,8 @@ func TestPacer_KeepsItsRateAndRunsWhatIsAsked(t *testing.T) {
 		if s.call < slow || s.late < slow {
 			t.Errorf("a call of %v was asked for: got %+v", slow, s)
 		}
-		if s.ops < 70 { // 140 are due; this machine may be busy
-			t.Errorf("2,000 operations a second for 70 ms: got %+v", s)
+		if due := 2000*s.took.Seconds() + 2; s.ops < 20 || float64(s.ops) > due { // a busy machine may be late, but nothing comes early
+			t.Errorf("2,000 operations a second: got %+v", s)
 		}
 	}
 }
