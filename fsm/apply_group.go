@@ -10,6 +10,7 @@ import (
 // top of it. The rules of an operation exist once and run on both.
 type book interface {
 	member(p place) (member, bool)
+	room(p place) bool     // for another member; follows member(p), which was not there
 	put(p place, m member) // follows member(p)
 	touch(p place)         // an Add of who is there
 	remove(p place)        // follows member(p), which was there
@@ -58,7 +59,7 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))
 	}
-	if r.allClear(g.ops) {
+	if r.allClear(g.ops) && r.state.roomFor(len(g.ops)) {
 		for i := range g.ops {
 			results = append(results, r.do(r.real, &g.ops[i], 0))
 		}
@@ -87,7 +88,7 @@ func (r *run) allClear(ops []op) bool {
 
 // refusal finds the operation that is refused, and with it the whole group; 0
 // if none is. A Leave that means another life is refused if the member is
-// there, and that depends on the operations before it: they are tried in order
+// there, and an Add if there is no room, and that depends on the operations before it: they are tried in order
 // on a draft, so that a refusal of the last one finds nothing to undo.
 func (r *run) refusal(ops []op) (culprit int, code OpResult) {
 	draft := newDraft(r.state)
@@ -177,7 +178,7 @@ func (r *run) do(b book, o *op, verdict OpResult) OpResult {
 	}
 	switch o.kind {
 	case fsmpb.OpKind_OP_ADD:
-		return changed(add(b, o))
+		return add(b, o)
 	case fsmpb.OpKind_OP_LEAVE:
 		return changed(leave(b, o))
 	case fsmpb.OpKind_OP_LEAVE_ALL:
@@ -216,15 +217,18 @@ func fulfilled(b book, o *op) bool {
 	}
 }
 
-func add(b book, o *op) bool {
+func add(b book, o *op) OpResult {
 	m, was := b.member(o.place)
-	if was && o.session <= m.session {
+	switch {
+	case was && o.session <= m.session:
 		b.touch(o.place)
-		return false // an older connection's Add must not lower what a newer one holds
+		return OpUnchanged // an older connection's Add must not lower what a newer one holds
+	case !was && !b.room(o.place):
+		return OpLimit
 	}
 	m.session = o.session
 	b.put(o.place, m)
-	return true
+	return OpChanged
 }
 
 func leave(b book, o *op) bool {

@@ -25,6 +25,9 @@ func (s *State) serverUp(index uint64, up *fsmpb.ServerUp, version uint32) UpRes
 	if refusal := s.agent(up); refusal != 0 {
 		return s.upResult(refusal, up.GetSid())
 	}
+	if !s.roomForLife(cur, up) {
+		return s.upResult(UpLimit, up.GetSid())
+	}
 	s.newLife(index, cur, up, version)
 	return s.upResult(UpNew, up.GetSid())
 }

@@ -42,7 +42,8 @@
 //
 // Entries are written at the level of the state, the highest version that every
 // server is known to read. What came with level 3, parking among it, has no place
-// in the log before.
+// in the log before, and neither have the limits of level 4 (quota.go): they refuse
+// what is new beyond them, and remove nothing.
 //
 // # Reading and keeping
 //

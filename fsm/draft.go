@@ -12,6 +12,7 @@ type draft struct {
 	gone    map[string]int // step at which a channel was destroyed
 	allGone int            // step at which all were
 	players map[player]*draftPlayer
+	tally   *tally // nil: nothing is limited, so nobody counts
 }
 
 type draftMember struct {
@@ -30,6 +31,7 @@ type draftPlayer struct {
 func newDraft(s *State) *draft {
 	return &draft{
 		state: s, written: make(map[key]draftMember), gone: make(map[string]int), players: make(map[player]*draftPlayer),
+		tally: newTally(s),
 	}
 }
 
@@ -57,7 +59,16 @@ func (p place) key() key { return key{name: string(p.name), sid: string(p.sid), 
 
 func (p place) player() player { return player{sid: string(p.sid), uid: string(p.uid)} }
 
-func (d *draft) put(p place, m member) { d.write(p.key(), m) }
+func (d *draft) room(p place) bool { return d.tally == nil || d.tally.room(string(p.name)) }
+
+func (d *draft) put(p place, m member) {
+	if d.tally != nil {
+		if _, was := d.member(p); !was {
+			d.tally.add(string(p.name), 1)
+		}
+	}
+	d.write(p.key(), m)
+}
 
 // touch notes nothing: nobody asks a draft.
 func (d *draft) touch(place) {}
@@ -81,6 +92,9 @@ func (d *draft) player(p player) *draftPlayer {
 func (d *draft) remove(p place) {
 	d.step++
 	d.written[p.key()] = draftMember{absent: true, step: d.step}
+	if d.tally != nil {
+		d.tally.add(string(p.name), -1)
+	}
 }
 
 // each visits the memberships of a player until visit says false; those written
@@ -115,6 +129,9 @@ func (d *draft) holds(p place) (any bool) {
 
 // leaveAll writes those who stay again, behind the mark.
 func (d *draft) leaveAll(p place, session uint64) bool {
+	if d.tally != nil {
+		d.countLeft(p, session)
+	}
 	stay := make(map[key]member)
 	if session != 0 {
 		d.each(p, func(k key, m member) bool {
@@ -138,11 +155,17 @@ func (d *draft) leaveAll(p place, session uint64) bool {
 func (d *draft) destroy(name []byte) bool {
 	d.step++
 	d.gone[string(name)] = d.step
+	if d.tally != nil {
+		d.tally.destroy(string(name))
+	}
 	return true
 }
 
 func (d *draft) destroyAll() bool {
 	d.step++
 	d.allGone = d.step
+	if d.tally != nil {
+		d.tally.destroyAll()
+	}
 	return true
 }

@@ -85,10 +85,20 @@ func checkEntry(e *fsmpb.Entry) error {
 // raiseVersion brought the levels.
 const raiseVersion = 3
 
+// EntryLevel is the level of the state from which on an entry may be written.
+func EntryLevel(e *fsmpb.Entry) uint32 {
+	if e.GetRaiseLevel() != nil {
+		return firstLevel // it is written with its own version
+	}
+	return max(needs(e), firstLevel)
+}
+
 // needs is the version that brought what an entry holds. Batches are checked
 // where they are read.
 func needs(e *fsmpb.Entry) uint32 {
 	switch {
+	case limited(e.GetFound().GetSettings()), limited(e.GetSetSettings().GetSettings()):
+		return scaleLevel
 	case e.GetForget() != nil, e.GetRaiseLevel() != nil, e.GetSetSettings() != nil, e.GetServerUp().GetResume() != nil:
 		return parkingLevel
 	}

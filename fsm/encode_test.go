@@ -139,12 +139,14 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		"version last":    {[]byte{0x1a, 0, 8, 1}, fsm.ErrMalformed},
 		"long version":    {[]byte{8, 0x81, 0, 0x1a, 0}, fsm.ErrMalformed},
 		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x48, 1}, fsm.ErrUnknownFormat},
-		"newer batches":   {[]byte{8, 4, 0x1a, 0}, fsm.ErrUnknownFormat},
+		"newer batches":   {[]byte{8, fsm.Version + 1, 0x1a, 0}, fsm.ErrUnknownFormat},
 		"newer version":   {encoded(newer), fsm.ErrUnknownFormat},
 		"unknown command": {[]byte{8, 1, 0xfa, 0x07, 0}, fsm.ErrUnknownFormat},
 		"unknown kind":    {encoded(entryBatches(batch("a", 1, 1, opKind(11)))), fsm.ErrUnknownFormat},
 		"higher level":    {encoded(entryRaise(fsm.Version + 1)), fsm.ErrUnknownFormat},
 		"too low for it":  {ofVersion(2, entryRaise(3)), fsm.ErrMalformed},
+		"too low limits":  {ofVersion(3, entrySettings("id", 1, &fsmpb.Settings{MaxServers: 1})), fsm.ErrMalformed},
+		"founding limits": {ofVersion(3, entryFound("c", &fsmpb.Settings{MaxMembers: 1})), fsm.ErrMalformed},
 		"too low for ops": {ofVersion(2, entryBatches(batch("a", 1, 1, opKind(fsmpb.OpKind_OP_PRUNE)))), fsm.ErrMalformed},
 	} {
 		e, err := fsm.DecodeEntry(tc.data)

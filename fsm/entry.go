@@ -10,8 +10,9 @@ import (
 // is up to the state's Level. Older ones are applied as they were meant: all
 // replicas have to make the same of an entry, those too whose snapshot an older
 // binary wrote. Since 2 the state keeps the results of Window batches of an origin
-// and not of one; since 3 the members of an ended life are parked and not purged.
-const Version = 3
+// and not of one; since 3 the members of an ended life are parked and not purged;
+// since 4 the settings may limit the state.
+const Version = 4
 
 // firstLevel is the level of a state that was never raised.
 const firstLevel = 2
@@ -74,7 +75,7 @@ const (
 	OpServerGone    OpResult = 3 // the life that is meant is over
 	OpUnknownServer OpResult = 4 // no such sid was ever registered
 	OpAborted       OpResult = 5 // another operation of its group was refused
-	OpLimit         OpResult = 6
+	OpLimit         OpResult = 6 // the settings allow no more memberships, or no more channels
 	OpInvalid       OpResult = 7 // a string is empty, too long, not UTF-8 or has a NUL; no kind
 	OpUnsupported   OpResult = 8 // understood, but not built yet
 )
@@ -90,6 +91,7 @@ const (
 	UpSuperseded UpOutcome = 3 // the record changed, or was forgotten, after Seen; or the agent's life is over
 	UpInUse      UpOutcome = 4 // another node's life is up and was not shown to be over
 	UpInvalid    UpOutcome = 5 // a string breaks the limits, or the agent is attached itself
+	UpLimit      UpOutcome = 6 // as many servers are up as the settings allow
 )
 
 // UpResult is the outcome of a ServerUp.

@@ -52,7 +52,7 @@ func CheckIndexes(s *State) error {
 			return fmt.Errorf("%d memberships on %q, %d counted", back-own, sid, h.count)
 		}
 	}
-	if st := s.Stats(); n != back || n != s.memberships+parked || st.Parked != parked || st.Memberships != s.memberships {
+	if st := s.Stats(); n != back || n != s.memberships+parked || s.parked != parked || st.Parked != parked || st.Memberships != s.memberships {
 		return fmt.Errorf("%d memberships, %d ways back, %d counted, %d parked, %+v", n, back, s.memberships, parked, st)
 	}
 	return nil

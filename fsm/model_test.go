@@ -29,7 +29,8 @@ type model struct {
 	raised           bool // by the entry's version
 	wish             string
 	wishedAt         uint64
-	limit            uint32 // of the settings, to tell them apart
+	limit            uint32         // of the settings, to tell them apart
+	most             map[string]int // of "members", "channels", "servers"; 0: as many as they like
 }
 
 type modelLife struct {
@@ -85,7 +86,40 @@ func (m *model) found(f *fsmpb.Found) bool {
 	}
 	m.cluster, m.gen, m.external = f.GetClusterId(), uint64(f.GetGeneration()), f.GetSettings().GetExternalSids()
 	m.limit = f.GetSettings().GetMaxVoters()
+	m.limitBy(f.GetSettings())
 	return true
+}
+
+func (m *model) limitBy(s *fsmpb.Settings) {
+	m.most = map[string]int{"members": int(s.GetMaxMembers()), "channels": int(s.GetMaxChannels()), "servers": int(s.GetMaxServers())}
+}
+
+// full says that there are as many already as there may be.
+func (m *model) full(what string) bool {
+	things := map[string]bool{}
+	for k := range m.members {
+		switch what {
+		case "members":
+			things[k.name+"/"+k.uid+"/"+k.sid] = true
+		case "channels":
+			things[k.name] = true
+		}
+	}
+	for _, l := range m.lives {
+		if what == "servers" && l.up {
+			things[l.sid] = true
+		}
+	}
+	return m.most[what] > 0 && len(things) >= m.most[what]
+}
+
+func (m *model) hasChannel(name string) bool {
+	for k := range m.members {
+		if k.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *model) setSettings(s *fsmpb.SetSettings) bool {
@@ -95,6 +129,7 @@ func (m *model) setSettings(s *fsmpb.SetSettings) bool {
 	case s.GetSeen() < m.wishedAt:
 		return false
 	}
+	m.limitBy(s.GetSettings())
 	m.wish, m.wishedAt, m.limit, m.external = s.GetId(), m.index, s.GetSettings().GetMaxVoters(), s.GetSettings().GetExternalSids()
 	return true
 }
@@ -185,7 +220,7 @@ func (m *model) serverDown(d *fsmpb.ServerDown) bool {
 }
 
 func (m *model) serverUp(up *fsmpb.ServerUp) int {
-	const fresh, same, superseded, inUse, invalid = 1, 2, 3, 4, 5
+	const fresh, same, superseded, inUse, invalid, overLimit = 1, 2, 3, 4, 5, 6
 	if !modelText(up.GetSid(), 64) || !modelText(up.GetStype(), 64) || up.GetVia() == up.GetSid() ||
 		(up.GetVia() == "") != (up.GetViaEpoch() == 0) {
 		return invalid
@@ -225,6 +260,9 @@ func (m *model) serverUp(up *fsmpb.ServerUp) int {
 	}
 	if agentRefusal != 0 {
 		return agentRefusal
+	}
+	if newcomer := old == nil || !old.up && old.incarnation != up.GetIncarnation(); newcomer && m.full("servers") {
+		return overLimit
 	}
 	if old != nil && old.up {
 		m.endLife(old)
@@ -319,7 +357,7 @@ func (m *model) group(origin *modelLife, g *fsmpb.Group) []byte {
 }
 
 func (m *model) op(origin *modelLife, g *fsmpb.Group, op *fsmpb.Op) byte {
-	const unchanged, changed, invalid, unsupported = 1, 2, 7, 8
+	const unchanged, changed, limit, invalid, unsupported = 1, 2, 6, 7, 8
 	yes := func(b bool) byte {
 		if b {
 			return changed
@@ -392,6 +430,9 @@ func (m *model) op(origin *modelLife, g *fsmpb.Group, op *fsmpb.Op) byte {
 	}
 	if code := m.rightLife(op, g.GetSeen()); code != 0 {
 		return code
+	}
+	if !there && (m.full("members") || m.full("channels") && !m.hasChannel(k.name)) {
+		return limit
 	}
 	if m.level >= 3 {
 		m.added[[2]string{k.sid, k.uid}] = m.index

@@ -20,6 +20,7 @@ func (s *State) park(sid string) int {
 	}
 	h.parked = true
 	s.memberships -= h.count
+	s.parked += h.count
 	return h.count
 }
 
@@ -47,6 +48,7 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 	}
 	h.parked = false
 	s.memberships += h.count
+	s.parked -= h.count
 	return h.count
 }
 

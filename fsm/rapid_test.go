@@ -162,7 +162,7 @@ func (m *machine) draw() *fsmpb.Entry {
 	down := m.oneDown()
 	switch {
 	case command == 0 || command < 10 && m.model.cluster == "":
-		e = entryFound("cluster", &fsmpb.Settings{ExternalSids: rapid.Bool().Draw(m.T, "external")})
+		e = entryFound("cluster", m.drawLimits(&fsmpb.Settings{ExternalSids: rapid.Bool().Draw(m.T, "external")}))
 	case command < 3:
 		e = entryUp(m.drawUp(m.rarelyBad("sid", someSIDs)))
 	case command < 10 && down != "": // or most batches would be fenced
@@ -182,7 +182,7 @@ func (m *machine) draw() *fsmpb.Entry {
 		}
 		e = entryBatches(batches...)
 	}
-	e.Version = rapid.SampledFrom([]uint32{3, 3, 3, 3, 2, 1}).Draw(m.T, "version")
+	e.Version = rapid.SampledFrom([]uint32{4, 4, 4, 3, 2, 1}).Draw(m.T, "version")
 	e.Version = max(e.GetVersion(), levelOf(e))
 	return e
 }
@@ -191,6 +191,11 @@ func (m *machine) draw() *fsmpb.Entry {
 func levelOf(e *fsmpb.Entry) uint32 {
 	if e.GetServerUp().GetResume() != nil {
 		return 3
+	}
+	for _, s := range []*fsmpb.Settings{e.GetFound().GetSettings(), e.GetSetSettings().GetSettings()} {
+		if s.GetMaxMembers()+s.GetMaxChannels()+s.GetMaxServers() > 0 {
+			return 4
+		}
 	}
 	for _, b := range e.GetBatches().GetBatches() {
 		for _, g := range b.GetGroups() {
@@ -204,15 +209,26 @@ func levelOf(e *fsmpb.Entry) uint32 {
 	return 1
 }
 
+// drawLimits limits some settings, to what is soon reached.
+func (m *machine) drawLimits(s *fsmpb.Settings) *fsmpb.Settings {
+	few := func(label string) uint64 {
+		return rapid.SampledFrom([]uint64{0, 0, 1, 2, 3, 5}).Draw(m.T, label)
+	}
+	if rapid.Bool().Draw(m.T, "limited") {
+		s.MaxMembers, s.MaxChannels, s.MaxServers = few("most members"), few("most channels"), few("most servers")
+	}
+	return s
+}
+
 // drawRare is of the commands that came with version 3.
 func (m *machine) drawRare() *fsmpb.Entry {
 	switch rapid.IntRange(0, 5).Draw(m.T, "rare command") {
 	case 0:
-		return entryRaise(rapid.Uint32Range(0, 3).Draw(m.T, "level"))
+		return entryRaise(rapid.Uint32Range(0, 4).Draw(m.T, "level"))
 	case 1, 2:
 		wish := rapid.Uint32Range(1, 3).Draw(m.T, "wish")
 		return entrySettings(strconv.Itoa(int(wish)), rapid.Uint64Range(0, m.model.index).Draw(m.T, "seen"),
-			&fsmpb.Settings{MaxVoters: wish, ExternalSids: wish == 1})
+			m.drawLimits(&fsmpb.Settings{MaxVoters: wish, ExternalSids: wish == 1}))
 	}
 	return entryForget(rapid.Uint64Range(0, m.model.index+5).Draw(m.T, "forget"))
 }

@@ -162,7 +162,7 @@ func TestReplica_BadRestoreLeavesTheOldState(t *testing.T) {
 }
 
 func TestReplica_HaltsAndSaysWhere(t *testing.T) {
-	for name, data := range map[string][]byte{"newer": {8, 4, 0x2a, 0}, "newer batches": {8, 4, 0x1a, 0}, "garbage": []byte("garbage")} {
+	for name, data := range map[string][]byte{"newer": {8, fsm.Version + 1, 0x2a, 0}, "newer batches": {8, fsm.Version + 1, 0x1a, 0}, "garbage": []byte("garbage")} {
 		t.Run(name, func(t *testing.T) {
 			r := fsm.NewReplica()
 			replay(t, r, sampleLog(t))

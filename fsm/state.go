@@ -26,6 +26,7 @@ type State struct {
 	// the end of a life costs its own members only. No empty ones.
 	held        map[string]*holder
 	memberships int // without what is parked
+	parked      int // memberships
 
 	records uint64 // counts changes of server records; for Replica, not replicated
 	halted  error
@@ -220,7 +221,9 @@ func (s *State) without(c *channel, h *holder, uid string, index uint64) {
 // fewer counts memberships of a sid off. Parked ones are in no count but its own.
 func (s *State) fewer(h *holder, n int) {
 	h.count -= n
-	if !h.parked {
+	if h.parked {
+		s.parked -= n
+	} else {
 		s.memberships -= n
 	}
 }
@@ -279,7 +282,7 @@ func (s *State) destroyAll() bool {
 	// New maps: emptying the old ones would take as long as they are large.
 	s.channels = make(map[string]*channel)
 	s.held = make(map[string]*holder)
-	s.memberships = 0
+	s.memberships, s.parked = 0, 0
 	return true
 }
 

@@ -338,8 +338,12 @@ type Settings struct {
 	MaxVoters       uint32                 `protobuf:"varint,4,opt,name=max_voters,json=maxVoters,proto3" json:"max_voters,omitempty"`
 	MaxMessageBytes uint32                 `protobuf:"varint,5,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
 	ExternalSids    bool                   `protobuf:"varint,6,opt,name=external_sids,json=externalSids,proto3" json:"external_sids,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Limits of the state, from level 4 on. 0: none.
+	MaxMembers    uint64 `protobuf:"varint,7,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"` // memberships, parked ones too
+	MaxChannels   uint64 `protobuf:"varint,8,opt,name=max_channels,json=maxChannels,proto3" json:"max_channels,omitempty"`
+	MaxServers    uint64 `protobuf:"varint,9,opt,name=max_servers,json=maxServers,proto3" json:"max_servers,omitempty"` // that are up
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Settings) Reset() {
@@ -412,6 +416,27 @@ func (x *Settings) GetExternalSids() bool {
 		return x.ExternalSids
 	}
 	return false
+}
+
+func (x *Settings) GetMaxMembers() uint64 {
+	if x != nil {
+		return x.MaxMembers
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxChannels() uint64 {
+	if x != nil {
+		return x.MaxChannels
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxServers() uint64 {
+	if x != nil {
+		return x.MaxServers
+	}
+	return 0
 }
 
 // RaiseLevel says that every configured server knows the entries of this version.
@@ -1954,7 +1979,7 @@ const file_fsm_proto_rawDesc = "" +
 	"\n" +
 	"generation\x18\x02 \x01(\rR\n" +
 	"generation\x12:\n" +
-	"\bsettings\x18\x03 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\xee\x01\n" +
+	"\bsettings\x18\x03 \x01(\v2\x1e.globalchannel.fsm.v1.SettingsR\bsettings\"\xd3\x02\n" +
 	"\bSettings\x12\"\n" +
 	"\rreap_after_ns\x18\x01 \x01(\x03R\vreapAfterNs\x12&\n" +
 	"\x0fforget_after_ns\x18\x02 \x01(\x03R\rforgetAfterNs\x12&\n" +
@@ -1962,7 +1987,12 @@ const file_fsm_proto_rawDesc = "" +
 	"\n" +
 	"max_voters\x18\x04 \x01(\rR\tmaxVoters\x12*\n" +
 	"\x11max_message_bytes\x18\x05 \x01(\rR\x0fmaxMessageBytes\x12#\n" +
-	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\"\"\n" +
+	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\x12\x1f\n" +
+	"\vmax_members\x18\a \x01(\x04R\n" +
+	"maxMembers\x12!\n" +
+	"\fmax_channels\x18\b \x01(\x04R\vmaxChannels\x12\x1f\n" +
+	"\vmax_servers\x18\t \x01(\x04R\n" +
+	"maxServers\"\"\n" +
 	"\n" +
 	"RaiseLevel\x12\x14\n" +
 	"\x05level\x18\x01 \x01(\rR\x05level\"m\n" +
