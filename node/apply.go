@@ -50,7 +50,7 @@ func opPosition(i int) string { return fmt.Sprintf("ops[%d]: ", i) }
 // A group with an operation that is refused, by its fields or by the state, gets an
 // *OpError for the first such one, and has no effect: it matches ErrAborted, and
 // what is wrong with the operation (ErrInvalidArgument, ErrServerGone,
-// ErrUnknownServer, ErrUnsupported...). Each operation is checked against the state
+// ErrUnknownServer, ErrLimit, ErrUnsupported...). Each operation is checked against the state
 // with the group's earlier ones done. All other errors are those of Add, and are
 // about the whole group.
 func (n *Node) Apply(ctx context.Context, ops ...Op) (_ Applied, err error) {

@@ -86,6 +86,11 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 				Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Result: uint32(fsm.UpInvalid),
 				Reason: fmt.Sprintf("the state refuses the registration of %q as malformed", up.GetSid()),
 			}
+		case fsm.UpLimit:
+			return &peerpb.RegisterResponse{
+				Disposition: peerpb.Disposition_DISPOSITION_REFUSED, Result: uint32(fsm.UpLimit),
+				Reason: fmt.Sprintf("no room for %q: as many servers are up as the cluster's settings allow", up.GetSid()),
+			}
 		}
 		predecessor, err := proto.Marshal(result.Up.Predecessor)
 		if err != nil {
@@ -118,6 +123,7 @@ func (c *committer) found(ctx context.Context, clusterID string, settings []byte
 	if err != nil {
 		return err
 	}
+	s = withoutLimits(s) // of the state: no binary can read them at the first level, see foundedLimits
 	_, _, err = c.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Found{Found: &fsmpb.Found{ClusterId: clusterID, Generation: 1, Settings: s}}})
 	return err
 }

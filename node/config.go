@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -87,6 +88,14 @@ type Settings struct {
 // Limits bound what the cluster accepts.
 type Limits struct {
 	MessageBytes int // of a push; default 1 MiB, at most 4 MiB
+
+	// How much the state may hold; 0: no limit. An Add or a registration beyond it gets
+	// ErrLimit, whoever asks and wherever. What is there stays where a limit is lowered
+	// below it, and may be added again or come back. They count, those of the founding
+	// too, from feature level 4 on (Status.Level).
+	Members  int // memberships: one for each channel, uid and sid; with those of ended lives that may come back
+	Channels int // that have members, or some that may come back
+	Servers  int // that are up, attached frontends included
 }
 
 const (
@@ -239,6 +248,8 @@ func (c Config) validateFounding() error {
 		return configError("Expect", "is negative; give the number of founding servers, or 0 to only join")
 	case c.Expect > maxVoters:
 		return configError("Expect", "is %d, above Cluster.MaxVoters (%d): founders all vote", c.Expect, maxVoters)
+	case c.Cluster.Limits.Servers > 0 && c.Expect > c.Cluster.Limits.Servers:
+		return configError("Cluster.Limits.Servers", "is %d, below Expect (%d): the founders would not fit in", c.Cluster.Limits.Servers, c.Expect)
 	case c.Expect > 1 && c.alone():
 		return configError("Join", "is empty, but Expect is %d: the founders must find each other", c.Expect)
 	case c.Expect > 0 && c.NonVoter:
@@ -257,6 +268,11 @@ func (s Settings) validate() error {
 		return configError("Cluster.MaxVoters", "is %d; 1 to %d are allowed", s.MaxVoters, maxMaxVoters)
 	case s.Limits.MessageBytes < 0 || s.Limits.MessageBytes > maxMessage:
 		return configError("Cluster.Limits.MessageBytes", "is %d; 1 to %d are allowed", s.Limits.MessageBytes, maxMessage)
+	}
+	for field, n := range map[string]int{"Members": s.Limits.Members, "Channels": s.Limits.Channels, "Servers": s.Limits.Servers} {
+		if n < 0 {
+			return configError("Cluster.Limits."+field, "is negative; leave it 0 for no limit")
+		}
 	}
 	d := s.withDefaults()
 	if d.ForgetAfter < d.ReapAfter {
@@ -290,15 +306,23 @@ func (s Settings) toProto() *fsmpb.Settings {
 	return &fsmpb.Settings{
 		ReapAfterNs: int64(s.ReapAfter), ForgetAfterNs: int64(s.ForgetAfter), RemoveAfterNs: int64(s.RemoveAfter),
 		MaxVoters: uint32(s.MaxVoters), MaxMessageBytes: uint32(s.Limits.MessageBytes), ExternalSids: s.ExternalSIDs,
+		MaxMembers: uint64(s.Limits.Members), MaxChannels: uint64(s.Limits.Channels), MaxServers: uint64(s.Limits.Servers),
 	}
 }
 
 func settingsFromProto(p *fsmpb.Settings) Settings {
 	return Settings{
 		ReapAfter: time.Duration(p.GetReapAfterNs()), ForgetAfter: time.Duration(p.GetForgetAfterNs()), RemoveAfter: time.Duration(p.GetRemoveAfterNs()),
-		MaxVoters: int(p.GetMaxVoters()), Limits: Limits{MessageBytes: int(p.GetMaxMessageBytes())}, ExternalSIDs: p.GetExternalSids(),
+		MaxVoters: int(p.GetMaxVoters()), ExternalSIDs: p.GetExternalSids(),
+		Limits: Limits{
+			MessageBytes: int(p.GetMaxMessageBytes()),
+			Members:      atMostInt(p.GetMaxMembers()), Channels: atMostInt(p.GetMaxChannels()), Servers: atMostInt(p.GetMaxServers()),
+		},
 	}
 }
+
+// atMostInt is for numbers that another machine has an int for.
+func atMostInt[N int64 | uint64](n N) int { return int(min(n, math.MaxInt)) }
 
 func loopback(host string) bool {
 	ip := net.ParseIP(host)

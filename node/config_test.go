@@ -75,6 +75,10 @@ func TestStart_RefusesAConfigThatCannotWork(t *testing.T) {
 		{"negative reap", "Cluster", ok(func(c *node.Config) { c.Cluster.ReapAfter = -1 })},
 		{"forgotten before reaped", "Cluster.ForgetAfter", ok(func(c *node.Config) { c.Cluster.ReapAfter = time.Hour })},
 		{"removed before reaped", "Cluster.RemoveAfter", ok(func(c *node.Config) { c.Cluster.RemoveAfter = time.Second })},
+		{"negative limit", "Cluster.Limits.Members", ok(func(c *node.Config) { c.Cluster.Limits.Members = -1 })},
+		{"founders beyond the limit", "Cluster.Limits.Servers", ok(func(c *node.Config) {
+			c.Expect, c.Join, c.Cluster.Limits.Servers = 3, []string{"127.0.0.1:7400"}, 2
+		})},
 		{"message limit", "Cluster.Limits.MessageBytes", ok(func(c *node.Config) { c.Cluster.Limits.MessageBytes = 5 << 20 })},
 	} {
 		n, err := node.Start(within(t), c.cfg)

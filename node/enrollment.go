@@ -35,6 +35,8 @@ func (e *enrollment) register(ctx context.Context, up *fsmpb.ServerUp, say func(
 		switch {
 		case err != nil:
 			say("registration waits: " + err.Error())
+		case resp.GetDisposition() == peerpb.Disposition_DISPOSITION_REFUSED && fsm.UpOutcome(resp.GetResult()) == fsm.UpLimit:
+			return nil, fmt.Errorf("%w: %w: %s", ErrRefused, ErrLimit, resp.GetReason())
 		case resp.GetDisposition() == peerpb.Disposition_DISPOSITION_REFUSED:
 			return nil, fmt.Errorf("%w: %s", ErrRefused, resp.GetReason())
 		case resp.GetDisposition() != peerpb.Disposition_DISPOSITION_APPLIED:

@@ -25,7 +25,7 @@ var (
 	ErrUnknownServer   error = &occasion{"unknown server", ErrRejected}   // the sid never registered
 	ErrFenced          error = &occasion{"fenced", ErrRejected}           // this process's own life was declared over
 	ErrAborted         error = &occasion{"aborted", ErrRejected}          // another operation of the group was refused
-	ErrLimit           error = &occasion{"limit reached", ErrRejected}
+	ErrLimit           error = &occasion{"limit reached", ErrRejected}    // of Settings.Limits
 	ErrUnsupported     error = &occasion{"not supported", ErrRejected}
 )
 

@@ -41,7 +41,11 @@ func (n *Node) compareSettings(index uint64) {
 	if n.cfg.Cluster == (Settings{}) || n.replica.Wait(n.ctx, index) != nil {
 		return
 	}
-	if own, now := n.cfg.Cluster.withDefaults(), n.settings(); own != now {
+	own, now := n.cfg.Cluster.withDefaults(), n.settings()
+	if n.replica.Level() < scaleLevel { // the founding's are to come
+		own.Limits.Members, own.Limits.Channels, own.Limits.Servers = 0, 0, 0
+	}
+	if own != now {
 		n.log.Warn("the cluster's settings differ from this server's and are used", "cluster", now, "own", own)
 	}
 }
@@ -84,6 +88,7 @@ func (n *Node) leadUntilLost() {
 	})
 	n.log.Info("leading", "term", n.consensus.term())
 	n.foundState(ctx)
+	n.group.Go(func() { n.foundedLimits(ctx) })
 	n.cluster.Lead(ctx)
 }
 

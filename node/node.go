@@ -223,7 +223,7 @@ func (n *Node) knownNode(addrOf func(string) (string, bool)) func(string) bool {
 
 // Ready waits until this life is registered: from then on players may be accepted.
 // ErrRefused: the sid is in use by another live server, or this data directory
-// belongs to another cluster. It does not wait for the replica; reads do.
+// belongs to another cluster. With ErrLimit: as many servers are up as may be. It does not wait for the replica; reads do.
 func (n *Node) Ready(ctx context.Context) error {
 	if _, err := n.life.wait(ctx); err != nil {
 		if problem := n.Status().Problem; problem != "" && ctx.Err() != nil {

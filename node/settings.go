@@ -63,11 +63,12 @@ func (o *operator) commitSettings(ctx context.Context, s Settings, seen uint64, 
 	if asked == 0 {
 		seen = 1<<64 - 1 // whatever was changed last
 	}
-	wish := &fsmpb.SetSettings{Id: id, Seen: seen, Settings: s.toProto()}
-	result, disposition, err := o.node.committer.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_SetSettings{SetSettings: wish}})
+	wish := &fsmpb.Entry{Command: &fsmpb.Entry_SetSettings{SetSettings: &fsmpb.SetSettings{Id: id, Seen: seen, Settings: s.toProto()}}}
+	if err := o.mayWrite(ctx, wish); err != nil {
+		return nil, err
+	}
+	result, disposition, err := o.node.committer.propose(ctx, wish)
 	switch {
-	case errors.Is(err, fsm.ErrUnknownFormat):
-		return nil, fmt.Errorf("%w: not all servers of the cluster run a binary that knows it yet", ErrUnsupported)
 	case disposition == peerpb.Disposition_DISPOSITION_NOT_SUBMITTED:
 		return nil, notSent(ErrNoLeader, err)
 	case disposition != peerpb.Disposition_DISPOSITION_APPLIED:
@@ -77,6 +78,22 @@ func (o *operator) commitSettings(ctx context.Context, s Settings, seen uint64, 
 	}
 	o.node.log.Info("the cluster's settings are changed", "settings", s, "index", result.Index)
 	return &pb.SetSettingsResponse{Index: result.Index}, nil
+}
+
+// mayWrite refuses what a server of the cluster would not understand. A new leader may
+// not have heard yet how far the level has risen.
+func (o *operator) mayWrite(ctx context.Context, e *fsmpb.Entry) error {
+	need := fsm.EntryLevel(e)
+	if o.node.replica.Level() >= need {
+		return nil
+	}
+	if err := o.node.committer.catchUp(ctx); err != nil {
+		return notSent(ErrNoLeader, err)
+	}
+	if level := o.node.replica.Level(); level < need {
+		return fmt.Errorf("%w: it needs feature level %d, and the cluster is at %d: not all of its servers are known yet to run a version that has it", ErrUnsupported, need, level)
+	}
+	return nil
 }
 
 // GetSettings implements pb.GlobalChannelServer.
@@ -99,6 +116,7 @@ func settingsToAPI(s Settings) *pb.Settings {
 	return &pb.Settings{
 		ReapAfterMs: s.ReapAfter.Milliseconds(), ForgetAfterMs: s.ForgetAfter.Milliseconds(), RemoveAfterMs: s.RemoveAfter.Milliseconds(),
 		MaxVoters: int32(s.MaxVoters), MaxMessageBytes: int32(s.Limits.MessageBytes), ExternalSids: s.ExternalSIDs,
+		MaxMembers: int64(s.Limits.Members), MaxChannels: int64(s.Limits.Channels), MaxServers: int64(s.Limits.Servers),
 	}
 }
 
@@ -109,6 +127,10 @@ func settingsFromAPI(s *pb.Settings) Settings {
 	}
 	return Settings{
 		ReapAfter: ms(s.GetReapAfterMs()), ForgetAfter: ms(s.GetForgetAfterMs()), RemoveAfter: ms(s.GetRemoveAfterMs()),
-		MaxVoters: int(s.GetMaxVoters()), Limits: Limits{MessageBytes: int(s.GetMaxMessageBytes())}, ExternalSIDs: s.GetExternalSids(),
+		MaxVoters: int(s.GetMaxVoters()), ExternalSIDs: s.GetExternalSids(),
+		Limits: Limits{
+			MessageBytes: int(s.GetMaxMessageBytes()),
+			Members:      atMostInt(s.GetMaxMembers()), Channels: atMostInt(s.GetMaxChannels()), Servers: atMostInt(s.GetMaxServers()),
+		},
 	}
 }

@@ -50,7 +50,7 @@ func TestSetSettings_CountForAllServers(t *testing.T) {
 func TestSetSettings_RefusesWhatCannotBe(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, three()...)
-		for _, s := range []node.Settings{{MaxVoters: 10}, {ReapAfter: -time.Second}, {ReapAfter: time.Hour}, {Limits: node.Limits{MessageBytes: 5 << 20}}} {
+		for _, s := range []node.Settings{{MaxVoters: 10}, {ReapAfter: -time.Second}, {ReapAfter: time.Hour}, {Limits: node.Limits{MessageBytes: 5 << 20}}, {Limits: node.Limits{Channels: -1}}} {
 			wantError(t, f.Node("c1").SetSettings(ctx, s), node.ErrInvalidArgument, node.ErrRejected)
 		}
 	})

@@ -92,7 +92,7 @@ func resultError(code fsm.OpResult, op fsm.Op) error {
 	case fsm.OpAborted:
 		return ErrAborted
 	case fsm.OpLimit:
-		return ErrLimit
+		return fmt.Errorf("%w: the cluster's settings allow no more memberships, or no more channels", ErrLimit)
 	case fsm.OpInvalid:
 		if OpKind(op.Kind) == opPurge {
 			return fmt.Errorf("%w: sid %q is of a registered server; its members go with its life", ErrInvalidArgument, op.SID)

@@ -34,6 +34,7 @@ func inFlags(text string) string {
 		"Cluster": "--reap-after, --forget-after or --remove-after", "ReapAfter": "--reap-after",
 		"Cluster.ForgetAfter": "--forget-after", "Cluster.RemoveAfter": "--remove-after",
 		"Cluster.MaxVoters": "--max-voters", "Cluster.Limits.MessageBytes": "--max-message-bytes",
+		"Cluster.Limits.Members": "--max-members", "Cluster.Limits.Channels": "--max-channels", "Cluster.Limits.Servers": "--max-servers",
 	}
 	word := regexp.MustCompile(`"(?:[^"\\]|\\.)*"|\b(?:Config\.)?[A-Z]\w*\b(?:\.[A-Z]\w*)*`)
 	text = strings.ReplaceAll(text, node.ErrInvalidArgument.Error()+": ", "")

@@ -34,12 +34,21 @@ func clusterSettings() []setting {
 			return err
 		}}
 	}
+	count := func(name string, of func(*pb.Settings) *int64) setting {
+		return setting{name, func(s *pb.Settings) string { return strconv.FormatInt(*of(s), 10) }, func(s *pb.Settings, v string) (err error) {
+			*of(s), err = strconv.ParseInt(v, 10, 64)
+			return err
+		}}
+	}
 	return []setting{
 		millis("reap-after", func(s *pb.Settings) *int64 { return &s.ReapAfterMs }),
 		millis("forget-after", func(s *pb.Settings) *int64 { return &s.ForgetAfterMs }),
 		millis("remove-after", func(s *pb.Settings) *int64 { return &s.RemoveAfterMs }),
 		number("max-voters", func(s *pb.Settings) *int32 { return &s.MaxVoters }),
 		number("max-message-bytes", func(s *pb.Settings) *int32 { return &s.MaxMessageBytes }),
+		count("max-members", func(s *pb.Settings) *int64 { return &s.MaxMembers }),
+		count("max-channels", func(s *pb.Settings) *int64 { return &s.MaxChannels }),
+		count("max-servers", func(s *pb.Settings) *int64 { return &s.MaxServers }),
 		{"external-sids", func(s *pb.Settings) string { return strconv.FormatBool(s.ExternalSids) }, func(s *pb.Settings, v string) (err error) {
 			s.ExternalSids, err = strconv.ParseBool(v)
 			return err
@@ -58,7 +67,7 @@ func newSettings() *cobra.Command {
 		Short: "Show the settings that all servers of the cluster share, or change some of them",
 		Long: `Show the settings that all servers of the cluster share, or change some of them, for all
 servers at once and for good: what a server's own flags say counts at the founding only.
-The names are those of the agent's flags. 0 is the default.`,
+The names are those of the agent's flags. 0 is the default, or no limit.`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.do(cmd, 0, func(ctx context.Context, client pb.GlobalChannelClient) error {
@@ -119,8 +128,11 @@ func printSettings(cmd *cobra.Command, f format, s *pb.Settings) error {
 			RemoveAfterMS   int64 `json:"remove_after_ms"`
 			MaxVoters       int32 `json:"max_voters"`
 			MaxMessageBytes int32 `json:"max_message_bytes"`
+			MaxMembers      int64 `json:"max_members"`
+			MaxChannels     int64 `json:"max_channels"`
+			MaxServers      int64 `json:"max_servers"`
 			ExternalSIDs    bool  `json:"external_sids"`
-		}{s.ReapAfterMs, s.ForgetAfterMs, s.RemoveAfterMs, s.MaxVoters, s.MaxMessageBytes, s.ExternalSids})
+		}{s.ReapAfterMs, s.ForgetAfterMs, s.RemoveAfterMs, s.MaxVoters, s.MaxMessageBytes, s.MaxMembers, s.MaxChannels, s.MaxServers, s.ExternalSids})
 	}
 	var rows [][]string
 	for _, k := range clusterSettings() {

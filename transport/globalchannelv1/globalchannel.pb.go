@@ -1959,6 +1959,9 @@ type Settings struct {
 	MaxVoters       int32                  `protobuf:"varint,4,opt,name=max_voters,json=maxVoters,proto3" json:"max_voters,omitempty"`
 	MaxMessageBytes int32                  `protobuf:"varint,5,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
 	ExternalSids    bool                   `protobuf:"varint,6,opt,name=external_sids,json=externalSids,proto3" json:"external_sids,omitempty"`
+	MaxMembers      int64                  `protobuf:"varint,7,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"` // memberships; this and what follows: 0 is no limit
+	MaxChannels     int64                  `protobuf:"varint,8,opt,name=max_channels,json=maxChannels,proto3" json:"max_channels,omitempty"`
+	MaxServers      int64                  `protobuf:"varint,9,opt,name=max_servers,json=maxServers,proto3" json:"max_servers,omitempty"` // that are up
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -2033,6 +2036,27 @@ func (x *Settings) GetExternalSids() bool {
 		return x.ExternalSids
 	}
 	return false
+}
+
+func (x *Settings) GetMaxMembers() int64 {
+	if x != nil {
+		return x.MaxMembers
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxChannels() int64 {
+	if x != nil {
+		return x.MaxChannels
+	}
+	return 0
+}
+
+func (x *Settings) GetMaxServers() int64 {
+	if x != nil {
+		return x.MaxServers
+	}
+	return 0
 }
 
 type GetSettingsRequest struct {
@@ -2886,7 +2910,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x13DecommissionRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\"(\n" +
 	"\x14DecommissionResponse\x12\x10\n" +
-	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xee\x01\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\"\xd3\x02\n" +
 	"\bSettings\x12\"\n" +
 	"\rreap_after_ms\x18\x01 \x01(\x03R\vreapAfterMs\x12&\n" +
 	"\x0fforget_after_ms\x18\x02 \x01(\x03R\rforgetAfterMs\x12&\n" +
@@ -2894,7 +2918,12 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\n" +
 	"max_voters\x18\x04 \x01(\x05R\tmaxVoters\x12*\n" +
 	"\x11max_message_bytes\x18\x05 \x01(\x05R\x0fmaxMessageBytes\x12#\n" +
-	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\"\x14\n" +
+	"\rexternal_sids\x18\x06 \x01(\bR\fexternalSids\x12\x1f\n" +
+	"\vmax_members\x18\a \x01(\x03R\n" +
+	"maxMembers\x12!\n" +
+	"\fmax_channels\x18\b \x01(\x03R\vmaxChannels\x12\x1f\n" +
+	"\vmax_servers\x18\t \x01(\x03R\n" +
+	"maxServers\"\x14\n" +
 	"\x12GetSettingsRequest\"c\n" +
 	"\x13GetSettingsResponse\x126\n" +
 	"\bsettings\x18\x01 \x01(\v2\x1a.globalchannel.v1.SettingsR\bsettings\x12\x14\n" +
