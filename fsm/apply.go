@@ -31,6 +31,7 @@ type command struct {
 	version uint32
 	other   *fsmpb.Entry // nil: batches
 	batches []batch
+	wide    bool // an operation in them is about all channels, or a whole sid
 }
 
 func (s *State) apply(index uint64, c command) Result {
@@ -39,11 +40,10 @@ func (s *State) apply(index uint64, c command) Result {
 	}
 	// An index at or below the state's own would give two lives one epoch: the
 	// log and the snapshot under it do not belong together.
-	if index <= s.index || index >= 1<<48 {
-		return s.halt(index, fmt.Errorf("%w: index %d after %d", ErrMalformed, index, s.index))
+	if !s.follows(index) {
+		return s.halt(index, fmt.Errorf("%w: index %d after %d", ErrMalformed, index, s.index.Load()))
 	}
-	s.index = index
-	raised := s.raise(c.version) // whoever wrote it knew that everybody can read it
+	raised := s.raise(index, c.version) // whoever wrote it knew that everybody can read it
 	r := Result{Index: index}
 	switch o := c.other.GetCommand().(type) {
 	case *fsmpb.Entry_Found:
@@ -55,13 +55,24 @@ func (s *State) apply(index uint64, c command) Result {
 	case *fsmpb.Entry_Forget:
 		r.Changed = s.forget(index, o.Forget.GetIndex())
 	case *fsmpb.Entry_RaiseLevel:
-		r.Changed = s.raise(o.RaiseLevel.GetLevel()) || raised
+		r.Changed = s.raise(index, o.RaiseLevel.GetLevel()) || raised
 	case *fsmpb.Entry_SetSettings:
 		r.Changed = s.setSettings(index, o.SetSettings)
 	default:
 		r.Batches = s.batches(index, c)
 	}
+	s.sweep(index)
+	s.index.Store(index) // last: who reads it sees what came with it
 	return r
+}
+
+// follows says whether an index can be the next one.
+func (s *State) follows(index uint64) bool { return index > s.index.Load() && index < 1<<48 }
+
+// shareable says whether readers may go on while an entry is applied: it is about
+// single channels and players only.
+func (s *State) shareable(index uint64, c command) bool {
+	return c.other == nil && !c.wide && s.halted == nil && c.version <= s.level && s.follows(index)
 }
 
 // halt stops the state for good: to skip what it does not understand would
@@ -72,9 +83,12 @@ func (s *State) halt(index uint64, cause error) Result {
 }
 
 // raise never goes back: what was written at a level stays in the log.
-func (s *State) raise(level uint32) bool {
+func (s *State) raise(index uint64, level uint32) bool {
 	if level <= s.level {
 		return false
+	}
+	if s.level < scaleLevel && level >= scaleLevel {
+		s.countAnew(index)
 	}
 	s.level = level
 	return true

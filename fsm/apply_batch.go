@@ -44,7 +44,11 @@ func (r *run) batch(index uint64, b *batch) BatchResult {
 	if b.count > 0 {
 		results = make([]byte, 0, b.count)
 	}
+	warm := 0
 	for i := range b.groups {
+		if i == warm {
+			warm += r.state.warm(&r.warmth, b.groups[i:])
+		}
 		results = r.group(origin, &b.groups[i], results)
 	}
 	// An older binary kept one batch. Its snapshot and its log have to lead to

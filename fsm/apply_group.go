@@ -9,33 +9,34 @@ import (
 // book is what operations are written into: the state itself, or a draft on
 // top of it. The rules of an operation exist once and run on both.
 type book interface {
-	member(p place) (member, bool)
-	room(p place) bool     // for another member; follows member(p), which was not there
-	put(p place, m member) // follows member(p)
-	touch(p place)         // an Add of who is there
-	remove(p place)        // follows member(p), which was there
-	holds(p place) bool    // a membership of p's player on p's sid, in whatever channel
+	member(p place) (session uint64, there bool)
+	room(p place) bool           // for another member; follows member(p), which was not there
+	put(p place, session uint64) // follows member(p)
+	touch(p place)               // an Add of who is there; follows member(p)
+	remove(p place)              // follows member(p), which was there
+	holds(p place) bool          // a membership of p's player on p's sid, in whatever channel
 	leaveAll(p place, session uint64) bool
-	destroy(name []byte) bool
+	destroy(p place) bool
 	destroyAll() bool
 }
 
 // ledger is the book that counts: the state, at one index.
 type ledger struct {
 	*State
-	at      uint64
-	channel *channel // of the place that member was asked for last
+	at   uint64
+	spot spot // that member was asked for last
 }
 
-func (l *ledger) member(p place) (m member, ok bool) {
-	l.channel, m, ok = l.find(p)
-	return m, ok
+func (l *ledger) member(p place) (session uint64, there bool) {
+	l.find(&l.spot, p)
+	return l.spot.session, l.spot.there
 }
 
-func (l *ledger) put(p place, m member)                 { l.State.put(l.channel, p, m, l.at) }
-func (l *ledger) touch(p place)                         { l.State.touch(p, l.at) }
-func (l *ledger) remove(p place)                        { l.State.remove(l.channel, p, l.at) }
+func (l *ledger) put(p place, session uint64)           { l.State.put(&l.spot, p, session, l.at) }
+func (l *ledger) touch(place)                           { l.State.touch(&l.spot, l.at) }
+func (l *ledger) remove(place)                          { l.State.remove(&l.spot, l.at) }
 func (l *ledger) leaveAll(p place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
+func (l *ledger) destroy(p place) bool                  { return l.State.destroy(p, l.at) }
 
 // run is what the operations of one entry have in common. No operation changes
 // a server's record, so what was looked up of those stays good.
@@ -50,11 +51,16 @@ type run struct {
 
 	sid    []byte // of the last operation
 	server *server
+
+	warmth
 }
 
 // group applies a caller's operations, all or none, and appends their results.
 func (r *run) group(origin *server, g *group, results []byte) []byte {
 	r.origin, r.seen, r.alone = origin, g.seen, len(g.ops) == 1
+	tables, need := r.state.tables, r.state.locksOf(g.ops)
+	tables.lock(need)
+	defer tables.unlock(need)
 	if r.alone { // if it is refused it has changed nothing
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))
@@ -184,7 +190,7 @@ func (r *run) do(b book, o *op, verdict OpResult) OpResult {
 	case fsmpb.OpKind_OP_LEAVE_ALL:
 		return changed(b.leaveAll(o.place, o.session))
 	case fsmpb.OpKind_OP_DESTROY:
-		return changed(b.destroy(o.name))
+		return changed(b.destroy(o.place))
 	case fsmpb.OpKind_OP_DESTROY_ALL:
 		return changed(b.destroyAll())
 	case fsmpb.OpKind_OP_PRUNE:
@@ -218,22 +224,21 @@ func fulfilled(b book, o *op) bool {
 }
 
 func add(b book, o *op) OpResult {
-	m, was := b.member(o.place)
+	held, was := b.member(o.place)
 	switch {
-	case was && o.session <= m.session:
+	case was && o.session <= held:
 		b.touch(o.place)
 		return OpUnchanged // an older connection's Add must not lower what a newer one holds
 	case !was && !b.room(o.place):
 		return OpLimit
 	}
-	m.session = o.session
-	b.put(o.place, m)
+	b.put(o.place, o.session)
 	return OpChanged
 }
 
 func leave(b book, o *op) bool {
-	m, was := b.member(o.place)
-	if !was || o.session != 0 && o.session < m.session {
+	held, was := b.member(o.place)
+	if !was || o.session != 0 && o.session < held {
 		return false // nobody is there, or a newer connection of that player
 	}
 	b.remove(o.place)

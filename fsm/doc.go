@@ -24,9 +24,9 @@
 // (apply_group.go) is one caller's operations. Mostly none of them can be
 // refused, whatever the channels hold, and they run on the state; else, if they
 // are several, on a draft first (draft.go), so that a refusal of the last one
-// finds nothing to undo. The state (state.go) keeps channel -> sid -> uid and
-// the way back, sid -> uid -> channels (ways.go); it copies what is new to it,
-// and nothing in it points into a log. The life that the Add means must be the
+// finds nothing to undo. The state (members.go) keeps channel -> sid -> uid and
+// the way back, uid -> sid -> channels; it copies what is new to it, and nothing in
+// it points into a log. The life that the Add means must be the
 // one that is up, or an earlier one of the same process: that is what keeps a
 // delayed Add from making a ghost. One byte per operation goes into the
 // origin's record, for repeats, and into the Result, which on the leader
@@ -45,18 +45,46 @@
 // in the log before, and neither have the limits of level 4 (quota.go): they refuse
 // what is new beyond them, and remove nothing.
 //
+// # Memory
+//
+// Ten million memberships are ten million small numbers, in memory without pointers,
+// which the garbage collector does not look into (package internal/compact):
+//
+//	shard of channels (64, by hash of the name)      shard of players (64, by hash of the uid)
+//	  names    text <-> local id                       texts    text <-> local id
+//	  byID     local id -> channel                     mem      blocks of words, one per player:
+//	             changed, cells by sid number                     sid number, index of the newest Add,
+//	               cell: set of player ids,                       ids of channels; next sid ...
+//	                     sessions if any is not 0
+//
+// A player id, and a channel id, is the local id with the shard in the low 6 bits.
+// Sids have numbers of their own (sids.go), and a set of the channels that they are in.
+// A set takes 4 to 5.5 bytes per member (sessions 8 more), a way back 4 and 12 for each
+// sid that the player is on, a uid its bytes and about 16 more, all shared by
+// the memberships of a player. Nothing of it is large: sets of millions are pages of
+// at most 4 KiB, tables grow one shard at a time, so that no entry waits for a copy.
+//
+// Every shard has its lock. The one goroutine that applies takes those that a group of
+// operations is about (place.go), readers the one that they look at, so that both go
+// on beside each other. What ends many memberships at once marks them, and they are
+// swept bit by bit with the entries that follow (garbage.go).
+//
 // # Reading and keeping
 //
-// Replica.View gives the reads (read.go) of one moment; what they return is
-// the caller's. Snapshots (snapshot.go, restore.go) hold the whole state in
-// sorted order with a checksum: equal states are equal bytes, which is also
-// what Hash compares. A snapshot is read and verified to its end before it
-// replaces anything.
+// Replica.View gives the reads (read.go, questions.go); what they return is
+// the caller's. A capture (capture.go) is the state at one index: it is read by
+// pieces while writes go on, which note what they change and it has not read yet
+// (undo.go). What it reads are sections in canonical order (sections.go), so equal
+// states are equal bytes: a snapshot writes them (snapshot.go, package
+// internal/snapfile), and Hash sums them up. Below level 4 snapshots are those of
+// older binaries (legacywrite.go, legacyread.go). A snapshot is read (restore.go), in
+// parallel, and verified to its end before it replaces anything.
 //
 // # Rules
 //
-// State is pure: no clock, no I/O, no goroutine, no randomness, and nothing
-// that depends on the order of a map. Whoever adds to it keeps that, and says
+// State is pure: no clock, no I/O, no goroutine, and nothing that depends on the
+// order of a map, on ids and numbers, which are a replica's own, or on how far garbage
+// is swept. Whoever adds to it keeps that, and says
 // in checkEntry what an older binary must not ignore. What an entry means may
 // not change for the entries that are written: a new meaning is a new Version,
 // and the old one stays for the old (run.version). Everything that a log
@@ -68,7 +96,6 @@
 // It decides nothing that needs time or the network: who is dead (the reaper),
 // who leads, when a snapshot is due, what is retried. It does not know the
 // pushes, the public API's errors, or Raft's configuration. It does not limit
-// the size of an entry; the leader does. Not yet: Move, channel options, member meta (the
-// operations answer OpUnsupported), destroying in bounded steps, the compact
-// layout, and snapshots that are written while writes go on.
+// the size of an entry; the leader does. Not yet: Move, channel options, member meta:
+// the operations answer OpUnsupported.
 package fsm

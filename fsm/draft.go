@@ -16,9 +16,9 @@ type draft struct {
 }
 
 type draftMember struct {
-	member
-	absent bool
-	step   int
+	session uint64
+	absent  bool
+	step    int
 }
 
 type player struct{ sid, uid string }
@@ -37,22 +37,24 @@ func newDraft(s *State) *draft {
 
 // known is what the draft itself says of a membership; if nothing, the state's
 // word counts.
-func (d *draft) known(k key) (m member, there, known bool) {
+func (d *draft) known(k key) (session uint64, there, known bool) {
 	mark := max(d.gone[k.name], d.allGone)
 	if p := d.players[player{k.sid, k.uid}]; p != nil {
 		mark = max(mark, p.left)
 	}
 	if w, ok := d.written[k]; ok && w.step > mark {
-		return w.member, !w.absent, true
+		return w.session, !w.absent, true
 	}
-	return member{}, false, mark > 0
+	return 0, false, mark > 0
 }
 
-func (d *draft) member(p place) (member, bool) {
-	if m, there, known := d.known(p.key()); known {
-		return m, there
+func (d *draft) member(p place) (session uint64, there bool) {
+	if session, there, known := d.known(p.key()); known {
+		return session, there
 	}
-	return d.state.member(p)
+	var sp spot
+	d.state.find(&sp, p)
+	return sp.session, sp.there
 }
 
 func (p place) key() key { return key{name: string(p.name), sid: string(p.sid), uid: string(p.uid)} }
@@ -61,21 +63,21 @@ func (p place) player() player { return player{sid: string(p.sid), uid: string(p
 
 func (d *draft) room(p place) bool { return d.tally == nil || d.tally.room(string(p.name)) }
 
-func (d *draft) put(p place, m member) {
+func (d *draft) put(p place, session uint64) {
 	if d.tally != nil {
 		if _, was := d.member(p); !was {
 			d.tally.add(string(p.name), 1)
 		}
 	}
-	d.write(p.key(), m)
+	d.write(p.key(), session)
 }
 
 // touch notes nothing: nobody asks a draft.
 func (d *draft) touch(place) {}
 
-func (d *draft) write(k key, m member) {
+func (d *draft) write(k key, session uint64) {
 	d.step++
-	d.written[k] = draftMember{member: m, step: d.step}
+	d.written[k] = draftMember{session: session, step: d.step}
 	who := d.player(player{k.sid, k.uid})
 	who.names = append(who.names, k.name)
 }
@@ -99,28 +101,28 @@ func (d *draft) remove(p place) {
 
 // each visits the memberships of a player until visit says false; those written
 // here may come twice.
-func (d *draft) each(p place, visit func(k key, m member) bool) {
+func (d *draft) each(p place, visit func(k key, session uint64) bool) {
 	k := p.key()
 	who := d.player(p.player())
 	for _, k.name = range who.names {
-		if m, there, _ := d.known(k); there && !visit(k, m) {
+		if session, there, _ := d.known(k); there && !visit(k, session) {
 			return
 		}
 	}
 	if who.left > 0 || d.allGone > 0 {
 		return
 	}
-	_, w := d.state.ways(p)
-	for c := range w.all() {
-		k.name = c.name
-		if _, _, known := d.known(k); !known && !visit(k, c.members[k.sid][k.uid]) {
+	sp, in := d.state.held(p)
+	for _, c := range in {
+		k.name = string(c.name())
+		if _, _, known := d.known(k); !known && !visit(k, d.state.sessionIn(&sp, c)) {
 			return
 		}
 	}
 }
 
 func (d *draft) holds(p place) (any bool) {
-	d.each(p, func(key, member) bool {
+	d.each(p, func(key, uint64) bool {
 		any = true
 		return false
 	})
@@ -132,11 +134,11 @@ func (d *draft) leaveAll(p place, session uint64) bool {
 	if d.tally != nil {
 		d.countLeft(p, session)
 	}
-	stay := make(map[key]member)
+	stay := make(map[key]uint64)
 	if session != 0 {
-		d.each(p, func(k key, m member) bool {
-			if m.session > session {
-				stay[k] = m
+		d.each(p, func(k key, held uint64) bool {
+			if held > session {
+				stay[k] = held
 			}
 			return true
 		})
@@ -144,19 +146,19 @@ func (d *draft) leaveAll(p place, session uint64) bool {
 	d.step++
 	who := d.player(p.player())
 	who.left, who.names = d.step, nil
-	for k, m := range stay {
-		d.write(k, m)
+	for k, held := range stay {
+		d.write(k, held)
 	}
 	return true
 }
 
 // destroy does not know whether there was a channel, and need not: it is never
 // refused, and the results of a draft are not kept. So with the other marks.
-func (d *draft) destroy(name []byte) bool {
+func (d *draft) destroy(p place) bool {
 	d.step++
-	d.gone[string(name)] = d.step
+	d.gone[string(p.name)] = d.step
 	if d.tally != nil {
-		d.tally.destroy(string(name))
+		d.tally.destroy(string(p.name))
 	}
 	return true
 }

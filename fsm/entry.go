@@ -11,8 +11,12 @@ import (
 // replicas have to make the same of an entry, those too whose snapshot an older
 // binary wrote. Since 2 the state keeps the results of Window batches of an origin
 // and not of one; since 3 the members of an ended life are parked and not purged;
-// since 4 the settings may limit the state.
+// since 4 the settings may limit the state, and snapshots are of version 3.
 const Version = 4
+
+// scaleLevel is from when on the settings may limit the state, and snapshots hold it in
+// sections.
+const scaleLevel = 4
 
 // firstLevel is the level of a state that was never raised.
 const firstLevel = 2

@@ -2,69 +2,89 @@ package fsm
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
 
 // CheckIndexes compares what the state derives with what it derives it from.
 func CheckIndexes(s *State) error {
-	n, parked := 0, 0
-	for name, c := range s.channels {
-		if c.name != name {
-			return fmt.Errorf("channel %q is called %q", name, c.name)
-		}
-		if len(c.members) == 0 && c.options == nil {
-			return fmt.Errorf("channel %q exists without members or options", name)
-		}
-		for sid, uids := range c.members {
-			if len(uids) == 0 {
-				return fmt.Errorf("channel %q keeps an empty set for %q", name, sid)
+	forward := make(map[[3]uint32]bool) // channel, sid, player
+	visible, parked := 0, 0
+	counts := make(map[uint32]int)
+	for i, cs := range s.channels {
+		for id, c := range cs.byID {
+			if c == nil {
+				continue
 			}
-			for uid := range uids {
-				n++
-				if s.hidden(sid) {
-					parked++
+			if int(c.local()) != id || int(c.id&(shards-1)) != i {
+				return fmt.Errorf("channel %d of shard %d has id %d", id, i, c.id)
+			}
+			if c.ended == 0 && (cs.findString(string(c.name())) != c || len(c.cells) == 0) {
+				return fmt.Errorf("channel %q is not found by its name, or has no cells", c.name())
+			}
+			if !s.order.tree.Has(c) != (c.ended != 0) {
+				return fmt.Errorf("channel %q ended at %d and in order: %v", c.name(), c.ended, c.ended == 0)
+			}
+			for at, a := range c.cells {
+				sid := s.sids.at(a.sid)
+				if at > 0 && c.cells[at-1].sid >= a.sid || a.members.Empty() || !slices.Contains(s.sids.channelsOf(sid), c.id) {
+					return fmt.Errorf("cell of %q in channel %q: empty, out of order or without a way back", sid.name, c.name())
 				}
-				if h := s.held[sid]; h == nil || !holds(h.players[uid], c) {
-					return fmt.Errorf("no way back from (%q, %q) to %q", uid, sid, name)
+				if sid.dead == 0 {
+					counts[a.sid] += a.members.Len(cs.mem)
+					if sid.parked {
+						parked += a.members.Len(cs.mem)
+					} else {
+						visible += a.members.Len(cs.mem)
+					}
 				}
+				for player := range a.members.All(cs.mem) {
+					forward[[3]uint32{c.id, a.sid, player}] = true
+				}
+			}
+		}
+	}
+	for _, o := range s.garbage.orphans {
+		mem := s.channels[o.channel.id&(shards-1)].mem
+		for player := range o.members.All(mem) {
+			if compact.Order(player) >= o.next {
+				forward[[3]uint32{o.channel.id, o.cell.sid, player}] = true
 			}
 		}
 	}
 	back := 0
-	for sid, h := range s.held {
-		if len(h.players) == 0 || h.sid != sid {
-			return fmt.Errorf("empty way back of %q, or that of %q", sid, h.sid)
-		}
-		if srv := s.servers[sid]; h.parked != (srv != nil && !srv.Up) {
-			return fmt.Errorf("members of %q parked: %v", sid, h.parked)
-		}
-		own := back
-		for uid, w := range h.players {
-			if w.empty() || w.uid != uid {
-				return fmt.Errorf("empty way back of (%q, %q), or that of %q", uid, sid, w.uid)
+	for i, p := range s.players {
+		for local := uint32(1); local < p.texts.Cap(); local++ {
+			for g := range p.stays(local) {
+				if len(g.channels) == 0 {
+					return fmt.Errorf("player %q has an empty group", p.texts.Text(local))
+				}
+				for _, c := range g.channels {
+					back++
+					if !forward[[3]uint32{c, g.sid, local<<shardBits | uint32(i)}] {
+						return fmt.Errorf("player %q on %q has a way back to channel %d, where it is not", p.texts.Text(local), s.sids.at(g.sid).name, c)
+					}
+				}
 			}
-			for range w.all() {
-				back++
-			}
-		}
-		if back-own != h.count {
-			return fmt.Errorf("%d memberships on %q, %d counted", back-own, sid, h.count)
 		}
 	}
-	if st := s.Stats(); n != back || n != s.memberships+parked || s.parked != parked || st.Parked != parked || st.Memberships != s.memberships {
-		return fmt.Errorf("%d memberships, %d ways back, %d counted, %d parked, %+v", n, back, s.memberships, parked, st)
+	if back != len(forward) {
+		return fmt.Errorf("%d ways back of %d members", back, len(forward))
+	}
+	for name, sid := range s.sids.byName {
+		if sid.name != name || int(sid.count.Load()) != counts[sid.number] || sid.channels.Empty() && sid.orphans == 0 {
+			return fmt.Errorf("sid %q: %d members counted, %d there", name, sid.count.Load(), counts[sid.number])
+		}
+		if srv := s.servers[name]; sid.parked != (srv != nil && !srv.Up) && !sid.channels.Empty() {
+			return fmt.Errorf("members of %q parked: %v", name, sid.parked)
+		}
+	}
+	if st := s.Stats(); st.Memberships != visible || st.Parked != parked {
+		return fmt.Errorf("%d members and %d parked, counted %+v", visible, parked, st)
 	}
 	return nil
-}
-
-func holds(w ways, c *channel) bool {
-	for held := range w.all() {
-		if held == c {
-			return true
-		}
-	}
-	return false
 }
 
 // ApplyMessage applies an entry that never was bytes.
@@ -74,25 +94,7 @@ func ApplyMessage(r *Replica, index uint64, e *fsmpb.Entry) Result {
 	return r.state.Apply(index, e)
 }
 
-// SetOptions does what no operation does yet, for the snapshot's sake.
-func SetOptions(s *State, name string, o *fsmpb.ChannelOptions, index uint64) {
-	if s.channels[name] == nil {
-		s.channels[name] = newChannel(name)
-	}
-	s.channels[name].options, s.channels[name].changed = o, index
-}
-
-// Options reads them back.
-func Options(s *State, name string) *fsmpb.ChannelOptions { return s.channels[name].options }
-
-// SetMeta likewise.
-func SetMeta(s *State, name, sid, uid, meta string) {
-	m := s.channels[name].members[sid][uid]
-	m.meta = meta
-	s.channels[name].members[sid][uid] = m
-}
-
-// SetForgotten likewise.
+// SetForgotten does what a Forget would.
 func SetForgotten(s *State, index uint64) { s.forgotten = index }
 
 // WaitersLen says how many wait.

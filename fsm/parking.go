@@ -13,15 +13,16 @@ import "github.com/pofresh/globalchannel/fsm/fsmpb"
 const parkingLevel = 3
 
 // park hides the members of a sid, whatever their number, and counts them.
-func (s *State) park(sid string) int {
-	h := s.held[sid]
-	if h == nil {
+func (s *State) park(name string) int {
+	sid := s.sids.byName[name]
+	if sid == nil {
 		return 0
 	}
-	h.parked = true
-	s.memberships -= h.count
-	s.parked += h.count
-	return h.count
+	n := sid.count.Load()
+	s.count.add(sid, -n)
+	s.sids.setParked(sid, true)
+	s.count.add(sid, n)
+	return int(n)
 }
 
 // resume gives the parked members of a life to the next one of the same process,
@@ -38,22 +39,27 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 		}
 		for _, o := range batch.GetOps() {
 			if o.GetSid() == old.SID && o.GetEpoch() >= old.firstEpoch && o.GetEpoch() <= old.Epoch {
-				removeUnanswered(real, opOf(o))
+				s.removeUnanswered(real, opOf(o))
 			}
 		}
 	}
-	h := s.held[old.SID]
-	if h == nil {
+	sid := s.sids.byName[old.SID]
+	if sid == nil {
 		return 0
 	}
-	h.parked = false
-	s.memberships += h.count
-	s.parked -= h.count
-	return h.count
+	n := sid.count.Load()
+	s.count.add(sid, -n)
+	s.sids.setParked(sid, false)
+	s.count.add(sid, n)
+	return int(n)
 }
 
 // removeUnanswered does what a Leave or a LeaveAll of that life would have done.
-func removeUnanswered(b book, o op) {
+func (s *State) removeUnanswered(b book, o op) {
+	s.locate(&o.place)
+	need := s.locksOf([]op{o})
+	s.lock(need) // against a capture
+	defer s.unlock(need)
 	switch {
 	case !validOpText(o.uid, MaxNameBytes):
 	case o.kind == fsmpb.OpKind_OP_LEAVE && validOpText(o.name, MaxNameBytes):

@@ -6,9 +6,6 @@ import "github.com/pofresh/globalchannel/fsm/fsmpb"
 // What is there already stays where a limit is lowered below it, and whoever is a
 // member may be added again: only what is new is refused.
 
-// scaleLevel is from when on the settings may limit the state.
-const scaleLevel = 4
-
 // limited says that settings have what came with scaleLevel.
 func limited(s *fsmpb.Settings) bool {
 	return s.GetMaxMembers() != 0 || s.GetMaxChannels() != 0 || s.GetMaxServers() != 0
@@ -28,7 +25,7 @@ func (s *State) roomFor(ops int) bool {
 // room implements book.
 func (l *ledger) room(place) bool {
 	begins := 0
-	if l.channel == nil {
+	if c := l.spot.channel; c == nil || !l.exists(c) {
 		begins = 1
 	}
 	memberships, channels := l.totals()
@@ -56,74 +53,63 @@ func (s *State) roomForLife(cur *server, up *fsmpb.ServerUp) bool {
 type tally struct {
 	state                 *State
 	memberships, channels int
-	sizes                 map[string]size // of the channels that they touched
-	emptied               bool            // all others are gone
+	sizes                 map[string]int // members of the channels that they touched
+	emptied               bool           // all others are gone
 }
-
-type size struct {
-	members int
-	kept    bool // by options
-}
-
-func (z size) exists() bool { return z.members > 0 || z.kept }
 
 // newTally is nil where nothing can be refused for its number.
 func newTally(s *State) *tally {
 	if s.settings.GetMaxMembers() == 0 && s.settings.GetMaxChannels() == 0 {
 		return nil
 	}
-	t := &tally{state: s, sizes: make(map[string]size)}
+	t := &tally{state: s, sizes: make(map[string]int)}
 	t.memberships, t.channels = s.totals()
 	return t
 }
 
-func (t *tally) size(name string) (z size) {
-	z, ok := t.sizes[name]
+func (t *tally) size(name string) int {
+	n, ok := t.sizes[name]
 	if !ok && !t.emptied {
-		z.members, z.kept = t.state.size(name)
+		n = t.state.size(name)
 	}
-	return z
+	return n
 }
 
 func (t *tally) room(name string) bool {
 	begins := 0
-	if !t.size(name).exists() {
+	if t.size(name) == 0 {
 		begins = 1
 	}
 	return within(t.state.settings.GetMaxMembers(), t.memberships, 1) &&
 		within(t.state.settings.GetMaxChannels(), t.channels, begins)
 }
 
-func (t *tally) add(name string, members int) {
-	z := t.size(name)
-	z.members += members
-	t.set(name, z)
-}
+func (t *tally) add(name string, members int) { t.set(name, t.size(name)+members) }
 
-func (t *tally) destroy(name string) { t.set(name, size{}) }
+func (t *tally) destroy(name string) { t.set(name, 0) }
 
 func (t *tally) destroyAll() {
 	t.memberships, t.channels, t.emptied = 0, 0, true
 	clear(t.sizes)
 }
 
-func (t *tally) set(name string, z size) {
+func (t *tally) set(name string, members int) {
 	was := t.size(name)
-	t.memberships += z.members - was.members
-	if was.exists() {
+	t.memberships += members - was
+	if was > 0 {
 		t.channels--
 	}
-	if z.exists() {
+	if members > 0 {
 		t.channels++
 	}
-	t.sizes[name] = z
+	t.sizes[name] = members
 }
 
 // countLeft counts off what a LeaveAll is about to take out of a draft.
 func (d *draft) countLeft(p place, session uint64) {
 	left := make(map[key]struct{}) // each may come twice
-	d.each(p, func(k key, m member) bool {
-		if session == 0 || m.session <= session {
+	d.each(p, func(k key, held uint64) bool {
+		if session == 0 || held <= session {
 			left[k] = struct{}{}
 		}
 		return true

@@ -7,13 +7,15 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
 
 // The reads hand out copies: what they return is the caller's to keep. Members
-// come in no particular order, servers sorted by sid.
+// come in no particular order, servers sorted by sid. Those of channels may run while
+// batches are applied.
 
 // Index of the last entry that took effect; 0 before the first.
-func (s *State) Index() uint64 { return s.index }
+func (s *State) Index() uint64 { return s.index.Load() }
 
 // ClusterID is empty before Found.
 func (s *State) ClusterID() string { return s.clusterID }
@@ -57,36 +59,101 @@ func (s *State) Records() []Server {
 	return records
 }
 
-// hidden says whether the members of a sid are parked.
-func (s *State) hidden(sid string) bool {
-	h := s.held[sid]
-	return h != nil && h.parked
+// shown is a sid whose members reads see, or nil.
+func (s *State) shown(name string) *sid {
+	if sid := s.sids.find(name); sid != nil && sid.shown() {
+		return sid
+	}
+	return nil
 }
 
-// PlayersOn are the uids that are in any channel on a server that is up.
-func (s *State) PlayersOn(sid string) []string {
-	h := s.held[sid]
-	if h == nil || h.parked {
+// look finds a channel and locks its shard; nil: there is none, and nothing is locked.
+func (s *State) look(name string) (cs *channels, c *channel) {
+	cs = s.channels[shardOfString(name)]
+	cs.mu.RLock()
+	if c = cs.findString(name); c == nil {
+		cs.mu.RUnlock()
+	}
+	return cs, c
+}
+
+// PlayersOn are the uids that are in any channel on a server that is up. Who comes or
+// goes meanwhile may be in it or not.
+func (s *State) PlayersOn(name string) []string {
+	sid := s.shown(name)
+	if sid == nil {
 		return nil
 	}
-	return appendKeys(nil, h.players)
+	s.pins.Add(1)
+	defer s.pins.Add(-1)
+	seen := make(map[uint32]struct{})
+	for _, id := range s.sids.channelsOf(sid) {
+		s.readCell(id, sid.number, seen)
+	}
+	uids := make([]string, 0, len(seen))
+	for player := range seen {
+		uids = append(uids, string(s.uid(player)))
+	}
+	return uids
+}
+
+// readCell adds the players of a cell, if it is there yet.
+func (s *State) readCell(id, sid uint32, seen map[uint32]struct{}) {
+	cs := s.channels[id&(shards-1)]
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	c := cs.byID[id>>shardBits]
+	if c == nil {
+		return
+	}
+	if set := c.members(sid); set != nil {
+		for player := range set.All(cs.mem) {
+			seen[player] = struct{}{}
+		}
+	}
 }
 
 // MembersBySID are the uids of a channel on one server.
 func (s *State) MembersBySID(name, sid string) []string {
-	c := s.channels[name]
-	if c == nil || s.hidden(sid) {
+	on := s.shown(sid)
+	if on == nil {
 		return nil
 	}
-	return appendKeys(nil, c.members[sid])
+	cs, c := s.look(name)
+	if c == nil {
+		return nil
+	}
+	set := c.members(on.number)
+	if set == nil {
+		cs.mu.RUnlock()
+		return nil
+	}
+	return s.uids(cs, set)
 }
 
-func appendKeys[V any](uids []string, members map[string]V) []string {
-	uids = slices.Grow(uids, len(members))
-	for uid := range members {
-		uids = append(uids, uid)
+// uidsAtOnce is how many uids are copied under a lock. Of more the ids are, which is ten
+// times as quick.
+const uidsAtOnce = 1024
+
+// uids are those of a set, whose shard is locked and will not be.
+func (s *State) uids(cs *channels, set *compact.Set) []string {
+	if set.Len(cs.mem) <= uidsAtOnce {
+		defer cs.mu.RUnlock()
+		t := newTextCopy(set.Len(cs.mem))
+		for player := range set.All(cs.mem) {
+			t.add(s.uid(player))
+		}
+		return t.strings()
 	}
-	return uids
+	s.pins.Add(1) // the ids stay what they are
+	defer s.pins.Add(-1)
+	ids := set.AppendKeys(cs.mem, make([]uint32, 0, set.Len(cs.mem)))
+	cs.mu.RUnlock()
+	t := newTextCopy(len(ids))
+	for _, player := range ids {
+		t.add(s.uid(player))
+	}
+	return t.strings()
 }
 
 // MembersByType are the uids of a channel on all servers of a type, each once.
@@ -113,42 +180,58 @@ func (s *State) MembersByType(name, stype string) []string {
 
 // Members are all memberships of a channel, those on external sids included.
 func (s *State) Members(name string) []Member {
-	c := s.channels[name]
+	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
+	s.pins.Add(1)
+	defer s.pins.Add(-1)
 	var members []Member
-	for sid, uids := range c.members {
-		if s.hidden(sid) {
-			continue
+	var ids []uint32
+	s.visible(c, func(sid *sid, set *compact.Set) bool {
+		members, ids = slices.Grow(members, set.Len(cs.mem)), slices.Grow(ids, set.Len(cs.mem))
+		for player, session := range set.All(cs.mem) {
+			members = append(members, Member{SID: sid.name, Session: session})
+			ids = append(ids, player)
 		}
-		members = slices.Grow(members, len(uids))
-		for uid, m := range uids {
-			members = append(members, Member{UID: uid, SID: sid, Session: m.session, Meta: m.bytes()})
-		}
+		return true
+	})
+	cs.mu.RUnlock()
+	t := newTextCopy(len(ids))
+	for _, player := range ids {
+		t.add(s.uid(player))
+	}
+	for i, uid := range t.strings() {
+		members[i].UID = uid
 	}
 	return members
-}
-
-func (m member) bytes() []byte {
-	if m.meta == "" {
-		return nil
-	}
-	return []byte(m.meta)
 }
 
 // Targets are the servers of a type that are up and have members of the
 // channel: those that a push to it goes to.
 func (s *State) Targets(name, stype string) []Target {
-	c := s.channels[name]
+	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
+	s.pins.Add(1)
+	defer s.pins.Add(-1)
 	var targets []Target
-	for sid, uids := range c.members {
-		if srv := s.servers[sid]; srv != nil && srv.Up && srv.SType == stype {
-			targets = append(targets, Target{Server: srv.Server, UIDs: appendKeys(nil, uids)})
+	var ids [][]uint32
+	s.visible(c, func(sid *sid, set *compact.Set) bool {
+		if srv := s.servers[sid.name]; srv != nil && srv.Up && srv.SType == stype {
+			targets = append(targets, Target{Server: srv.Server})
+			ids = append(ids, set.AppendKeys(cs.mem, make([]uint32, 0, set.Len(cs.mem))))
 		}
+		return true
+	})
+	cs.mu.RUnlock()
+	for i, players := range ids {
+		t := newTextCopy(len(players))
+		for _, player := range players {
+			t.add(s.uid(player))
+		}
+		targets[i].UIDs = t.strings()
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Server.SID, b.Server.SID) })
 	return targets
@@ -158,24 +241,23 @@ func (s *State) Targets(name, stype string) []Target {
 // channel, since nothing is kept of one that ended. The end and the return of a
 // life that has members in it are no change of the channel, but of that life.
 func (s *State) Changed(name string) uint64 {
-	if c := s.channels[name]; c != nil {
-		return c.changed
+	cs, c := s.look(name)
+	if c == nil {
+		return 0
 	}
-	return 0
+	defer cs.mu.RUnlock()
+	if !s.exists(c) {
+		return 0
+	}
+	return s.lastChange(c)
 }
 
-// Stats counts what there is. It looks at every channel.
+// Stats counts what there is. While members are parked it looks at every channel, a
+// shard at a time.
 func (s *State) Stats() Stats {
-	st := Stats{Memberships: s.memberships}
-	for _, c := range s.channels {
-		if s.exists(c) {
-			st.Channels++
-		}
-	}
-	for _, h := range s.held {
-		if h.parked {
-			st.Parked += h.count
-		}
+	st := Stats{Memberships: int(s.count.visible.Load()), Parked: int(s.count.parked.Load())}
+	for _, cs := range s.tables.channels {
+		st.Channels += s.countShown(cs)
 	}
 	for _, srv := range s.servers {
 		if srv.Up {
@@ -185,15 +267,25 @@ func (s *State) Stats() Stats {
 	return st
 }
 
-// exists says whether a channel has more than parked members.
-func (s *State) exists(c *channel) bool {
-	if c.options != nil {
-		return true
+func (s *State) countShown(cs *channels) (n int) {
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	if s.sids.shadows.Load() == 0 {
+		return cs.names.Len()
 	}
-	for sid := range c.members {
-		if !s.hidden(sid) {
-			return true
+	for _, c := range cs.byID {
+		if c != nil && c.ended == 0 && s.seen(c) {
+			n++
 		}
 	}
-	return false
+	return n
+}
+
+// seen says whether a channel has members that reads see.
+func (s *State) seen(c *channel) (any bool) {
+	s.visible(c, func(*sid, *compact.Set) bool {
+		any = true
+		return false
+	})
+	return any
 }

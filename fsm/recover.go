@@ -22,10 +22,10 @@ func (s *State) Recover(index uint64) error {
 		return errors.New("recover the state: no cluster was founded yet")
 	case s.generation >= maxGeneration:
 		return fmt.Errorf("recover the state: generation %d is the last one", s.generation)
-	case index <= s.index || index >= 1<<48:
-		return fmt.Errorf("recover the state: index %d after %d", index, s.index)
+	case !s.follows(index):
+		return fmt.Errorf("recover the state: index %d after %d", index, s.Index())
 	}
-	s.index = index
+	s.index.Store(index)
 	s.generation++
 	for _, sid := range slices.Sorted(maps.Keys(s.servers)) {
 		if srv := s.servers[sid]; srv.Up {

@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -12,10 +13,12 @@ import (
 )
 
 // Replica is a node's copy of the state: the adapter between State and Raft,
-// with the lock that lets readers in between entries. Raft calls Apply,
+// with the lock that lets readers in. Raft calls Apply,
 // Snapshot and Restore from one goroutine; everybody else reads.
 type Replica struct {
-	mu             sync.RWMutex // guards state and serversChanged
+	// mu is held for reading by those who read and by entries that are about single
+	// channels, which lock what they touch; for writing by all other entries.
+	mu             sync.RWMutex
 	state          *State
 	serversChanged chan struct{}
 
@@ -47,6 +50,11 @@ func (r *Replica) Apply(l *raft.Log) any {
 	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
 	defer r.decoder.release()
 
+	if err == nil {
+		if result, done := r.share(l.Index, c); done {
+			return result
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -60,8 +68,20 @@ func (r *Replica) Apply(l *raft.Log) any {
 	if r.state.records != records {
 		r.announceLocked()
 	}
-	r.waiters.advance(r.state.index)
+	r.waiters.advance(r.state.Index())
 	return result
+}
+
+// share applies an entry beside readers, if it is one that can be.
+func (r *Replica) share(index uint64, c command) (_ Result, done bool) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if !r.state.shareable(index, c) {
+		return Result{}, false
+	}
+	result := r.state.apply(index, c)
+	r.waiters.advance(index)
+	return result, true
 }
 
 // StoreConfiguration implements raft.ConfigurationStore. Who votes is no part
@@ -78,7 +98,7 @@ func (r *Replica) announceLocked() {
 func (r *Replica) Index() uint64 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return r.state.index
+	return r.state.Index()
 }
 
 // Wait returns nil once Index is at least index, else the context's cause. An
@@ -87,8 +107,10 @@ func (r *Replica) Wait(ctx context.Context, index uint64) error {
 	return r.waiters.wait(ctx, index)
 }
 
-// View runs f under the read lock: it must be short and must not keep
-// references into the state. What the reads of State return is safe to keep.
+// View runs f on the state: it must be short and must not keep references into it.
+// What the reads of State return is safe to keep. Server records and settings stay as
+// they are meanwhile; channels may change between two reads, but each shows every
+// entry up to State.Index as it was before, and a group of operations wholly or not.
 func (r *Replica) View(f func(*State)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
@@ -110,18 +132,33 @@ func (r *Replica) Level() uint32 {
 	return r.state.level
 }
 
-// Hash is the checksum of the snapshot that the state would write, and the
-// index that it is of. It walks the whole state under the read lock, so it is
-// for comparing replicas and not for every second. Of a halted state it is the
-// one before the entry that halted it.
+// Hash is the hash of the state, and the index that it is of. It reads the whole state
+// while entries are applied, so it is for comparing replicas and not for every second,
+// and waits while a snapshot is taken. Of a halted state it is the one before the entry
+// that halted it.
 func (r *Replica) Hash() (index uint64, sum string) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	sum, err := r.state.writeSnapshot(io.Discard)
-	if err != nil { // not writable as a snapshot either, which then says why
-		return r.state.index, ""
+	for {
+		c := r.capture()
+		sum, err := c.hash(context.Background())
+		c.release()
+		if err == nil {
+			return c.index, sum
+		}
 	}
-	return r.state.index, sum
+}
+
+// capture begins one when no other is under way.
+func (r *Replica) capture() *capture {
+	for {
+		r.mu.Lock()
+		other := r.state.capturing()
+		if other == nil {
+			defer r.mu.Unlock()
+			return r.state.begin()
+		}
+		r.mu.Unlock()
+		<-other.done
+	}
 }
 
 // ServersChanged is closed at the next change of any server record, and by a
@@ -133,13 +170,20 @@ func (r *Replica) ServersChanged() <-chan struct{} {
 }
 
 // Snapshot implements raft.FSM. It fails while the state is halted, so that
-// the log stays for a newer binary. Encoding happens here and not in Persist:
-// it holds up applying, but needs no second copy of the state that could change.
+// the log stays for a newer binary. What takes long happens in Persist, while entries
+// are applied.
 func (r *Replica) Snapshot() (raft.FSMSnapshot, error) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.state
+	if s.halted != nil {
+		return nil, fmt.Errorf("snapshot: %w", s.halted)
+	}
+	if s.snapshotVersion() == snapshotVersion {
+		return captured{s.begin()}, nil
+	}
 	buf := new(bytes.Buffer)
-	if _, err := r.state.WriteSnapshot(buf); err != nil {
+	if _, err := s.WriteSnapshot(buf); err != nil {
 		return nil, err
 	}
 	return &encoded{data: buf.Bytes()}, nil
@@ -156,16 +200,37 @@ func (r *Replica) Restore(snapshot io.ReadCloser) error {
 	defer r.mu.Unlock()
 	r.state = s
 	r.announceLocked()
-	r.waiters.advance(s.index)
+	r.waiters.advance(s.Index())
 	return nil
 }
 
-// encoded is a finished snapshot on its way to the disk.
+// captured is a snapshot that has yet to be written.
+type captured struct{ *capture }
+
+// Persist implements raft.FSMSnapshot.
+func (c captured) Persist(sink raft.SnapshotSink) error {
+	out := bufio.NewWriterSize(sink, 256<<10)
+	_, err := c.write(out)
+	return finish(sink, errors.Join(err, out.Flush()))
+}
+
+// Release implements raft.FSMSnapshot.
+func (c captured) Release() { c.release() }
+
+// encoded is a finished snapshot, of an older version, on its way to the disk.
 type encoded struct{ data []byte }
 
 // Persist implements raft.FSMSnapshot.
 func (e *encoded) Persist(sink raft.SnapshotSink) error {
-	if _, err := sink.Write(e.data); err != nil {
+	_, err := sink.Write(e.data)
+	return finish(sink, err)
+}
+
+// Release implements raft.FSMSnapshot.
+func (e *encoded) Release() { e.data = nil }
+
+func finish(sink raft.SnapshotSink, err error) error {
+	if err != nil {
 		return errors.Join(fmt.Errorf("persist snapshot: %w", err), sink.Cancel())
 	}
 	if err := sink.Close(); err != nil {
@@ -173,6 +238,3 @@ func (e *encoded) Persist(sink raft.SnapshotSink) error {
 	}
 	return nil
 }
-
-// Release implements raft.FSMSnapshot.
-func (e *encoded) Release() { e.data = nil }

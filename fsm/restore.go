@@ -2,306 +2,322 @@ package fsm
 
 import (
 	"bufio"
-	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
-	"math"
+	"runtime"
+	"sync"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
+	"github.com/pofresh/globalchannel/fsm/internal/snapfile"
 )
 
-// ReadSnapshot reads a whole snapshot into a new State. Nothing of a file that
-// is damaged, truncated, has more behind its end, or was written by a newer
+// ReadSnapshot reads a whole snapshot, of any version, into a new State. Nothing of a
+// file that is damaged, truncated, has more behind its end, or was written by a newer
 // binary is returned: the error is ErrMalformed, ErrUnknownFormat or that of r.
 func ReadSnapshot(r io.Reader) (*State, error) {
-	sr := &snapshotReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), state: NewState()}
-	if err := sr.read(); err != nil {
-		return nil, fmt.Errorf("read snapshot: record %d: %w", sr.records, err)
+	in := bufio.NewReaderSize(r, 64<<10)
+	s, err := readSnapshot(in)
+	switch {
+	case err == nil:
+		return s, nil
+	case errors.Is(err, snapfile.ErrUnknownFormat):
+		err = fmt.Errorf("%w: %w", ErrUnknownFormat, err)
+	case errors.Is(err, snapfile.ErrMalformed):
+		err = fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	return sr.state, nil
+	return nil, fmt.Errorf("read snapshot: %w", err)
 }
 
-type snapshotReader struct {
-	in      *bufio.Reader
-	sum     hash.Hash // of everything read so far
-	buf     []byte
-	version uint32
-	records uint64
-	state   *State
-	sid     string // of the last server record
-	last    key    // of the last member
-	unknown error  // the first record that only a newer binary understands, if that is no damage
+func readSnapshot(in *bufio.Reader) (*State, error) {
+	head, err := in.Peek(len(snapfile.Magic) + 4)
+	if err == nil && string(head[:len(snapfile.Magic)]) == snapfile.Magic {
+		if v := binary.BigEndian.Uint32(head[len(snapfile.Magic):]); v == 1 || v == 2 {
+			return readLegacy(in)
+		}
+	}
+	file, err := snapfile.NewReader(in)
+	if err != nil {
+		return nil, err
+	}
+	r := &restorer{state: NewState(), file: file}
+	if err := r.read(); err != nil {
+		return nil, err
+	}
+	return r.state, nil
 }
 
-func (r *snapshotReader) read() error {
-	if err := r.preamble(); err != nil {
-		return err
-	}
-	for done := false; !done; {
-		rec, err := r.record()
+// restorer reads the sections in parallel, in three rounds: the players, whose ids are
+// their places in their sections; the channels; and the ways back, which are collected
+// from the channels and then built at once.
+type restorer struct {
+	state *State
+	file  *snapfile.Reader
+	head  fsmpb.SnapshotHead
+	base  uint64
+
+	players [shards]restoredPlayers
+	workers []*restoreWorker
+}
+
+// restoredPlayers are the pairs of a shard's players, one after another.
+type restoredPlayers struct {
+	pairs []snapfile.Pair
+	ends  []uint32 // by rank
+}
+
+// restoreWorker is what one goroutine found.
+type restoreWorker struct {
+	opener *snapfile.Opener
+	ways   [shards][]way // by the shard of the player
+	counts []int64       // memberships by sid
+}
+
+// way is a way back of a player in its shard.
+type way struct{ local, sid, channel uint32 }
+
+func (r *restorer) read() error {
+	for range min(runtime.GOMAXPROCS(0), slabs) {
+		opener, err := snapfile.NewOpener()
 		if err != nil {
 			return err
 		}
-		if done, err = r.take(rec); err != nil {
-			return err
-		}
-		r.records++
+		defer opener.Close()
+		r.workers = append(r.workers, &restoreWorker{opener: opener})
 	}
-	if err := r.checksum(); err != nil {
+	if err := r.readHead(); err != nil {
 		return err
 	}
-	if r.unknown != nil {
-		return r.unknown
+	for _, w := range r.workers {
+		w.counts = make([]int64, len(r.head.GetSids()))
+	}
+	if err := r.round(snapfile.Players, r.readPlayers); err != nil {
+		return err
+	}
+	if err := r.round(snapfile.Channels, r.readChannels); err != nil {
+		return err
+	}
+	if _, err := r.file.Next(); !errors.Is(err, io.EOF) {
+		if err == nil {
+			err = fmt.Errorf("%w: more sections than there are shards", ErrMalformed)
+		}
+		return err
+	}
+	err := r.work(func(i int, _ *restoreWorker) error {
+		for shard := range shards {
+			if r.workerOf(shard) != i {
+				continue
+			}
+			if err := r.buildWays(shard); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, func() {})
+	if err != nil {
+		return err
 	}
 	return r.finish()
 }
 
-// finish parks the members of lives that are over.
-func (r *snapshotReader) finish() error {
+func (r *restorer) readHead() error {
+	packed, err := r.next(snapfile.Header, 0)
+	if err != nil {
+		return err
+	}
+	raw, err := r.workers[0].opener.Open(packed)
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(raw, &r.head); err != nil {
+		return fmt.Errorf("%w: header: %w", ErrMalformed, err)
+	}
+	if err := checkKnown(r.head.ProtoReflect()); err != nil {
+		return err
+	}
 	s := r.state
+	s.setHeader(r.head.GetHeader())
 	if s.level > Version {
 		return fmt.Errorf("%w: state of level %d, this binary knows up to %d", ErrUnknownFormat, s.level, Version)
 	}
-	if r.version != s.snapshotVersion() {
-		return fmt.Errorf("%w: snapshot of version %d with a state of level %d", ErrMalformed, r.version, s.level)
+	if s.snapshotVersion() != r.file.Version() {
+		return fmt.Errorf("%w: snapshot of version %d with a state of level %d", ErrMalformed, r.file.Version(), s.level)
 	}
-	for sid, srv := range s.servers {
-		if srv.Up {
-			continue
+	r.base = s.index.Load()
+	last := ""
+	for _, p := range r.head.GetServers() {
+		if !validSID(p.GetSid()) || p.GetSid() <= last {
+			return fmt.Errorf("%w: server %q is out of order", ErrMalformed, p.GetSid())
 		}
-		if now := s.park(sid); now > srv.parked {
-			return fmt.Errorf("%w: %d members of the ended life of %q, which had %d", ErrMalformed, now, sid, srv.parked)
+		last = p.GetSid()
+		srv, err := serverOf(p)
+		if err != nil {
+			return err
+		}
+		s.servers[last] = srv
+	}
+	last = ""
+	for _, sid := range r.head.GetSids() {
+		if !validSID(sid) || sid <= last {
+			return fmt.Errorf("%w: sid %q is out of order", ErrMalformed, sid)
+		}
+		last = sid
+		s.sids.add(sid)
+	}
+	return nil
+}
+
+// next reads the next section, which has to be this one.
+func (r *restorer) next(kind snapfile.Kind, number uint32) (snapfile.Packed, error) {
+	packed, err := r.file.Next()
+	if errors.Is(err, io.EOF) || err == nil && (packed.Kind != kind || packed.Number != number) {
+		return packed, fmt.Errorf("%w: section %d of kind %d is missing or out of order", ErrMalformed, number, kind)
+	}
+	return packed, err
+}
+
+// round reads the sections of a kind, and takes them in parallel.
+func (r *restorer) round(kind snapfile.Kind, take func(w *restoreWorker, shard int, raw []byte) error) error {
+	queues := make([]chan snapfile.Packed, len(r.workers))
+	for i := range queues {
+		queues[i] = make(chan snapfile.Packed, 1)
+	}
+	read := make(chan error, 1)
+	quit := make(chan struct{})
+	go func() { read <- r.feed(kind, queues, quit) }()
+	err := r.work(func(i int, w *restoreWorker) error {
+		for packed := range queues[i] {
+			raw, err := w.opener.Open(packed)
+			if err != nil {
+				return err
+			}
+			if err := take(w, int(packed.Number), raw); err != nil {
+				return fmt.Errorf("section %d of kind %d: %w", packed.Number, kind, err)
+			}
+		}
+		return nil
+	}, func() { close(quit) })
+	return errors.Join(err, <-read)
+}
+
+// feed gives each worker the sections of its shards.
+func (r *restorer) feed(kind snapfile.Kind, queues []chan snapfile.Packed, quit <-chan struct{}) error {
+	defer func() {
+		for _, q := range queues {
+			close(q)
+		}
+	}()
+	for i := range shards {
+		packed, err := r.next(kind, uint32(i))
+		if err != nil {
+			return err
+		}
+		select {
+		case queues[r.workerOf(i)] <- packed:
+		case <-quit:
+			return nil
 		}
 	}
 	return nil
 }
 
-func (r *snapshotReader) preamble() error {
-	head, err := r.next(len(snapshotMagic) + 4)
-	if err != nil {
-		return err
+// workerOf is the worker for a shard: two of them never write to one slab.
+func (r *restorer) workerOf(shard int) int { return shard % slabs % len(r.workers) }
+
+// work runs all workers; failed is called once, by the first of them that fails.
+func (r *restorer) work(f func(i int, w *restoreWorker) error, failed func()) error {
+	var all sync.WaitGroup
+	var once sync.Once
+	errs := make([]error, len(r.workers))
+	for i, w := range r.workers {
+		all.Go(func() {
+			if errs[i] = f(i, w); errs[i] != nil {
+				once.Do(failed)
+			}
+		})
 	}
-	magic, version := head[:len(snapshotMagic)], binary.BigEndian.Uint32(head[len(snapshotMagic):])
-	switch {
-	case string(magic) != snapshotMagic:
-		return fmt.Errorf("%w: not a snapshot of this program: it begins with %q", ErrMalformed, magic)
-	case version > snapshotVersion:
-		return fmt.Errorf("%w: snapshot of version %d, this binary knows up to %d", ErrUnknownFormat, version, snapshotVersion)
-	case version < 1:
-		return fmt.Errorf("%w: snapshot of version %d", ErrMalformed, version)
-	}
-	r.version = version
-	return nil
+	all.Wait()
+	return errors.Join(errs...)
 }
 
-// next reads n bytes, which stay valid until the next call.
-func (r *snapshotReader) next(n int) ([]byte, error) {
-	if cap(r.buf) < n {
-		r.buf = make([]byte, n)
-	}
-	b := r.buf[:n]
-	if _, err := io.ReadFull(r.in, b); err != nil {
-		return nil, truncated(err)
-	}
-	r.sum.Write(b)
-	return b, nil
-}
-
-func truncated(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w: truncated", ErrMalformed)
-	}
-	return err
-}
-
-func (r *snapshotReader) record() (*fsmpb.SnapshotRecord, error) {
-	head, err := r.next(4)
-	if err != nil {
-		return nil, err
-	}
-	// Bounded before anything is allocated: the length may be damage.
-	size := binary.BigEndian.Uint32(head)
-	if size > recordBytes {
-		return nil, fmt.Errorf("%w: record of %d bytes", ErrMalformed, size)
-	}
-	body, err := r.next(int(size))
-	if err != nil {
-		return nil, err
-	}
-	rec := new(fsmpb.SnapshotRecord)
-	if err := proto.Unmarshal(body, rec); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	// A flipped bit can look like a field of the future. Only the checksum at
-	// the end tells them apart, so read on and decide there.
-	if err := checkKnown(rec.ProtoReflect()); err != nil && r.unknown == nil {
-		r.unknown = err
-	}
-	return rec, nil
-}
-
-// take puts a record into the new state, and says whether it was the footer.
-func (r *snapshotReader) take(rec *fsmpb.SnapshotRecord) (done bool, err error) {
-	if footer, ok := rec.GetRecord().(*fsmpb.SnapshotRecord_Footer); ok {
-		if n := footer.Footer.GetRecords(); n != r.records || n == 0 {
-			return false, fmt.Errorf("%w: footer counts %d records", ErrMalformed, n)
+func (r *restorer) readPlayers(_ *restoreWorker, shard int, raw []byte) error {
+	p, out := r.state.players[shard], &r.players[shard]
+	return snapfile.DecodePlayers(raw, r.base, uint32(len(r.head.GetSids())), func(rank uint32, uid []byte, pairs []snapfile.Pair) error {
+		if int(shardOf(uid)) != shard || !validOpText(uid, MaxNameBytes) || !utf8.Valid(uid) {
+			return fmt.Errorf("%w: uid %q", ErrMalformed, uid)
 		}
-		return true, nil
+		if local := p.texts.Add(compact.Hash(r.state.seed, uid), uid); local != rank+1 {
+			return fmt.Errorf("%w: player %d has id %d", ErrMalformed, rank, local)
+		}
+		out.pairs = append(out.pairs, pairs...)
+		out.ends = append(out.ends, uint32(len(out.pairs)))
+		return nil
+	})
+}
+
+func (r *restorer) readChannels(w *restoreWorker, shard int, raw []byte) error {
+	s, cs := r.state, r.state.channels[shard]
+	known := func(id uint32) bool {
+		local := id >> shardBits
+		return local != 0 && int(local) <= len(r.players[id&(shards-1)].ends)
 	}
-	if r.unknown != nil {
-		return false, nil // the state is lost already
-	}
-	header, isHeader := rec.GetRecord().(*fsmpb.SnapshotRecord_Header)
-	if isHeader != (r.records == 0) {
-		return false, fmt.Errorf("%w: the first record, and no other, is the header", ErrMalformed)
-	}
-	switch c := rec.GetRecord().(type) {
-	case *fsmpb.SnapshotRecord_Header:
-		r.header(header.Header)
-		return false, nil
-	case *fsmpb.SnapshotRecord_Server:
-		return false, r.server(c.Server)
-	case *fsmpb.SnapshotRecord_Channel:
-		return false, r.channel(c.Channel)
-	default:
-		return false, fmt.Errorf("%w: empty record", ErrMalformed)
+	return snapfile.DecodeChannels(raw, r.base, uint32(len(r.head.GetSids())), known, func(name []byte, changed uint64, cells []snapfile.Cell) error {
+		if int(shardOf(name)) != shard || !validOpText(name, MaxNameBytes) || !utf8.Valid(name) {
+			return fmt.Errorf("%w: channel %q", ErrMalformed, name)
+		}
+		c := cs.begin(compact.Hash(s.seed, name), uint8(shard), name)
+		c.changed = changed
+		c.cells = make([]cell, len(cells))
+		s.order.add(c)
+		for i, a := range cells {
+			sid := s.sids.at(a.SID + 1)
+			c.cells[i].sid = sid.number
+			s.sids.link(sid, c.id)
+			w.fill(&c.cells[i].members, cs.mem, a, c.id)
+		}
+		return nil
+	})
+}
+
+func (w *restoreWorker) fill(set *compact.Set, mem *compact.Slab, a snapfile.Cell, channel uint32) {
+	w.counts[a.SID] += int64(len(a.Members))
+	for i, player := range a.Members {
+		session := uint64(0)
+		if a.Sessions != nil {
+			session = a.Sessions[i]
+		}
+		set.Put(mem, player, session)
+		shard := player & (shards - 1)
+		w.ways[shard] = append(w.ways[shard], way{local: player >> shardBits, sid: a.SID + 1, channel: channel})
 	}
 }
 
-func (r *snapshotReader) header(h *fsmpb.SnapshotHeader) {
+// finish counts, and parks the members of lives that are over.
+func (r *restorer) finish() error {
 	s := r.state
-	s.clusterID, s.generation, s.index, s.forgotten = h.GetClusterId(), h.GetGeneration(), h.GetIndex(), h.GetForgotten()
-	s.level = max(h.GetLevel(), firstLevel)
-	s.settingsIndex, s.settingsID = h.GetSettingsIndex(), h.GetSettingsId()
-	if h.GetSettings() != nil {
-		s.settings = h.GetSettings()
-	}
-}
-
-func (r *snapshotReader) server(p *fsmpb.ServerRecord) error {
-	if !validSID(p.GetSid()) || p.GetSid() <= r.sid || r.last.name != "" {
-		return fmt.Errorf("%w: server %q is out of order", ErrMalformed, p.GetSid())
-	}
-	if p.GetParked() > math.MaxInt32 {
-		return fmt.Errorf("%w: server %q had %d members", ErrMalformed, p.GetSid(), p.GetParked())
-	}
-	kept, err := keptOf(p)
-	if err != nil {
-		return fmt.Errorf("%w: server %q: %w", ErrMalformed, p.GetSid(), err)
-	}
-	r.sid = p.GetSid()
-	r.state.servers[r.sid] = &server{
-		Server: Server{
-			SID: p.GetSid(), SType: p.GetStype(), Zone: p.GetZone(), NodeID: p.GetNodeId(),
-			Incarnation: p.GetIncarnation(), Addr: p.GetAddr(), Via: p.GetVia(), ViaEpoch: p.GetViaEpoch(),
-			Epoch: p.GetEpoch(), Up: p.GetUp(), Changed: p.GetChanged(),
-		},
-		firstEpoch: p.GetFirstEpoch(), lastNumber: p.GetLastNumber(), kept: kept,
-		parked: int(p.GetParked()), predecessor: p.GetPredecessor(),
-		purged: p.GetPurged() || r.version == 1 && !p.GetUp(),
-	}
-	return nil
-}
-
-// keptOf is the window of a server's batches: a row without gaps that ends with
-// the last one, at most Window long, its indexes never falling.
-func keptOf(p *fsmpb.ServerRecord) ([]answered, error) {
-	last, earlier := p.GetLastNumber(), p.GetEarlier()
-	if last == 0 {
-		if len(earlier) > 0 || len(p.GetLastResults()) > 0 || p.GetLastIndex() != 0 {
-			return nil, errors.New("results of no batch")
+	for i := range r.head.GetSids() {
+		n := int64(0)
+		for _, w := range r.workers {
+			n += w.counts[i]
 		}
-		return nil, nil
-	}
-	if len(earlier) >= Window || uint64(len(earlier)) >= last {
-		return nil, fmt.Errorf("results of %d batches before number %d", len(earlier), last)
-	}
-	var kept []answered
-	index := uint64(1)
-	for i, b := range earlier {
-		if b.GetNumber() != last-uint64(len(earlier)-i) || b.GetIndex() < index || b.GetIndex() > p.GetLastIndex() {
-			return nil, fmt.Errorf("batch %d at index %d is out of order", b.GetNumber(), b.GetIndex())
+		sid := s.sids.at(uint32(i) + 1)
+		if n == 0 {
+			return fmt.Errorf("%w: no members on %q", ErrMalformed, sid.name)
 		}
-		index = b.GetIndex()
-		kept = append(kept, answered{index: index, results: b.GetResults()})
+		sid.count.Store(n)
+		s.count.visible.Add(n)
 	}
-	return append(kept, answered{index: p.GetLastIndex(), results: p.GetLastResults()}), nil
-}
-
-func (r *snapshotReader) channel(p *fsmpb.ChannelRecord) error {
-	name, s := p.GetName(), r.state
-	c := s.channels[name]
-	if len(p.GetOptions().GetMeta()) > maxMetaBytes {
-		return fmt.Errorf("%w: options of channel %q are over a limit", ErrMalformed, name)
+	for i := range shards {
+		s.count.named += s.channels[i].names.Len()
 	}
-	switch members := len(p.GetMembers()); {
-	case members > recordMembers:
-		return fmt.Errorf("%w: %d members of channel %q in one record", ErrMalformed, members, name)
-	case members == 0 && (c != nil || p.GetOptions() == nil || p.GetSid() != ""):
-		return fmt.Errorf("%w: channel %q: record without members", ErrMalformed, name)
-	case members == 0:
-		return r.emptyChannel(p)
-	case c != nil && (c.changed != p.GetChanged() || p.GetOptions() != nil || len(c.members) == 0):
-		return fmt.Errorf("%w: channel %q: its records contradict each other", ErrMalformed, name)
+	s.count.channels, s.count.unswept = int(r.head.GetChannels()), int(r.head.GetUnswept())
+	if s.count.channels < s.count.named || s.count.channels > s.count.named && s.count.unswept == 0 {
+		return fmt.Errorf("%w: %d channels, of which %d are counted", ErrMalformed, s.count.named, s.count.channels)
 	}
-	at := place{name: []byte(name), sid: []byte(p.GetSid())}
-	for _, m := range p.GetMembers() {
-		k := key{name: name, sid: p.GetSid(), uid: m.GetUid()}
-		if !validName(k.name) || !validSID(k.sid) || !validName(k.uid) || len(m.GetMeta()) > maxMetaBytes {
-			return fmt.Errorf("%w: member %q of channel %q on %q is over a limit", ErrMalformed, k.uid, name, k.sid)
-		}
-		if compareMembers(k, r.last) <= 0 {
-			return fmt.Errorf("%w: member %q of channel %q on %q is out of order", ErrMalformed, k.uid, name, k.sid)
-		}
-		r.last = k
-		at.uid = append(at.uid[:0], k.uid...)
-		// Every record of a player says the same, or equal states were not equal bytes.
-		if _, w := s.ways(at); !w.empty() && w.added != m.GetAdded() {
-			return fmt.Errorf("%w: (%q, %q) was added last at two indexes", ErrMalformed, k.uid, k.sid)
-		}
-		s.put(s.channels[name], at, member{session: m.GetSession(), meta: string(m.GetMeta())}, p.GetChanged())
-		h, w := s.ways(at)
-		w.added = m.GetAdded()
-		h.players[w.uid] = w
-	}
-	if c == nil {
-		s.channels[name].options = p.GetOptions()
-	}
-	return nil
-}
-
-// emptyChannel takes a channel that its options alone keep.
-func (r *snapshotReader) emptyChannel(p *fsmpb.ChannelRecord) error {
-	if !validName(p.GetName()) || p.GetName() <= r.last.name {
-		return fmt.Errorf("%w: channel %q is out of order", ErrMalformed, p.GetName())
-	}
-	r.last = key{name: p.GetName()}
-	c := newChannel(p.GetName())
-	c.changed, c.options = p.GetChanged(), p.GetOptions()
-	r.state.channels[c.name] = c
-	return nil
-}
-
-func (r *snapshotReader) checksum() error {
-	want := r.sum.Sum(nil)
-	got, err := r.next(sha256.Size)
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(got, want) {
-		return fmt.Errorf("%w: wrong checksum", ErrMalformed)
-	}
-	switch _, err := r.in.ReadByte(); {
-	case err == nil:
-		return fmt.Errorf("%w: more behind the end", ErrMalformed)
-	case !errors.Is(err, io.EOF):
-		return err
-	}
-	return nil
+	return s.parkEnded()
 }

@@ -45,15 +45,20 @@ func fullStateOf(t testing.TB, version uint32) *world {
 	}
 	w.do("b", opAdd("x", "u", "outside", 0))
 	fsm.SetForgotten(w.s, 1)
-	fsm.SetMeta(w.s, "x", "a", "u", "meta\xff")
-	options := &fsmpb.ChannelOptions{TtlNs: 7, MaxMembers: 8, Meta: []byte("m")}
-	fsm.SetOptions(w.s, "x", options, w.next-1)
-	fsm.SetOptions(w.s, "empty but kept", options, w.next-1)
 	return w
 }
 
+// levels are those with a snapshot version each.
+var levels = []uint32{2, 3, fsm.Version}
+
 func TestSnapshot_RoundTripKeepsEverything(t *testing.T) {
-	w := fullState(t)
+	for _, level := range levels {
+		t.Run(fmt.Sprint("level ", level), func(t *testing.T) { testRoundTrip(t, level) })
+	}
+}
+
+func testRoundTrip(t *testing.T, level uint32) {
+	w := fullStateOf(t, level)
 	data := snapshotOf(t, w.s)
 	back := restored(t, data)
 	if !bytes.Equal(data, snapshotOf(t, back)) {
@@ -68,11 +73,6 @@ func TestSnapshot_RoundTripKeepsEverything(t *testing.T) {
 		}
 		if back.Changed(name) != w.s.Changed(name) {
 			t.Errorf("%s changed at %d, want %d", name, back.Changed(name), w.s.Changed(name))
-		}
-	}
-	for _, name := range []string{"x", "empty but kept"} {
-		if diff := cmp.Diff(fsm.Options(w.s, name), fsm.Options(back, name), protocmp.Transform()); diff != "" {
-			t.Errorf("options of %s:\n%s", name, diff)
 		}
 	}
 	if back.Index() != w.s.Index() || back.ClusterID() != "cluster" || back.Stats() != w.s.Stats() {
@@ -123,22 +123,26 @@ func TestSnapshot_EqualStatesGiveEqualBytesWhateverTheOrder(t *testing.T) {
 
 // The bytes are a format: they outlive this binary, and replicas of
 // neighbouring versions compare their hashes. If this test fails the change
-// needs a new snapshot version, not a new constant. (The constant changed once,
-// with the field for the earlier batches of a server: to a binary that does not
-// know it the snapshot is an unknown format, and without such batches its bytes
-// stayed, as the next test shows.)
-func TestSnapshot_BytesOfVersion1StayAsTheyAre(t *testing.T) {
-	const want = "9b8ff1873420bf7c4b06e0b45d6d3632aca61bed8a91cb17213c378c9e88e61d"
-	sum, err := fullStateOf(t, 2).s.WriteSnapshot(new(bytes.Buffer))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum != want {
-		t.Errorf("checksum %s, want %s", sum, want)
+// needs a new snapshot version, not a new constant. The bytes of versions 1 and 2 are
+// those that the binary before version 3 wrote of the same entries.
+func TestSnapshot_BytesStayAsTheyAre(t *testing.T) {
+	for level, want := range map[uint32]string{
+		2: "e14dd38bc1b237c630b7cb1313457bf679386bd79cfbe28f4062d40e805be90f",
+		3: "1c05f4fbb3ade7c6905572b033ec73d880b7bcc1bcffe9cc079a1b7890d53a0f",
+		4: "22366177b2d9794fe7358506a03d28e8661d62ad1e356e23083955acbb2e9b59",
+	} {
+		sum, err := fullStateOf(t, level).s.WriteSnapshot(new(bytes.Buffer))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if sum != want {
+			t.Errorf("level %d: checksum %s, want %s", level, sum, want)
+		}
 	}
 }
 
-// The file is that of fullState, written when the state kept one batch.
+// The file is that of fullState, written by the binary before version 3 from entries of
+// version 1, of which one batch is kept.
 func TestSnapshot_OfOneBatchPerServerStillReads(t *testing.T) {
 	data, err := os.ReadFile("testdata/snapshot-window-1.bin")
 	if err != nil {
@@ -163,7 +167,8 @@ func TestSnapshot_OfOneBatchPerServerStillReads(t *testing.T) {
 // The same log, the first half written by a binary that kept one batch: it
 // makes no difference whether a replica starts with that binary's snapshot.
 func TestSnapshot_OfAnOlderBinaryLeadsToTheSameState(t *testing.T) {
-	whole := newWorld(t, "a")
+	whole := newWorldOf(t, 2, nil, "a")
+	whole.version = 0 // as each entry says
 	e := whole.epoch("a")
 	for n := uint64(1); n <= 3; n++ {
 		old := entryBatches(batch("a", e, n, opAdd("x", fmt.Sprint("u", n), "a", e)))
@@ -178,7 +183,7 @@ func TestSnapshot_OfAnOlderBinaryLeadsToTheSameState(t *testing.T) {
 }
 
 func TestSnapshot_BigChannelIsCutIntoBoundedRecords(t *testing.T) {
-	w := newWorld(t, "a")
+	w := newWorldOf(t, 3, nil, "a")
 	const members = 2*4096 + 1
 	for part := range 3 {
 		var ops []*fsmpb.Op
@@ -205,42 +210,48 @@ func TestSnapshot_BigChannelIsCutIntoBoundedRecords(t *testing.T) {
 // ---- damage
 
 func TestSnapshot_TruncatedAnywhereIsMalformed(t *testing.T) {
-	data := snapshotOf(t, fullState(t).s)
-	for n := range data {
-		if s, err := fsm.ReadSnapshot(bytes.NewReader(data[:n])); s != nil || !errors.Is(err, fsm.ErrMalformed) {
-			t.Fatalf("%d of %d bytes: state %v, error %v", n, len(data), s != nil, err)
+	for _, level := range levels {
+		data := snapshotOf(t, fullStateOf(t, level).s)
+		for n := range data {
+			if s, err := fsm.ReadSnapshot(bytes.NewReader(data[:n])); s != nil || !errors.Is(err, fsm.ErrMalformed) {
+				t.Fatalf("level %d, %d of %d bytes: state %v, error %v", level, n, len(data), s != nil, err)
+			}
 		}
 	}
 }
 
 func TestSnapshot_FlippedBitAnywhereIsFound(t *testing.T) {
-	data := snapshotOf(t, fullState(t).s)
-	for i := range data {
-		for bit := range 8 {
-			bad := bytes.Clone(data)
-			bad[i] ^= 1 << bit
-			s, err := fsm.ReadSnapshot(bytes.NewReader(bad))
-			// Within the version itself a flipped bit is a version.
-			if inVersion := i >= 8 && i < 12; s != nil || !inVersion && !errors.Is(err, fsm.ErrMalformed) || inVersion && err == nil {
-				t.Fatalf("byte %d bit %d: state %v, error %v", i, bit, s != nil, err)
+	for _, level := range levels {
+		data := snapshotOf(t, fullStateOf(t, level).s)
+		for i := range data {
+			for bit := range 8 {
+				bad := bytes.Clone(data)
+				bad[i] ^= 1 << bit
+				s, err := fsm.ReadSnapshot(bytes.NewReader(bad))
+				// Within the version itself a flipped bit is a version.
+				if inVersion := i >= 8 && i < 12; s != nil || !inVersion && !errors.Is(err, fsm.ErrMalformed) || inVersion && err == nil {
+					t.Fatalf("level %d, byte %d bit %d: state %v, error %v", level, i, bit, s != nil, err)
+				}
 			}
 		}
 	}
 }
 
 func TestSnapshot_BytesBehindTheEndAreMalformed(t *testing.T) {
-	data := append(snapshotOf(t, fullState(t).s), 0)
-	if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
-		t.Errorf("error %v, want malformed", err)
+	for _, level := range levels {
+		data := append(snapshotOf(t, fullStateOf(t, level).s), 0)
+		if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
+			t.Errorf("level %d: error %v, want malformed", level, err)
+		}
 	}
 }
 
 func TestSnapshot_NewerVersionIsRefusedByName(t *testing.T) {
 	data := snapshotOf(t, fsm.NewState())
-	data[11] = 3
+	data[11] = 4
 	_, err := fsm.ReadSnapshot(bytes.NewReader(data))
-	if !errors.Is(err, fsm.ErrUnknownFormat) || !strings.Contains(err.Error(), "version 3") {
-		t.Errorf("error %v, want unknown version 3", err)
+	if !errors.Is(err, fsm.ErrUnknownFormat) || !strings.Contains(err.Error(), "version 4") {
+		t.Errorf("error %v, want unknown version 4", err)
 	}
 	data[11] = 0
 	if _, err := fsm.ReadSnapshot(bytes.NewReader(data)); !errors.Is(err, fsm.ErrMalformed) {
@@ -301,11 +312,6 @@ func TestSnapshot_RecordsThatContradictAreMalformed(t *testing.T) {
 		}
 		return record(c)
 	}
-	options := func(name, sid string) *fsmpb.SnapshotRecord {
-		return record(&fsmpb.ChannelRecord{Name: name, Sid: sid, Options: new(fsmpb.ChannelOptions)})
-	}
-	meta := channel("x", "a", 1, "u")
-	meta.GetChannel().Members[0].Meta = make([]byte, 257)
 	window := func(last, lastIndex uint64, earlier ...*fsmpb.BatchRecord) *fsmpb.SnapshotRecord {
 		return record(&fsmpb.ServerRecord{Sid: "a", LastNumber: last, LastIndex: lastIndex, Earlier: earlier})
 	}
@@ -315,42 +321,37 @@ func TestSnapshot_RecordsThatContradictAreMalformed(t *testing.T) {
 		many = append(many, at(n+1, 3))
 	}
 	for name, records := range map[string][]*fsmpb.SnapshotRecord{
-		"earlier batches of none":    {head, window(0, 0, at(1, 3)), foot(2)},
-		"results of no batch":        {head, record(&fsmpb.ServerRecord{Sid: "a", LastResults: []byte{1}}), foot(2)},
-		"index of no batch":          {head, window(0, 3), foot(2)},
-		"more than the window":       {head, window(fsm.Window+1, 4, many...), foot(2)},
-		"batch zero":                 {head, window(1, 4, at(0, 3)), foot(2)},
-		"gap in the window":          {head, window(4, 4, at(1, 3), at(3, 3)), foot(2)},
-		"gap before the last batch":  {head, window(4, 4, at(1, 3), at(2, 3)), foot(2)},
-		"newest batch first":         {head, window(3, 4, at(2, 3), at(1, 3)), foot(2)},
-		"falling indexes":            {head, window(3, 4, at(1, 4), at(2, 3)), foot(2)},
-		"index after the last":       {head, window(3, 4, at(1, 3), at(2, 5)), foot(2)},
-		"batch at no index":          {head, window(3, 4, at(1, 0), at(2, 3)), foot(2)},
-		"no header":                  {srv("a"), foot(1)},
-		"nothing":                    {foot(0)},
-		"two headers":                {head, head, foot(2)},
-		"empty record":               {head, new(fsmpb.SnapshotRecord), foot(2)},
-		"footer counts too few":      {head, srv("a"), foot(1)},
-		"footer counts too many":     {head, srv("a"), foot(3)},
-		"server twice":               {head, srv("a"), srv("a"), foot(3)},
-		"servers out of order":       {head, srv("b"), srv("a"), foot(3)},
-		"server without sid":         {head, srv(""), foot(2)},
-		"server after a channel":     {head, channel("x", "a", 1, "u"), srv("a"), foot(3)},
-		"channels out of order":      {head, channel("y", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
-		"sids out of order":          {head, channel("x", "b", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
-		"uids out of order":          {head, channel("x", "a", 1, "v", "u"), foot(2)},
-		"member twice":               {head, channel("x", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
-		"channel without name":       {head, channel("", "a", 1, "u"), foot(2)},
-		"member without sid":         {head, channel("x", "", 1, "u"), foot(2)},
-		"member without uid":         {head, channel("x", "a", 1, ""), foot(2)},
-		"long uid":                   {head, channel("x", "a", 1, strings.Repeat("u", 256)), foot(2)},
-		"long meta":                  {head, meta, foot(2)},
-		"channel without members":    {head, channel("x", "", 1), foot(2)},
-		"sid without members":        {head, options("x", "a"), foot(2)},
-		"two times of change":        {head, channel("x", "a", 1, "u"), channel("x", "b", 2, "u"), foot(3)},
-		"options after members":      {head, channel("x", "a", 1, "u"), options("x", ""), foot(3)},
-		"members after options only": {head, options("x", ""), channel("x", "a", 0, "u"), foot(3)},
-		"empty channels disordered":  {head, options("y", ""), options("x", ""), foot(3)},
+		"earlier batches of none":   {head, window(0, 0, at(1, 3)), foot(2)},
+		"results of no batch":       {head, record(&fsmpb.ServerRecord{Sid: "a", LastResults: []byte{1}}), foot(2)},
+		"index of no batch":         {head, window(0, 3), foot(2)},
+		"more than the window":      {head, window(fsm.Window+1, 4, many...), foot(2)},
+		"batch zero":                {head, window(1, 4, at(0, 3)), foot(2)},
+		"gap in the window":         {head, window(4, 4, at(1, 3), at(3, 3)), foot(2)},
+		"gap before the last batch": {head, window(4, 4, at(1, 3), at(2, 3)), foot(2)},
+		"newest batch first":        {head, window(3, 4, at(2, 3), at(1, 3)), foot(2)},
+		"falling indexes":           {head, window(3, 4, at(1, 4), at(2, 3)), foot(2)},
+		"index after the last":      {head, window(3, 4, at(1, 3), at(2, 5)), foot(2)},
+		"batch at no index":         {head, window(3, 4, at(1, 0), at(2, 3)), foot(2)},
+		"no header":                 {srv("a"), foot(1)},
+		"nothing":                   {foot(0)},
+		"two headers":               {head, head, foot(2)},
+		"empty record":              {head, new(fsmpb.SnapshotRecord), foot(2)},
+		"footer counts too few":     {head, srv("a"), foot(1)},
+		"footer counts too many":    {head, srv("a"), foot(3)},
+		"server twice":              {head, srv("a"), srv("a"), foot(3)},
+		"servers out of order":      {head, srv("b"), srv("a"), foot(3)},
+		"server without sid":        {head, srv(""), foot(2)},
+		"server after a channel":    {head, channel("x", "a", 1, "u"), srv("a"), foot(3)},
+		"channels out of order":     {head, channel("y", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"sids out of order":         {head, channel("x", "b", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"uids out of order":         {head, channel("x", "a", 1, "v", "u"), foot(2)},
+		"member twice":              {head, channel("x", "a", 1, "u"), channel("x", "a", 1, "u"), foot(3)},
+		"channel without name":      {head, channel("", "a", 1, "u"), foot(2)},
+		"member without sid":        {head, channel("x", "", 1, "u"), foot(2)},
+		"member without uid":        {head, channel("x", "a", 1, ""), foot(2)},
+		"long uid":                  {head, channel("x", "a", 1, strings.Repeat("u", 256)), foot(2)},
+		"channel without members":   {head, channel("x", "", 1), foot(2)},
+		"two times of change":       {head, channel("x", "a", 1, "u"), channel("x", "b", 2, "u"), foot(3)},
 	} {
 		if s, err := fsm.ReadSnapshot(bytes.NewReader(seal(records...))); s != nil || !errors.Is(err, fsm.ErrMalformed) {
 			t.Errorf("%s: state %v, error %v, want malformed", name, s != nil, err)
@@ -381,9 +382,11 @@ func TestSnapshot_UnknownFieldIsAnUnknownFormat(t *testing.T) {
 	head := record(&fsmpb.SnapshotHeader{Index: 9})
 	srv := &fsmpb.ServerRecord{Sid: "a"}
 	srv.ProtoReflect().SetUnknown([]byte{0xf8, 0x07, 1}) // field 127
+	options := &fsmpb.ChannelRecord{Name: "x", Sid: "a", Options: new(fsmpb.ChannelOptions)}
+	meta := &fsmpb.ChannelRecord{Name: "x", Sid: "a", Members: []*fsmpb.MemberRecord{{Uid: "u", Meta: []byte("m")}}}
 	newKind := new(fsmpb.SnapshotRecord)
 	newKind.ProtoReflect().SetUnknown([]byte{0xfa, 0x07, 0})
-	for _, strange := range []*fsmpb.SnapshotRecord{record(srv), newKind} {
+	for _, strange := range []*fsmpb.SnapshotRecord{record(srv), newKind, record(options), record(meta)} {
 		data := seal(head, strange, record(&fsmpb.SnapshotFooter{Records: 2}))
 		if s, err := fsm.ReadSnapshot(bytes.NewReader(data)); s != nil || !errors.Is(err, fsm.ErrUnknownFormat) {
 			t.Errorf("state %v, error %v, want unknown format", s != nil, err)

@@ -1,20 +1,50 @@
 package fsm
 
-// totals are what the limits of the settings count: all memberships, the parked
-// ones too, which may come back, and all channels that have one of them or options.
-func (s *State) totals() (memberships, channels int) {
-	return s.memberships + s.parked, len(s.channels)
+import "sync/atomic"
+
+// count is what there is.
+type count struct {
+	visible, parked atomic.Int64 // memberships
+
+	// channels is how many there are. How many a purge has ended is known only when all
+	// that it left has been looked at. So the number is set right when a purge has been
+	// swept, which it is at the same index everywhere: unswept counts down.
+	channels int
+	unswept  int // cells of purged sids
+	named    int // channels that have a name, with those that a purge has ended
 }
 
-// size counts the members of a channel, parked ones too. It says whether options
-// keep the channel when none is left.
-func (s *State) size(name string) (members int, kept bool) {
-	c := s.channels[name]
-	if c == nil {
-		return 0, false
+func (c *count) begun(named bool) {
+	c.channels++
+	if named {
+		c.named++
 	}
-	for _, uids := range c.members {
-		members += len(uids)
+}
+
+// add counts memberships of a sid.
+func (c *count) add(sid *sid, n int64) {
+	if sid.parked {
+		c.parked.Add(n)
+	} else {
+		c.visible.Add(n)
 	}
-	return members, c.options != nil
+}
+
+// totals are what the limits of the settings count: all memberships, the parked
+// ones too, which may come back, and all channels that have one of them.
+func (s *State) totals() (memberships, channels int) {
+	return int(s.count.visible.Load() + s.count.parked.Load()), s.count.channels
+}
+
+// size counts the members of a channel, parked ones too. It is the writer's.
+func (s *State) size(name string) (members int) {
+	cs := s.channels[shardOfString(name)]
+	if c := cs.findString(name); c != nil {
+		for i := range c.cells {
+			if s.sids.at(c.cells[i].sid).dead == 0 {
+				members += c.cells[i].members.Len(cs.mem)
+			}
+		}
+	}
+	return members
 }

@@ -1333,6 +1333,83 @@ func (*SnapshotRecord_Channel) isSnapshotRecord_Record() {}
 
 func (*SnapshotRecord_Footer) isSnapshotRecord_Record() {}
 
+// SnapshotHead is the header section of a snapshot from version 3 on.
+type SnapshotHead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Header        *SnapshotHeader        `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
+	Servers       []*ServerRecord        `protobuf:"bytes,2,rep,name=servers,proto3" json:"servers,omitempty"`    // sorted by sid
+	Sids          []string               `protobuf:"bytes,3,rep,name=sids,proto3" json:"sids,omitempty"`          // that have members, sorted; the other sections name them by their place here
+	Channels      uint64                 `protobuf:"varint,4,opt,name=channels,proto3" json:"channels,omitempty"` // that are counted, with those of which it is not known yet that a purge has ended them
+	Unswept       uint64                 `protobuf:"varint,5,opt,name=unswept,proto3" json:"unswept,omitempty"`   // cells of purged sids after which that is known
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SnapshotHead) Reset() {
+	*x = SnapshotHead{}
+	mi := &file_fsm_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SnapshotHead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SnapshotHead) ProtoMessage() {}
+
+func (x *SnapshotHead) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SnapshotHead.ProtoReflect.Descriptor instead.
+func (*SnapshotHead) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SnapshotHead) GetHeader() *SnapshotHeader {
+	if x != nil {
+		return x.Header
+	}
+	return nil
+}
+
+func (x *SnapshotHead) GetServers() []*ServerRecord {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
+func (x *SnapshotHead) GetSids() []string {
+	if x != nil {
+		return x.Sids
+	}
+	return nil
+}
+
+func (x *SnapshotHead) GetChannels() uint64 {
+	if x != nil {
+		return x.Channels
+	}
+	return 0
+}
+
+func (x *SnapshotHead) GetUnswept() uint64 {
+	if x != nil {
+		return x.Unswept
+	}
+	return 0
+}
+
 type SnapshotHeader struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ClusterId     string                 `protobuf:"bytes,1,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
@@ -1349,7 +1426,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1361,7 +1438,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1374,7 +1451,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{16}
+	return file_fsm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotHeader) GetClusterId() string {
@@ -1460,7 +1537,7 @@ type ServerRecord struct {
 
 func (x *ServerRecord) Reset() {
 	*x = ServerRecord{}
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +1549,7 @@ func (x *ServerRecord) String() string {
 func (*ServerRecord) ProtoMessage() {}
 
 func (x *ServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +1562,7 @@ func (x *ServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerRecord.ProtoReflect.Descriptor instead.
 func (*ServerRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{17}
+	return file_fsm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ServerRecord) GetSid() string {
@@ -1637,7 +1714,7 @@ type Predecessor struct {
 
 func (x *Predecessor) Reset() {
 	*x = Predecessor{}
-	mi := &file_fsm_proto_msgTypes[18]
+	mi := &file_fsm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1726,7 @@ func (x *Predecessor) String() string {
 func (*Predecessor) ProtoMessage() {}
 
 func (x *Predecessor) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[18]
+	mi := &file_fsm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1739,7 @@ func (x *Predecessor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Predecessor.ProtoReflect.Descriptor instead.
 func (*Predecessor) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{18}
+	return file_fsm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Predecessor) GetEpoch() uint64 {
@@ -1719,7 +1796,7 @@ type BatchRecord struct {
 
 func (x *BatchRecord) Reset() {
 	*x = BatchRecord{}
-	mi := &file_fsm_proto_msgTypes[19]
+	mi := &file_fsm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +1808,7 @@ func (x *BatchRecord) String() string {
 func (*BatchRecord) ProtoMessage() {}
 
 func (x *BatchRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[19]
+	mi := &file_fsm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +1821,7 @@ func (x *BatchRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecord.ProtoReflect.Descriptor instead.
 func (*BatchRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{19}
+	return file_fsm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BatchRecord) GetNumber() uint64 {
@@ -1781,7 +1858,7 @@ type ChannelRecord struct {
 
 func (x *ChannelRecord) Reset() {
 	*x = ChannelRecord{}
-	mi := &file_fsm_proto_msgTypes[20]
+	mi := &file_fsm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1793,7 +1870,7 @@ func (x *ChannelRecord) String() string {
 func (*ChannelRecord) ProtoMessage() {}
 
 func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[20]
+	mi := &file_fsm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1806,7 +1883,7 @@ func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRecord.ProtoReflect.Descriptor instead.
 func (*ChannelRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{20}
+	return file_fsm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChannelRecord) GetName() string {
@@ -1856,7 +1933,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_fsm_proto_msgTypes[21]
+	mi := &file_fsm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1868,7 +1945,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[21]
+	mi := &file_fsm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1881,7 +1958,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{21}
+	return file_fsm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *MemberRecord) GetUid() string {
@@ -1921,7 +1998,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_fsm_proto_msgTypes[22]
+	mi := &file_fsm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2010,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[22]
+	mi := &file_fsm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2023,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{22}
+	return file_fsm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -2057,7 +2134,13 @@ const file_fsm_proto_rawDesc = "" +
 	"\x06server\x18\x02 \x01(\v2\".globalchannel.fsm.v1.ServerRecordH\x00R\x06server\x12?\n" +
 	"\achannel\x18\x03 \x01(\v2#.globalchannel.fsm.v1.ChannelRecordH\x00R\achannel\x12>\n" +
 	"\x06footer\x18\x04 \x01(\v2$.globalchannel.fsm.v1.SnapshotFooterH\x00R\x06footerB\b\n" +
-	"\x06record\"\x9d\x02\n" +
+	"\x06record\"\xd4\x01\n" +
+	"\fSnapshotHead\x12<\n" +
+	"\x06header\x18\x01 \x01(\v2$.globalchannel.fsm.v1.SnapshotHeaderR\x06header\x12<\n" +
+	"\aservers\x18\x02 \x03(\v2\".globalchannel.fsm.v1.ServerRecordR\aservers\x12\x12\n" +
+	"\x04sids\x18\x03 \x03(\tR\x04sids\x12\x1a\n" +
+	"\bchannels\x18\x04 \x01(\x04R\bchannels\x12\x18\n" +
+	"\aunswept\x18\x05 \x01(\x04R\aunswept\"\x9d\x02\n" +
 	"\x0eSnapshotHeader\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\x01 \x01(\tR\tclusterId\x12\x1e\n" +
@@ -2149,7 +2232,7 @@ func file_fsm_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_fsm_proto_goTypes = []any{
 	(OpKind)(0),            // 0: globalchannel.fsm.v1.OpKind
 	(*Entry)(nil),          // 1: globalchannel.fsm.v1.Entry
@@ -2168,13 +2251,14 @@ var file_fsm_proto_goTypes = []any{
 	(*Forget)(nil),         // 14: globalchannel.fsm.v1.Forget
 	(*ServerDown)(nil),     // 15: globalchannel.fsm.v1.ServerDown
 	(*SnapshotRecord)(nil), // 16: globalchannel.fsm.v1.SnapshotRecord
-	(*SnapshotHeader)(nil), // 17: globalchannel.fsm.v1.SnapshotHeader
-	(*ServerRecord)(nil),   // 18: globalchannel.fsm.v1.ServerRecord
-	(*Predecessor)(nil),    // 19: globalchannel.fsm.v1.Predecessor
-	(*BatchRecord)(nil),    // 20: globalchannel.fsm.v1.BatchRecord
-	(*ChannelRecord)(nil),  // 21: globalchannel.fsm.v1.ChannelRecord
-	(*MemberRecord)(nil),   // 22: globalchannel.fsm.v1.MemberRecord
-	(*SnapshotFooter)(nil), // 23: globalchannel.fsm.v1.SnapshotFooter
+	(*SnapshotHead)(nil),   // 17: globalchannel.fsm.v1.SnapshotHead
+	(*SnapshotHeader)(nil), // 18: globalchannel.fsm.v1.SnapshotHeader
+	(*ServerRecord)(nil),   // 19: globalchannel.fsm.v1.ServerRecord
+	(*Predecessor)(nil),    // 20: globalchannel.fsm.v1.Predecessor
+	(*BatchRecord)(nil),    // 21: globalchannel.fsm.v1.BatchRecord
+	(*ChannelRecord)(nil),  // 22: globalchannel.fsm.v1.ChannelRecord
+	(*MemberRecord)(nil),   // 23: globalchannel.fsm.v1.MemberRecord
+	(*SnapshotFooter)(nil), // 24: globalchannel.fsm.v1.SnapshotFooter
 }
 var file_fsm_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.fsm.v1.Entry.found:type_name -> globalchannel.fsm.v1.Found
@@ -2194,21 +2278,23 @@ var file_fsm_proto_depIdxs = []int32{
 	12, // 14: globalchannel.fsm.v1.ServerUp.resume:type_name -> globalchannel.fsm.v1.Resume
 	13, // 15: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Removals
 	9,  // 16: globalchannel.fsm.v1.Removals.ops:type_name -> globalchannel.fsm.v1.Op
-	17, // 17: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
-	18, // 18: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
-	21, // 19: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
-	23, // 20: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
-	3,  // 21: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
-	20, // 22: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
-	19, // 23: globalchannel.fsm.v1.ServerRecord.predecessor:type_name -> globalchannel.fsm.v1.Predecessor
-	20, // 24: globalchannel.fsm.v1.Predecessor.kept:type_name -> globalchannel.fsm.v1.BatchRecord
-	10, // 25: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	22, // 26: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	18, // 17: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
+	19, // 18: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
+	22, // 19: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
+	24, // 20: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
+	18, // 21: globalchannel.fsm.v1.SnapshotHead.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
+	19, // 22: globalchannel.fsm.v1.SnapshotHead.servers:type_name -> globalchannel.fsm.v1.ServerRecord
+	3,  // 23: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
+	21, // 24: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
+	20, // 25: globalchannel.fsm.v1.ServerRecord.predecessor:type_name -> globalchannel.fsm.v1.Predecessor
+	21, // 26: globalchannel.fsm.v1.Predecessor.kept:type_name -> globalchannel.fsm.v1.BatchRecord
+	10, // 27: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	23, // 28: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
+	29, // [29:29] is the sub-list for method output_type
+	29, // [29:29] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_fsm_proto_init() }
@@ -2237,7 +2323,7 @@ func file_fsm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_proto_rawDesc), len(file_fsm_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   23,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

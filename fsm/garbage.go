@@ -1,0 +1,294 @@
+package fsm
+
+import (
+	"math"
+	"slices"
+)
+
+// What ends many memberships at once takes them out of every read at that index, in
+// a time that does not depend on their number: a channel that is destroyed loses its
+// name, a purged sid is marked dead. What is left of them is garbage, of which a
+// bounded amount is cleared away with each entry that is applied. It is in no read,
+// count, hash or snapshot, so replicas may be at different points of it; with one
+// exception, see count.
+
+const (
+	// sweepCells is how many cells of purged sids leave their channels with one entry, and
+	// with one purge.
+	// It is part of what entries mean: count depends on it.
+	sweepCells = 256
+	// sweepWays is how many ways back are taken down with one entry: about 0.3 ms.
+	sweepWays = 2048
+	// sweepIDs is how many ids are given free with one entry.
+	sweepIDs = 2048
+)
+
+type garbage struct {
+	dead    []*sid   // purged, with cells in channels yet
+	orphans []orphan // cells without a channel, whose members have ways back to it yet
+	limbo   limbo
+	scratch []uint32
+}
+
+// orphan is a cell that was taken out of its channel.
+type orphan struct {
+	channel *channel
+	cell
+	next uint64 // how far its ways back are taken down
+}
+
+// limbo are ids that nothing leads to any more, but that somebody who holds no lock
+// may have in hand: see State.pins.
+type limbo struct {
+	players  []uint32
+	channels []uint32
+	sids     []*sid
+}
+
+// countAnew is for the index from which on the count of channels matters.
+func (s *State) countAnew(index uint64) {
+	s.sweepCells(math.MaxInt, index)
+	s.count.channels, s.count.unswept = s.count.named, 0
+}
+
+// endIfEmpty ends a channel that lost its last member.
+func (s *State) endIfEmpty(cs *channels, c *channel, index uint64) {
+	switch {
+	case len(c.cells) == 0:
+		s.count.channels--
+		s.unname(cs, c, index)
+	case !s.exists(c):
+		s.count.channels--
+	}
+}
+
+// unname takes away a channel's name.
+func (s *State) unname(cs *channels, c *channel, index uint64) {
+	c.ended = index
+	s.order.remove(c)
+	cs.names.Unlink(c.local())
+	s.count.named--
+	s.freeChannel(cs, c)
+}
+
+// destroy ends a channel, and says whether there was one.
+func (s *State) destroy(p place, index uint64) bool {
+	cs := s.channels[p.channelShard]
+	c := cs.find(p.channelHash, p.name)
+	if c == nil {
+		return false
+	}
+	existed := s.exists(c)
+	if existed {
+		s.count.channels--
+	}
+	cs.noteCells(c, c.cells...)
+	for _, a := range c.cells {
+		sid := s.sids.at(a.sid)
+		s.sids.unlink(sid, c.id)
+		if n := int64(a.members.Len(cs.mem)); sid.dead == 0 {
+			sid.count.Add(-n)
+			s.count.add(sid, -n)
+		}
+		s.orphan(c, a)
+	}
+	c.cells = nil
+	s.unname(cs, c, index)
+	return existed
+}
+
+func (s *State) orphan(c *channel, a cell) {
+	c.orphans++
+	s.sids.at(a.sid).orphans++
+	s.garbage.orphans = append(s.garbage.orphans, orphan{channel: c, cell: a})
+}
+
+// destroyAll begins with new tables: what was in the old ones is for the garbage
+// collector, and for a capture that reads them yet.
+func (s *State) destroyAll() bool {
+	existed := s.count.visible.Load()+s.count.parked.Load() > 0
+	s.tables = newTables(s.seed) // by which operations of this very group were hashed
+	s.garbage = garbage{}
+	s.count.visible.Store(0)
+	s.count.parked.Store(0)
+	s.count.channels, s.count.named, s.count.unswept = 0, 0, 0
+	return existed
+}
+
+// purge removes every member on a sid, and says whether there was one.
+func (s *State) purge(name string, index uint64) bool {
+	sid := s.sids.byName[name]
+	if sid == nil {
+		return false
+	}
+	existed := sid.count.Load() > 0
+	s.count.add(sid, -sid.count.Load())
+	s.count.unswept += sid.channels.Len(&s.sids.mem)
+	s.sids.setParked(sid, false)
+	s.sids.drop(sid)
+	sid.dead = index
+	s.sids.shadows.Add(1)
+	s.garbage.dead = append(s.garbage.dead, sid)
+	s.sweepPurged(index) // mostly that is all, and the count is right at once
+	return existed
+}
+
+// sweep clears a bounded amount of garbage away.
+func (s *State) sweep(index uint64) {
+	s.sweepPurged(index)
+	if s.capturing() == nil {
+		s.sweepWays(sweepWays)
+	}
+	if s.pins.Load() == 0 {
+		s.sweepIDs(sweepIDs)
+	}
+}
+
+func (s *State) sweepPurged(index uint64) {
+	s.count.unswept = max(0, s.count.unswept-sweepCells)
+	if s.level < scaleLevel { // nothing depends on it yet, and older snapshots do not know it
+		s.count.unswept = 0
+	}
+	s.sweepCells(sweepCells, index)
+	if s.count.unswept == 0 { // then no dead cell is left anywhere
+		s.count.channels = s.count.named
+	}
+}
+
+// sweepCells takes cells of dead sids out of their channels.
+func (s *State) sweepCells(n int, index uint64) {
+	for n > 0 && len(s.garbage.dead) > 0 {
+		sid := s.garbage.dead[0]
+		s.garbage.scratch = s.sids.some(sid, s.garbage.scratch[:0], min(n, 64))
+		for _, id := range s.garbage.scratch {
+			s.detach(sid, id, index)
+			n--
+		}
+		if sid.channels.Empty() {
+			s.garbage.dead = slices.Delete(s.garbage.dead, 0, 1)
+			s.sids.shadows.Add(-1)
+			s.freeIfUnused(sid)
+		}
+	}
+}
+
+func (s *State) detach(sid *sid, id uint32, index uint64) {
+	cs, c := s.channel(id)
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	at, _ := c.cell(sid.number)
+	a := c.cells[at]
+	cs.noteCells(c, a)
+	c.changed = max(c.changed, sid.dead)
+	c.cells = slices.Delete(c.cells, at, at+1)
+	s.sids.unlink(sid, id)
+	s.orphan(c, a)
+	if len(c.cells) == 0 {
+		s.unname(cs, c, index)
+	}
+}
+
+// sweepWays takes down ways back of orphans, the newest first.
+func (s *State) sweepWays(n int) {
+	g := &s.garbage
+	for n > 0 && len(g.orphans) > 0 {
+		o := &g.orphans[len(g.orphans)-1]
+		cs, _ := s.channel(o.channel.id)
+		g.scratch = g.scratch[:0]
+		next, done := o.members.Scan(cs.mem, o.next, min(n, 512), func(player uint32, _ uint64) { g.scratch = append(g.scratch, player) })
+		o.next = next
+		for _, player := range g.scratch {
+			p, local := s.player(player)
+			p.mu.Lock()
+			p.unlink(local, o.sid, o.channel.id)
+			s.freeIfIdle(p, local)
+			p.mu.Unlock()
+		}
+		n -= max(len(g.scratch), 1)
+		if done {
+			s.bury(cs, g.orphans[len(g.orphans)-1])
+		}
+	}
+}
+
+// bury frees an orphan that nothing leads to.
+func (s *State) bury(cs *channels, o orphan) {
+	s.garbage.orphans = slices.Delete(s.garbage.orphans, len(s.garbage.orphans)-1, len(s.garbage.orphans))
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	o.members.Clear(cs.mem)
+	o.channel.orphans--
+	s.freeChannel(cs, o.channel)
+	sid := s.sids.at(o.sid)
+	sid.orphans--
+	s.freeIfUnused(sid)
+}
+
+func (s *State) freeIfIdle(p *players, local uint32) {
+	if !p.idle(local) {
+		return
+	}
+	p.texts.Unlink(local)
+	if s.pins.Load() == 0 {
+		p.texts.Release(local)
+		return
+	}
+	s.garbage.limbo.players = append(s.garbage.limbo.players, local<<shardBits|uint32(p.shard))
+}
+
+// freeChannel gives the id free of a channel that has ended.
+func (s *State) freeChannel(cs *channels, c *channel) {
+	switch {
+	case c.ended == 0 || c.orphans > 0:
+	case s.pins.Load() == 0:
+		cs.release(c)
+	default:
+		s.garbage.limbo.channels = append(s.garbage.limbo.channels, c.id)
+	}
+}
+
+func (s *State) freeIfUnused(sid *sid) {
+	if !sid.channels.Empty() || sid.orphans > 0 {
+		return
+	}
+	if sid.dead == 0 {
+		s.sids.setParked(sid, false)
+		s.sids.drop(sid)
+	}
+	if s.pins.Load() == 0 {
+		s.sids.release(sid)
+		return
+	}
+	s.garbage.limbo.sids = append(s.garbage.limbo.sids, sid)
+}
+
+// sweepIDs gives ids free that nobody can have in hand any more.
+func (s *State) sweepIDs(n int) {
+	l := &s.garbage.limbo
+	for range min(n, len(l.players)) {
+		var id uint32
+		id, l.players = pop(l.players)
+		p, local := s.player(id)
+		p.mu.Lock()
+		p.texts.Release(local)
+		p.mu.Unlock()
+	}
+	for range min(n, len(l.channels)) {
+		var id uint32
+		id, l.channels = pop(l.channels)
+		cs, c := s.channel(id)
+		cs.mu.Lock()
+		cs.release(c)
+		cs.mu.Unlock()
+	}
+	for range min(n, len(l.sids)) {
+		var sid *sid
+		sid, l.sids = pop(l.sids)
+		s.sids.release(sid)
+	}
+}
+
+func pop[T any](s []T) (last T, rest []T) {
+	last, s[len(s)-1] = s[len(s)-1], last
+	return last, s[:len(s)-1]
+}

@@ -1,0 +1,112 @@
+package fsm
+
+import (
+	"math/bits"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
+)
+
+// place names one membership, or as much of it as an operation is about. Its bytes
+// are borrowed: what is kept of them is copied.
+type place struct {
+	name, sid, uid []byte
+
+	where
+}
+
+// where is what uid and name are found by.
+type where struct {
+	playerHash, channelHash   uint64
+	playerShard, channelShard uint8
+	known                     bool
+}
+
+// placeOf is a place that has been located.
+func (t *tables) placeOf(name, sid, uid string) place {
+	p := place{name: []byte(name), sid: []byte(sid), uid: []byte(uid)}
+	t.locate(&p)
+	return p
+}
+
+// locate fills in where.
+func (t *tables) locate(p *place) {
+	if p.known {
+		return
+	}
+	p.where = where{
+		playerHash: compact.Hash(t.seed, p.uid), channelHash: compact.Hash(t.seed, p.name),
+		playerShard: shardOf(p.uid), channelShard: shardOf(p.name), known: true,
+	}
+}
+
+// shardOf is where a name or a uid belongs. Snapshots are written by shard, so it
+// may never change.
+func shardOf(text []byte) uint8 { return uint8(xxhash.Sum64(text) % shards) }
+
+func shardOfString(text string) uint8 { return uint8(xxhash.Sum64String(text) % shards) }
+
+// locks is a set of shards, one bit each.
+type locks struct{ players, channels uint64 }
+
+const allShards = 1<<shards - 1
+
+// locksOf finds the shards of some operations, and what they need locked.
+func (s *State) locksOf(ops []op) (l locks) {
+	for i := range ops {
+		o := &ops[i]
+		switch o.kind {
+		case fsmpb.OpKind_OP_ADD, fsmpb.OpKind_OP_LEAVE:
+			s.locate(&o.place)
+			l.players |= 1 << o.playerShard
+			l.channels |= 1 << o.channelShard
+		case fsmpb.OpKind_OP_DESTROY:
+			s.locate(&o.place)
+			l.channels |= 1 << o.channelShard
+		case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_PRUNE:
+			s.locate(&o.place)
+			l.players |= 1 << o.playerShard
+			l.channels |= s.channelsOf(o, len(ops) == 1)
+		default: // nobody reads
+		}
+	}
+	return l
+}
+
+// channelsOf are the shards of the channels that a player is in on a sid. In a
+// group the operations before may put it into others.
+func (s *State) channelsOf(o *op, alone bool) (l uint64) {
+	if !alone {
+		return allShards
+	}
+	p, sid := s.players[o.playerShard], s.sids.known(o.sid)
+	local := p.texts.Find(o.playerHash, o.uid)
+	if sid == nil || local == 0 {
+		return 0
+	}
+	g, _ := p.stay(local, sid.number)
+	for _, id := range g.channels {
+		l |= 1 << (id & (shards - 1))
+	}
+	return l
+}
+
+func (s *tables) lock(l locks) {
+	for m := l.players; m != 0; m &= m - 1 {
+		s.players[bits.TrailingZeros64(m)].mu.Lock()
+	}
+	for m := l.channels; m != 0; m &= m - 1 {
+		s.channels[bits.TrailingZeros64(m)].mu.Lock()
+	}
+}
+
+func (s *tables) unlock(l locks) {
+	for m := l.channels; m != 0; m &= m - 1 {
+		s.channels[bits.TrailingZeros64(m)].mu.Unlock()
+	}
+	for m := l.players; m != 0; m &= m - 1 {
+		s.players[bits.TrailingZeros64(m)].mu.Unlock()
+	}
+}

@@ -1,0 +1,213 @@
+package fsm
+
+import (
+	"strings"
+
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
+)
+
+// Count is how many (uid, sid) pairs a channel has.
+func (s *State) Count(name string) int {
+	cs, c := s.look(name)
+	if c == nil {
+		return 0
+	}
+	defer cs.mu.RUnlock()
+	n := 0
+	for i := range c.cells {
+		if s.sids.at(c.cells[i].sid).shown() {
+			n += c.cells[i].members.Len(cs.mem)
+		}
+	}
+	return n
+}
+
+// CountBySID is how many members a channel has on one server.
+func (s *State) CountBySID(name, sid string) int {
+	on := s.shown(sid)
+	if on == nil {
+		return 0
+	}
+	cs, c := s.look(name)
+	if c == nil {
+		return 0
+	}
+	defer cs.mu.RUnlock()
+	if set := c.members(on.number); set != nil {
+		return set.Len(cs.mem)
+	}
+	return 0
+}
+
+// Contains says whether a player is in a channel, on whatever server.
+func (s *State) Contains(name, uid string) bool {
+	shard := shardOfString(uid)
+	p := s.players[shard]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	local := p.texts.FindString(uid)
+	if local == 0 {
+		return false
+	}
+	cs, c := s.look(name)
+	if c == nil {
+		return false
+	}
+	defer cs.mu.RUnlock()
+	player := local<<shardBits | uint32(shard)
+	if len(c.cells) <= 4 {
+		for i := range c.cells {
+			if s.sids.at(c.cells[i].sid).shown() && has(cs.mem, &c.cells[i].members, player) {
+				return true
+			}
+		}
+		return false
+	}
+	for sid := range p.sids(local) {
+		if set := c.members(sid); set != nil && s.sids.at(sid).shown() && has(cs.mem, set, player) {
+			return true
+		}
+	}
+	return false
+}
+
+func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
+	_, there := set.Get(mem, player)
+	return there
+}
+
+// waysAtOnce is how many ways back are followed under a player's lock.
+const waysAtOnce = 1024
+
+// ChannelsOf are the channels that a player is in, each once, in no particular order.
+// Of one who is in very many, those may be in it or not that change meanwhile.
+func (s *State) ChannelsOf(uid string) []string {
+	shard := shardOfString(uid)
+	p := s.players[shard]
+	p.mu.RLock()
+	local := p.texts.FindString(uid)
+	if local == 0 {
+		p.mu.RUnlock()
+		return nil
+	}
+	s.pins.Add(1)
+	defer s.pins.Add(-1)
+	ids, sids := s.shownWays(p, local)
+	if len(ids) > waysAtOnce {
+		p.mu.RUnlock()
+	} else {
+		defer p.mu.RUnlock()
+	}
+	names := make([]string, 0, len(ids))
+	for _, id := range ids {
+		if name, in := s.nameIfIn(id, local<<shardBits|uint32(shard), sids); in {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// shownWays are the ids of the channels that a player may be in, each once, and the
+// numbers of the servers.
+func (s *State) shownWays(p *players, local uint32) (ids, sids []uint32) {
+	for g := range p.stays(local) {
+		if s.sids.at(g.sid).shown() {
+			ids, sids = append(ids, g.channels...), append(sids, g.sid)
+		}
+	}
+	if len(sids) > 1 {
+		seen := make(map[uint32]struct{}, len(ids))
+		once := ids[:0]
+		for _, id := range ids {
+			if _, dup := seen[id]; !dup {
+				seen[id] = struct{}{}
+				once = append(once, id)
+			}
+		}
+		ids = once
+	}
+	return ids, sids
+}
+
+func (s *State) nameIfIn(id, player uint32, sids []uint32) (name string, in bool) {
+	cs := s.channels[id&(shards-1)]
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	c := cs.byID[id>>shardBits]
+	if c == nil {
+		return "", false
+	}
+	for _, sid := range sids {
+		if set := c.members(sid); set != nil && has(cs.mem, set, player) {
+			return string(c.name()), true
+		}
+	}
+	return "", false
+}
+
+// SIDsOf are the servers on which a player is in any channel, each once.
+func (s *State) SIDsOf(uid string) []string {
+	p := s.players[shardOfString(uid)]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	local := p.texts.FindString(uid)
+	if local == 0 {
+		return nil
+	}
+	var names []string
+	for g := range p.stays(local) {
+		if sid := s.sids.at(g.sid); sid.shown() && s.anyGoesOn(g) {
+			names = append(names, sid.name)
+		}
+	}
+	return names
+}
+
+// anyGoesOn says whether any of the channels has not ended.
+func (s *State) anyGoesOn(g stay) bool {
+	for _, id := range g.channels {
+		cs := s.channels[id&(shards-1)]
+		cs.mu.RLock()
+		c := cs.byID[id>>shardBits]
+		goes := c != nil && c.ended == 0
+		cs.mu.RUnlock()
+		if goes {
+			return true
+		}
+	}
+	return false
+}
+
+// namesAtOnce is how many names are copied while no channel can begin or end.
+const namesAtOnce = 512
+
+// Channels are the names with a prefix that come after another one, in the order of
+// their bytes, limit of them at most.
+func (s *State) Channels(prefix, after string, limit int) []string {
+	from := max(prefix, after)
+	var names []string
+	for len(names) < limit {
+		want := min(limit-len(names), namesAtOnce) + 1 // the one that was the last may be the first
+		some := s.order.from(from, want, func(name []byte) bool { return strings.HasPrefix(string(name), prefix) })
+		for _, name := range some {
+			if name > after && len(names) < limit && s.isShown(name) {
+				names = append(names, name)
+			}
+		}
+		if len(some) < want {
+			break
+		}
+		after = some[len(some)-1]
+		from = after
+	}
+	return names
+}
+
+func (s *State) isShown(name string) bool {
+	cs, c := s.look(name)
+	if c == nil {
+		return false
+	}
+	defer cs.mu.RUnlock()
+	return s.seen(c)
+}

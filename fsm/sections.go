@@ -1,0 +1,310 @@
+package fsm
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/pofresh/globalchannel/fsm/internal/snapfile"
+)
+
+// A shard is read in pieces, and locked for one at a time, which bounds how long a
+// write waits for it.
+const (
+	readPlayers = 256    // players in a piece
+	readMembers = 16_384 // members in a piece, and then up to the end of a small channel
+)
+
+// readPlayers reads a shard of players as it was at the index. It gives the players
+// their ranks, so the channels come after all players.
+func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.PlayersEncoder) error {
+	p, u := c.players[shard], c.playerUndo[shard]
+	ids := c.orderPlayers(p, u)
+	c.ranks[shard] = make([]uint32, u.high)
+	rank := uint32(0)
+	out.Reset(c.index)
+	var batch playerBatch
+	for piece := range slices.Chunk(ids, readPlayers) {
+		if c.over() {
+			return errCaptureOver
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		c.readPairs(p, u, piece, &batch)
+		for i, id := range piece {
+			if pairs := batch.of(i); len(pairs) > 0 {
+				rank++
+				c.ranks[shard][id] = rank
+				out.Add(p.texts.Text(id), pairs)
+			}
+		}
+	}
+	return nil
+}
+
+// orderPlayers are those who may be in the capture, by uid.
+func (c *capture) orderPlayers(p *players, u *playerUndo) []uint32 {
+	p.mu.RLock()
+	var ids []uint32
+	for id := uint32(1); id < u.high; id++ {
+		if _, noted := u.past[id]; noted || !p.idle(id) {
+			ids = append(ids, id)
+		}
+	}
+	p.mu.RUnlock()
+	slices.SortFunc(ids, func(a, b uint32) int { return bytes.Compare(p.texts.Text(a), p.texts.Text(b)) })
+	turn := make([]uint32, u.high)
+	for i, id := range ids {
+		turn[id] = uint32(i) + 1
+	}
+	p.mu.RLock() // keeps the writer out
+	u.turn, u.now = turn, 1
+	p.mu.RUnlock()
+	return ids
+}
+
+// playerBatch are the pairs of some players, one after another.
+type playerBatch struct {
+	pairs []snapfile.Pair
+	ends  []int
+}
+
+func (b *playerBatch) of(i int) []snapfile.Pair {
+	start := 0
+	if i > 0 {
+		start = b.ends[i-1]
+	}
+	return b.pairs[start:b.ends[i]]
+}
+
+func (c *capture) readPairs(p *players, u *playerUndo, ids []uint32, b *playerBatch) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for i := range shards { // for alive
+		c.channels[i].mu.RLock()
+		defer c.channels[i].mu.RUnlock()
+	}
+	b.pairs, b.ends = b.pairs[:0], b.ends[:0]
+	for _, id := range ids {
+		start, noted := len(b.pairs), u.past[id]
+		for g := range p.stays(id) {
+			if !slices.ContainsFunc(noted, func(w pastPair) bool { return w.sid == g.sid }) && c.alive(g) {
+				b.pairs = append(b.pairs, snapfile.Pair{SID: c.number(g.sid) - 1, Added: g.added})
+			}
+		}
+		for _, w := range noted {
+			if w.alive {
+				b.pairs = append(b.pairs, snapfile.Pair{SID: c.number(w.sid) - 1, Added: w.added})
+			}
+		}
+		slices.SortFunc(b.pairs[start:], func(x, y snapfile.Pair) int { return cmp.Compare(x.SID, y.SID) })
+		b.ends = append(b.ends, len(b.pairs))
+		delete(u.past, id)
+		u.now++
+	}
+}
+
+// readChannels reads a shard of channels as it was at the index.
+func (c *capture) readChannels(ctx context.Context, shard int, out *snapfile.ChannelsEncoder) error {
+	cs, u := c.channels[shard], c.channelUndo[shard]
+	list := c.orderChannels(cs, u)
+	out.Reset(c.index)
+	var b memberBatch
+	for len(list) > 0 || b.open {
+		if c.over() {
+			return errCaptureOver
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		list = c.readPiece(cs, u, list, &b)
+		c.encode(&b, out)
+	}
+	return nil
+}
+
+func (c *capture) orderChannels(cs *channels, u *channelUndo) []*channel {
+	cs.mu.RLock()
+	var list []*channel
+	for _, ch := range cs.byID[:min(int(u.high), len(cs.byID))] {
+		if ch != nil && (ch.ended == 0 || ch.ended > c.index) {
+			list = append(list, ch)
+		}
+	}
+	cs.mu.RUnlock()
+	slices.SortFunc(list, func(a, b *channel) int { return bytes.Compare(a.name(), b.name()) })
+	turn := make([]uint32, u.high)
+	for i, ch := range list {
+		turn[ch.local()] = uint32(i) + 1
+	}
+	cs.mu.RLock() // keeps the writer out
+	u.turn, u.now = turn, 1
+	cs.mu.RUnlock()
+	return list
+}
+
+// memberBatch are channels with their members, the last of which may be open: there
+// is more of it.
+type memberBatch struct {
+	channels []readChannel
+	members  []readMember
+	sessions bool // any is not 0
+	open     bool
+}
+
+type readChannel struct {
+	channel *channel
+	changed uint64
+	end     int // of its members
+}
+
+// readMember has its sid's number in the upper half, and below it the player, whose id is
+// replaced by the canonical one.
+type readMember struct{ key, session uint64 }
+
+// readPiece reads on, and gives what is left of the list.
+func (c *capture) readPiece(cs *channels, u *channelUndo, list []*channel, b *memberBatch) []*channel {
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	for before := len(b.members); len(list) > 0 && len(b.members)-before < readMembers; {
+		ch := list[0]
+		if !b.open {
+			changed := c.lastChange(ch)
+			if p := u.past[ch.local()]; p != nil {
+				changed = p.changed
+			}
+			b.channels = append(b.channels, readChannel{channel: ch, changed: changed})
+		}
+		if b.open = !c.readChannel(cs, u, ch, b); b.open {
+			break
+		}
+		b.channels[len(b.channels)-1].end = len(b.members)
+		list = list[1:]
+		delete(u.past, ch.local())
+		u.now, u.at = u.now+1, mark{}
+	}
+	return list
+}
+
+// readChannel reads on in a channel, and says whether that was its end.
+func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memberBatch) bool {
+	p := u.past[ch.local()]
+	for before := len(b.members); ; {
+		a := nextCell(ch, p, u.at.sid)
+		if a == nil {
+			break
+		}
+		if len(b.members)-before >= readMembers {
+			return false
+		}
+		number := c.number(a.sid)
+		if number == 0 {
+			u.at = mark{sid: a.sid + 1}
+			continue
+		}
+		from := u.at.order
+		if a.sid != u.at.sid {
+			from = 0
+		}
+		next, done := a.members.Scan(cs.mem, from, readMembers, func(player uint32, session uint64) {
+			if p != nil {
+				if _, noted := p.members[pair{a.sid, player}]; noted {
+					return
+				}
+			}
+			b.add(number, player, session)
+		})
+		if u.at = (mark{sid: a.sid, order: next}); done {
+			u.at = mark{sid: a.sid + 1}
+		}
+	}
+	if p != nil {
+		for k, w := range p.members {
+			if w.there {
+				b.add(c.number(k.sid), k.player, w.session)
+			}
+		}
+	}
+	return true
+}
+
+// nextCell is the one of the lowest sid from the given one on, of those that the
+// channel has or had.
+func nextCell(ch *channel, p *past, from uint32) *cell {
+	var next *cell
+	if at, _ := ch.cell(from); at < len(ch.cells) {
+		next = &ch.cells[at]
+	}
+	if p == nil {
+		return next
+	}
+	for i := range p.cells {
+		if a := &p.cells[i]; a.sid >= from && (next == nil || a.sid < next.sid) {
+			next = a
+		}
+	}
+	return next
+}
+
+func (b *memberBatch) add(number, player uint32, session uint64) {
+	b.members = append(b.members, readMember{key: uint64(number-1)<<32 | uint64(player), session: session})
+	b.sessions = b.sessions || session != 0
+}
+
+// encode writes the channels that are complete, and keeps the one that is open.
+func (c *capture) encode(b *memberBatch, out *snapfile.ChannelsEncoder) {
+	start := 0
+	complete := b.channels
+	if b.open {
+		complete = complete[:len(complete)-1]
+	}
+	var cells []snapfile.Cell
+	for _, r := range complete {
+		if members := b.members[start:r.end]; len(members) > 0 {
+			c.rename(members)
+			cells = b.cells(members, cells[:0])
+			out.Add(r.channel.name(), r.changed, cells)
+		}
+		start = r.end
+	}
+	b.channels = append(b.channels[:0], b.channels[len(complete):]...)
+	b.members = append(b.members[:0], b.members[start:]...)
+	if !b.open {
+		b.sessions = false
+	}
+}
+
+// rename gives members their canonical ids and order.
+func (c *capture) rename(members []readMember) {
+	for i := range members {
+		id := uint32(members[i].key)
+		shard := id & (shards - 1)
+		canonical := c.ranks[shard][id>>shardBits]<<shardBits | shard
+		members[i].key = members[i].key&^(1<<32-1) | uint64(canonical)
+	}
+	slices.SortFunc(members, func(a, b readMember) int { return cmp.Compare(a.key, b.key) })
+}
+
+func (b *memberBatch) cells(members []readMember, cells []snapfile.Cell) []snapfile.Cell {
+	for len(members) > 0 {
+		sid := members[0].key >> 32
+		n := 0
+		for n < len(members) && members[n].key>>32 == sid {
+			n++
+		}
+		a := snapfile.Cell{SID: uint32(sid), Members: make([]uint32, n)}
+		if b.sessions {
+			a.Sessions = make([]uint64, n)
+		}
+		for i, m := range members[:n] {
+			a.Members[i] = uint32(m.key)
+			if b.sessions {
+				a.Sessions[i] = m.session
+			}
+		}
+		cells, members = append(cells, a), members[n:]
+	}
+	return cells
+}
