@@ -134,7 +134,7 @@ func TestState_EndToEnd(t *testing.T) {
 	}
 	for _, name := range []string{
 		"heap_bytes_small", "heap_bytes_large", "heap_bytes_private", "heap_bytes_world", "apply_ns_1m", "apply_ns_10m",
-		"members100_per_s_8", "members100_iter_per_s_8", "members100_state_ns", "apply_share", "readers_share",
+		"members100_per_s_8", "members100_iter_per_s_8", "members100_state_ns", "contains_ns", "count_ns_10m", "apply_share", "readers_share",
 		"snapshot_stop_ms_10m", "snapshot_s_10m", "snapshot_bytes_per_membership_10m", "destroy_stop_ms_5m", "restore_s_1m", "restore_s_10m",
 		"gc_longest_stop_ms_10m", "gc_cpu_share_10m",
 	} {

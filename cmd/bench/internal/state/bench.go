@@ -33,6 +33,7 @@ func allParts() []part {
 		{"heap", (*bench).heap},
 		{"apply", (*bench).apply},
 		{"members", (*bench).members},
+		{"questions", (*bench).questions},
 		{"readers", (*bench).readers},
 		{"snapshot", (*bench).snapshot},
 		{"restore", (*bench).restore},

@@ -82,6 +82,8 @@ func partNotes(part string, o Options) []string {
 		return []string{"apply_ns: one operation of Replica.Apply, decoding included, one goroutine: leaves of random members and adds of random players in turn; 10m: 100,000 channels x 10 x 10, 2,000,000 players. heap_bytes of both sizes are of one build."}
 	case "members":
 		return []string{fmt.Sprintf("members100: node.MembersBySID of 100 members on a node that is alone, %d callers, 10,000 such sets; iter: all of node.Members of the same channels. state_ns: one caller, the state machine alone, MembersBySID of 100 and Members of a channel with 10 members on each of 10 servers.", callers)}
+	case "questions":
+		return []string{"contains and count: State.Contains of a player who is in the channel and of a random one in turn, and State.Count, one caller, a View for each; 1,000,000 and 10,000,000 memberships. allocs: objects."}
 	case "readers":
 		return []string{"readers_share and apply_share: speed while one reader (MembersBySID of 100) and the applier both go at full speed, divided by the speed alone; 1,000,000 memberships."}
 	case "snapshot":
