@@ -27,12 +27,13 @@ type capture struct {
 	playerUndo  [shards]*playerUndo
 	channelUndo [shards]*channelUndo
 
+	notes int // that were made; the writer's
 	ended atomic.Bool
 	done  chan struct{} // closed when it has ended
 	pins  *atomic.Int64
 }
 
-var errCaptureOver = errors.New("capture was given up for another one")
+var errCaptureOver = errors.New("given up: another one was begun, or too much was written meanwhile")
 
 // capturing is the capture that needs to be told of changes; nil if there is none.
 func (s *State) capturing() *capture {
@@ -44,6 +45,10 @@ func (s *State) capturing() *capture {
 	}
 	return s.capture
 }
+
+// maxNotes bounds the memory of a capture whose reader does not come along, because the
+// disk that it writes to hangs for example.
+func (s *State) maxNotes() int { return 1<<20 + int(s.count.visible.Load()+s.count.parked.Load())/4 }
 
 func (c *capture) over() bool { return c.ended.Load() }
 

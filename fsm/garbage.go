@@ -136,8 +136,11 @@ func (s *State) purge(name string, index uint64) bool {
 // sweep clears a bounded amount of garbage away.
 func (s *State) sweep(index uint64) {
 	s.sweepPurged(index)
-	if s.capturing() == nil {
+	switch c := s.capturing(); {
+	case c == nil:
 		s.sweepWays(sweepWays)
+	case c.notes > s.maxNotes():
+		c.release()
 	}
 	if s.pins.Load() == 0 {
 		s.sweepIDs(sweepIDs)

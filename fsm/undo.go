@@ -67,6 +67,7 @@ func (cs *channels) noteMember(c *channel, sid, player uint32, session uint64, t
 	}
 	if _, noted := p.members[pair{sid, player}]; !noted {
 		p.members[pair{sid, player}] = was{session, there}
+		cs.undo.capture.notes++
 	}
 }
 
@@ -102,6 +103,7 @@ func (s *State) notePair(p *players, local, sid uint32) {
 			return
 		}
 	}
+	u.capture.notes++
 	g, ok := p.stay(local, sid)
 	u.past[local] = append(u.past[local], pastPair{sid: sid, added: g.added, alive: ok && u.capture.alive(g)})
 }
