@@ -26,13 +26,10 @@ func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.Play
 	out.Reset(c.index)
 	var batch playerBatch
 	for piece := range slices.Chunk(ids, readPlayers) {
-		if c.over() {
-			return errCaptureOver
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		c.readPairs(p, u, piece, &batch)
+		if err := c.interrupted(ctx); err != nil {
+			return err
+		}
 		for i, id := range piece {
 			if pairs := batch.of(i); len(pairs) > 0 {
 				rank++
@@ -40,6 +37,18 @@ func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.Play
 				out.Add(p.texts.Text(id), pairs)
 			}
 		}
+	}
+	return c.interrupted(ctx)
+}
+
+// interrupted says why not to go on. It is asked after a piece was read, since nobody
+// notes what changes from the moment on at which the capture is over.
+func (c *capture) interrupted(ctx context.Context) error {
+	switch {
+	case c.over():
+		return errCaptureOver
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
 	}
 	return nil
 }
@@ -113,16 +122,13 @@ func (c *capture) readChannels(ctx context.Context, shard int, out *snapfile.Cha
 	out.Reset(c.index)
 	var b memberBatch
 	for len(list) > 0 || b.open {
-		if c.over() {
-			return errCaptureOver
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
 		list = c.readPiece(cs, u, list, &b)
+		if err := c.interrupted(ctx); err != nil {
+			return err
+		}
 		c.encode(&b, out)
 	}
-	return nil
+	return c.interrupted(ctx)
 }
 
 func (c *capture) orderChannels(cs *channels, u *channelUndo) []*channel {
