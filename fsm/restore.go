@@ -60,6 +60,7 @@ type restorer struct {
 	file  *snapfile.Reader
 	head  fsmpb.SnapshotHead
 	base  uint64
+	ahead snapfile.Packed // the section after those that were taken
 
 	players [shards]restoredPlayers
 	workers []*restoreWorker
@@ -93,6 +94,10 @@ func (r *restorer) read() error {
 	if err := r.readHead(); err != nil {
 		return err
 	}
+	var err error
+	if r.ahead, err = r.next(); err != nil {
+		return err
+	}
 	for _, w := range r.workers {
 		w.counts = make([]int64, len(r.head.GetSids()))
 	}
@@ -102,13 +107,10 @@ func (r *restorer) read() error {
 	if err := r.round(snapfile.Channels, r.readChannels); err != nil {
 		return err
 	}
-	if _, err := r.file.Next(); !errors.Is(err, io.EOF) {
-		if err == nil {
-			err = fmt.Errorf("%w: more sections than there are shards", ErrMalformed)
-		}
-		return err
+	if r.ahead.Kind != 0 {
+		return fmt.Errorf("%w: section %d of kind %d is out of order", ErrMalformed, r.ahead.Number, r.ahead.Kind)
 	}
-	err := r.work(func(i int, _ *restoreWorker) error {
+	err = r.work(func(i int, _ *restoreWorker) error {
 		for shard := range shards {
 			if r.workerOf(shard) != i {
 				continue
@@ -126,9 +128,12 @@ func (r *restorer) read() error {
 }
 
 func (r *restorer) readHead() error {
-	packed, err := r.next(snapfile.Header, 0)
+	packed, err := r.next()
 	if err != nil {
 		return err
+	}
+	if packed.Kind != snapfile.Header || packed.Number != 0 {
+		return fmt.Errorf("%w: the first section is not the header", ErrMalformed)
 	}
 	raw, err := r.workers[0].opener.Open(packed)
 	if err != nil {
@@ -172,11 +177,11 @@ func (r *restorer) readHead() error {
 	return nil
 }
 
-// next reads the next section, which has to be this one.
-func (r *restorer) next(kind snapfile.Kind, number uint32) (snapfile.Packed, error) {
+// next is the next section; its kind is 0 at the end of the file.
+func (r *restorer) next() (snapfile.Packed, error) {
 	packed, err := r.file.Next()
-	if errors.Is(err, io.EOF) || err == nil && (packed.Kind != kind || packed.Number != number) {
-		return packed, fmt.Errorf("%w: section %d of kind %d is missing or out of order", ErrMalformed, number, kind)
+	if errors.Is(err, io.EOF) {
+		return snapfile.Packed{}, nil
 	}
 	return packed, err
 }
@@ -212,15 +217,20 @@ func (r *restorer) feed(kind snapfile.Kind, queues []chan snapfile.Packed, quit 
 			close(q)
 		}
 	}()
-	for i := range shards {
-		packed, err := r.next(kind, uint32(i))
-		if err != nil {
-			return err
+	for before := -1; r.ahead.Kind == kind; {
+		number := int(r.ahead.Number)
+		if number <= before || number >= shards {
+			return fmt.Errorf("%w: section %d of kind %d after %d", ErrMalformed, number, kind, before)
 		}
 		select {
-		case queues[r.workerOf(i)] <- packed:
+		case queues[r.workerOf(number)] <- r.ahead:
 		case <-quit:
 			return nil
+		}
+		before = number
+		var err error
+		if r.ahead, err = r.next(); err != nil {
+			return err
 		}
 	}
 	return nil

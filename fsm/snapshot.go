@@ -14,8 +14,8 @@ import (
 )
 
 // A snapshot has a section with everything that is no channel, and one for each shard
-// of players and of channels, in this order: see package snapfile. It is written while
-// entries are applied.
+// of players and of channels that is not empty, in this order: see package snapfile. It is
+// written while entries are applied.
 //
 // The hash of a state is the sum of the same sections, whatever the level. It is of
 // the logical state: replicas that hold the same have the same hash.
@@ -104,6 +104,9 @@ func (c *capture) sections(ctx context.Context, take func(snapfile.Kind, uint32,
 		if err := c.readPlayers(ctx, i, &players); err != nil {
 			return err
 		}
+		if players.Len() == 0 {
+			continue
+		}
 		if err := take(snapfile.Players, uint32(i), players.Bytes()); err != nil {
 			return err
 		}
@@ -112,6 +115,9 @@ func (c *capture) sections(ctx context.Context, take func(snapfile.Kind, uint32,
 	for i := range shards {
 		if err := c.readChannels(ctx, i, &channels); err != nil {
 			return err
+		}
+		if channels.Len() == 0 {
+			continue
 		}
 		if err := take(snapfile.Channels, uint32(i), channels.Bytes()); err != nil {
 			return err

@@ -129,7 +129,7 @@ func TestSnapshot_BytesStayAsTheyAre(t *testing.T) {
 	for level, want := range map[uint32]string{
 		2: "e14dd38bc1b237c630b7cb1313457bf679386bd79cfbe28f4062d40e805be90f",
 		3: "1c05f4fbb3ade7c6905572b033ec73d880b7bcc1bcffe9cc079a1b7890d53a0f",
-		4: "22366177b2d9794fe7358506a03d28e8661d62ad1e356e23083955acbb2e9b59",
+		4: "b5e1dc7c1cfb46189dbd226b6908515a6ee4d44967947a4457fcf95c930ffbcc",
 	} {
 		sum, err := fullStateOf(t, level).s.WriteSnapshot(new(bytes.Buffer))
 		if err != nil {

@@ -82,6 +82,9 @@ func (e *ChannelsEncoder) addSessions(sessions []uint64) {
 	}
 }
 
+// Len is the number of channels so far.
+func (e *ChannelsEncoder) Len() int { return e.rows }
+
 // Bytes is the content of the section, valid until the next Bytes.
 func (e *ChannelsEncoder) Bytes() []byte {
 	e.out = appendColumns(e.out[:0], e.rows, e.names.out, e.changed, e.cells, e.members, e.sessions)

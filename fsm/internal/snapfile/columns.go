@@ -73,6 +73,9 @@ func columnsOf(raw []byte, columns ...*column) (rows uint64, err error) {
 	for _, c := range columns {
 		c.rest = all.bytes(all.uvarint())
 	}
+	if rows == 0 {
+		all.fail("a section without rows is not written")
+	}
 	if len(all.rest) > 0 {
 		all.fail("%d bytes behind the columns", len(all.rest))
 	}

@@ -42,6 +42,9 @@ func (e *PlayersEncoder) Add(uid []byte, pairs []Pair) {
 	}
 }
 
+// Len is the number of players so far.
+func (e *PlayersEncoder) Len() int { return e.rows }
+
 // Bytes is the content of the section, valid until the next Bytes.
 func (e *PlayersEncoder) Bytes() []byte {
 	e.out = appendColumns(e.out[:0], e.rows, e.uids.out, e.sids, e.added)
