@@ -58,6 +58,7 @@ func (s *State) apply(index uint64, c command) Result {
 		r.Changed = s.raise(index, o.RaiseLevel.GetLevel()) || raised
 	case *fsmpb.Entry_SetSettings:
 		r.Changed = s.setSettings(index, o.SetSettings)
+	case *fsmpb.Entry_Checkpoint: // see Replica.Apply
 	default:
 		r.Batches = s.batches(index, c)
 	}

@@ -45,6 +45,10 @@ func entrySettings(id string, seen uint64, s *fsmpb.Settings) *fsmpb.Entry {
 	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_SetSettings{SetSettings: &fsmpb.SetSettings{Id: id, Seen: seen, Settings: s}}})
 }
 
+func entryCheckpoint() *fsmpb.Entry {
+	return entry(&fsmpb.Entry{Command: &fsmpb.Entry_Checkpoint{Checkpoint: &fsmpb.Checkpoint{}}})
+}
+
 // resuming takes the parked members along, but for these removals.
 func resuming(up *fsmpb.ServerUp, epoch uint64, r ...*fsmpb.Removals) *fsmpb.ServerUp {
 	up.Resume = &fsmpb.Resume{Epoch: epoch, Removals: r}

@@ -97,7 +97,7 @@ func EntryLevel(e *fsmpb.Entry) uint32 {
 // where they are read.
 func needs(e *fsmpb.Entry) uint32 {
 	switch {
-	case limited(e.GetFound().GetSettings()), limited(e.GetSetSettings().GetSettings()):
+	case e.GetCheckpoint() != nil, limited(e.GetFound().GetSettings()), limited(e.GetSetSettings().GetSettings()):
 		return scaleLevel
 	case e.GetForget() != nil, e.GetRaiseLevel() != nil, e.GetSetSettings() != nil, e.GetServerUp().GetResume() != nil:
 		return parkingLevel

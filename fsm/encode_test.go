@@ -27,6 +27,7 @@ func everyEntry() map[string]*fsmpb.Entry {
 		"forget":   entryForget(7),
 		"raise":    entryRaise(3),
 		"settings": entrySettings("wish", 9, &fsmpb.Settings{MaxVoters: 5}),
+		"check":    entryCheckpoint(),
 	}
 }
 
@@ -138,7 +139,7 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		"batches second":  {[]byte{8, 1, 0x2a, 0, 0x1a, 0}, fsm.ErrMalformed},
 		"version last":    {[]byte{0x1a, 0, 8, 1}, fsm.ErrMalformed},
 		"long version":    {[]byte{8, 0x81, 0, 0x1a, 0}, fsm.ErrMalformed},
-		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x48, 1}, fsm.ErrUnknownFormat},
+		"newer field":     {[]byte{8, 1, 0x1a, 0, 0x50, 1}, fsm.ErrUnknownFormat},
 		"newer batches":   {[]byte{8, fsm.Version + 1, 0x1a, 0}, fsm.ErrUnknownFormat},
 		"newer version":   {encoded(newer), fsm.ErrUnknownFormat},
 		"unknown command": {[]byte{8, 1, 0xfa, 0x07, 0}, fsm.ErrUnknownFormat},
@@ -146,6 +147,7 @@ func TestDecodeEntry_TellsNewerFromBroken(t *testing.T) {
 		"higher level":    {encoded(entryRaise(fsm.Version + 1)), fsm.ErrUnknownFormat},
 		"too low for it":  {ofVersion(2, entryRaise(3)), fsm.ErrMalformed},
 		"too low limits":  {ofVersion(3, entrySettings("id", 1, &fsmpb.Settings{MaxServers: 1})), fsm.ErrMalformed},
+		"too low to hash": {ofVersion(3, entryCheckpoint()), fsm.ErrMalformed},
 		"founding limits": {ofVersion(3, entryFound("c", &fsmpb.Settings{MaxMembers: 1})), fsm.ErrMalformed},
 		"too low for ops": {ofVersion(2, entryBatches(batch("a", 1, 1, opKind(fsmpb.OpKind_OP_PRUNE)))), fsm.ErrMalformed},
 	} {

@@ -11,7 +11,8 @@ import (
 // replicas have to make the same of an entry, those too whose snapshot an older
 // binary wrote. Since 2 the state keeps the results of Window batches of an origin
 // and not of one; since 3 the members of an ended life are parked and not purged;
-// since 4 the settings may limit the state, and snapshots are of version 3.
+// since 4 the settings may limit the state, snapshots are of version 3, and there are
+// checkpoints.
 const Version = 4
 
 // scaleLevel is from when on the settings may limit the state, and snapshots hold it in

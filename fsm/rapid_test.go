@@ -173,6 +173,8 @@ func (m *machine) draw() *fsmpb.Entry {
 		if rapid.Bool().Draw(m.T, "detach") {
 			e.GetServerDown().ViaEpoch = m.drawEpoch(m.pick("agent", someSIDs))
 		}
+	case command == 12 && rapid.Bool().Draw(m.T, "checkpoint"):
+		e = entryCheckpoint()
 	case command == 11 && rapid.Bool().Draw(m.T, "rare"):
 		return m.drawRare()
 	default:
@@ -189,7 +191,10 @@ func (m *machine) draw() *fsmpb.Entry {
 
 // levelOf is the least version that an entry may have.
 func levelOf(e *fsmpb.Entry) uint32 {
-	if e.GetServerUp().GetResume() != nil {
+	switch {
+	case e.GetCheckpoint() != nil:
+		return 4
+	case e.GetServerUp().GetResume() != nil:
 		return 3
 	}
 	for _, s := range []*fsmpb.Settings{e.GetFound().GetSettings(), e.GetSetSettings().GetSettings()} {

@@ -22,7 +22,8 @@ type Replica struct {
 	state          *State
 	serversChanged chan struct{}
 
-	waiters waiters // has its own lock, taken inside mu
+	waiters     waiters // has its own lock, taken inside mu
+	checkpoints chan *Checkpoint
 
 	decoding sync.Mutex // guards decoder; taken outside mu, and held for one Apply
 	decoder  decoder    // what an entry is read into, to be used again
@@ -37,7 +38,9 @@ var (
 
 // NewReplica starts from the empty state.
 func NewReplica() *Replica {
-	return &Replica{state: NewState(), serversChanged: make(chan struct{}), decoder: decoder{keep: true}}
+	return &Replica{
+		state: NewState(), serversChanged: make(chan struct{}), checkpoints: make(chan *Checkpoint, 1), decoder: decoder{keep: true},
+	}
 }
 
 // Apply implements raft.FSM. The response is a Result.
@@ -67,6 +70,9 @@ func (r *Replica) Apply(l *raft.Log) any {
 	result := r.state.apply(l.Index, c)
 	if r.state.records != records {
 		r.announceLocked()
+	}
+	if c.other.GetCheckpoint() != nil && result.Err == nil {
+		r.checkpointLocked()
 	}
 	r.waiters.advance(r.state.Index())
 	return result

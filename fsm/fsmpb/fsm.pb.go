@@ -110,6 +110,7 @@ type Entry struct {
 	//	*Entry_Forget
 	//	*Entry_RaiseLevel
 	//	*Entry_SetSettings
+	//	*Entry_Checkpoint
 	Command       isEntry_Command `protobuf_oneof:"command"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -222,6 +223,15 @@ func (x *Entry) GetSetSettings() *SetSettings {
 	return nil
 }
 
+func (x *Entry) GetCheckpoint() *Checkpoint {
+	if x != nil {
+		if x, ok := x.Command.(*Entry_Checkpoint); ok {
+			return x.Checkpoint
+		}
+	}
+	return nil
+}
+
 type isEntry_Command interface {
 	isEntry_Command()
 }
@@ -254,6 +264,10 @@ type Entry_SetSettings struct {
 	SetSettings *SetSettings `protobuf:"bytes,8,opt,name=set_settings,json=setSettings,proto3,oneof"`
 }
 
+type Entry_Checkpoint struct {
+	Checkpoint *Checkpoint `protobuf:"bytes,9,opt,name=checkpoint,proto3,oneof"` // from level 4 on
+}
+
 func (*Entry_Found) isEntry_Command() {}
 
 func (*Entry_Batches) isEntry_Command() {}
@@ -267,6 +281,8 @@ func (*Entry_Forget) isEntry_Command() {}
 func (*Entry_RaiseLevel) isEntry_Command() {}
 
 func (*Entry_SetSettings) isEntry_Command() {}
+
+func (*Entry_Checkpoint) isEntry_Command() {}
 
 // Found is the first command of a cluster. A second one changes nothing.
 type Found struct {
@@ -484,6 +500,43 @@ func (x *RaiseLevel) GetLevel() uint32 {
 	return 0
 }
 
+// Checkpoint changes nothing: it is an index at which all replicas hash their state.
+type Checkpoint struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Checkpoint) Reset() {
+	*x = Checkpoint{}
+	mi := &file_fsm_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Checkpoint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Checkpoint) ProtoMessage() {}
+
+func (x *Checkpoint) ProtoReflect() protoreflect.Message {
+	mi := &file_fsm_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Checkpoint.ProtoReflect.Descriptor instead.
+func (*Checkpoint) Descriptor() ([]byte, []int) {
+	return file_fsm_proto_rawDescGZIP(), []int{4}
+}
+
 // SetSettings replaces the settings. Safe to repeat.
 type SetSettings struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -496,7 +549,7 @@ type SetSettings struct {
 
 func (x *SetSettings) Reset() {
 	*x = SetSettings{}
-	mi := &file_fsm_proto_msgTypes[4]
+	mi := &file_fsm_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -508,7 +561,7 @@ func (x *SetSettings) String() string {
 func (*SetSettings) ProtoMessage() {}
 
 func (x *SetSettings) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[4]
+	mi := &file_fsm_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -521,7 +574,7 @@ func (x *SetSettings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettings.ProtoReflect.Descriptor instead.
 func (*SetSettings) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{4}
+	return file_fsm_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SetSettings) GetId() string {
@@ -555,7 +608,7 @@ type Batches struct {
 
 func (x *Batches) Reset() {
 	*x = Batches{}
-	mi := &file_fsm_proto_msgTypes[5]
+	mi := &file_fsm_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +620,7 @@ func (x *Batches) String() string {
 func (*Batches) ProtoMessage() {}
 
 func (x *Batches) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[5]
+	mi := &file_fsm_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +633,7 @@ func (x *Batches) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batches.ProtoReflect.Descriptor instead.
 func (*Batches) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{5}
+	return file_fsm_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Batches) GetBatches() []*Batch {
@@ -603,7 +656,7 @@ type Batch struct {
 
 func (x *Batch) Reset() {
 	*x = Batch{}
-	mi := &file_fsm_proto_msgTypes[6]
+	mi := &file_fsm_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +668,7 @@ func (x *Batch) String() string {
 func (*Batch) ProtoMessage() {}
 
 func (x *Batch) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[6]
+	mi := &file_fsm_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +681,7 @@ func (x *Batch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Batch.ProtoReflect.Descriptor instead.
 func (*Batch) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{6}
+	return file_fsm_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Batch) GetOriginSid() string {
@@ -670,7 +723,7 @@ type Group struct {
 
 func (x *Group) Reset() {
 	*x = Group{}
-	mi := &file_fsm_proto_msgTypes[7]
+	mi := &file_fsm_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -682,7 +735,7 @@ func (x *Group) String() string {
 func (*Group) ProtoMessage() {}
 
 func (x *Group) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[7]
+	mi := &file_fsm_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -695,7 +748,7 @@ func (x *Group) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Group.ProtoReflect.Descriptor instead.
 func (*Group) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{7}
+	return file_fsm_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Group) GetSeen() uint64 {
@@ -729,7 +782,7 @@ type Op struct {
 
 func (x *Op) Reset() {
 	*x = Op{}
-	mi := &file_fsm_proto_msgTypes[8]
+	mi := &file_fsm_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +794,7 @@ func (x *Op) String() string {
 func (*Op) ProtoMessage() {}
 
 func (x *Op) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[8]
+	mi := &file_fsm_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +807,7 @@ func (x *Op) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Op.ProtoReflect.Descriptor instead.
 func (*Op) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{8}
+	return file_fsm_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Op) GetKind() OpKind {
@@ -831,7 +884,7 @@ type ChannelOptions struct {
 
 func (x *ChannelOptions) Reset() {
 	*x = ChannelOptions{}
-	mi := &file_fsm_proto_msgTypes[9]
+	mi := &file_fsm_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +896,7 @@ func (x *ChannelOptions) String() string {
 func (*ChannelOptions) ProtoMessage() {}
 
 func (x *ChannelOptions) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[9]
+	mi := &file_fsm_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +909,7 @@ func (x *ChannelOptions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelOptions.ProtoReflect.Descriptor instead.
 func (*ChannelOptions) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{9}
+	return file_fsm_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ChannelOptions) GetTtlNs() int64 {
@@ -900,7 +953,7 @@ type ServerUp struct {
 
 func (x *ServerUp) Reset() {
 	*x = ServerUp{}
-	mi := &file_fsm_proto_msgTypes[10]
+	mi := &file_fsm_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +965,7 @@ func (x *ServerUp) String() string {
 func (*ServerUp) ProtoMessage() {}
 
 func (x *ServerUp) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[10]
+	mi := &file_fsm_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +978,7 @@ func (x *ServerUp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerUp.ProtoReflect.Descriptor instead.
 func (*ServerUp) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{10}
+	return file_fsm_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ServerUp) GetSid() string {
@@ -1017,7 +1070,7 @@ type Resume struct {
 
 func (x *Resume) Reset() {
 	*x = Resume{}
-	mi := &file_fsm_proto_msgTypes[11]
+	mi := &file_fsm_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1029,7 +1082,7 @@ func (x *Resume) String() string {
 func (*Resume) ProtoMessage() {}
 
 func (x *Resume) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[11]
+	mi := &file_fsm_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1042,7 +1095,7 @@ func (x *Resume) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resume.ProtoReflect.Descriptor instead.
 func (*Resume) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{11}
+	return file_fsm_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Resume) GetRemovals() []*Removals {
@@ -1070,7 +1123,7 @@ type Removals struct {
 
 func (x *Removals) Reset() {
 	*x = Removals{}
-	mi := &file_fsm_proto_msgTypes[12]
+	mi := &file_fsm_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1082,7 +1135,7 @@ func (x *Removals) String() string {
 func (*Removals) ProtoMessage() {}
 
 func (x *Removals) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[12]
+	mi := &file_fsm_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1095,7 +1148,7 @@ func (x *Removals) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removals.ProtoReflect.Descriptor instead.
 func (*Removals) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{12}
+	return file_fsm_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Removals) GetNumber() uint64 {
@@ -1123,7 +1176,7 @@ type Forget struct {
 
 func (x *Forget) Reset() {
 	*x = Forget{}
-	mi := &file_fsm_proto_msgTypes[13]
+	mi := &file_fsm_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1135,7 +1188,7 @@ func (x *Forget) String() string {
 func (*Forget) ProtoMessage() {}
 
 func (x *Forget) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[13]
+	mi := &file_fsm_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1148,7 +1201,7 @@ func (x *Forget) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Forget.ProtoReflect.Descriptor instead.
 func (*Forget) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{13}
+	return file_fsm_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Forget) GetIndex() uint64 {
@@ -1170,7 +1223,7 @@ type ServerDown struct {
 
 func (x *ServerDown) Reset() {
 	*x = ServerDown{}
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1182,7 +1235,7 @@ func (x *ServerDown) String() string {
 func (*ServerDown) ProtoMessage() {}
 
 func (x *ServerDown) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[14]
+	mi := &file_fsm_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1195,7 +1248,7 @@ func (x *ServerDown) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerDown.ProtoReflect.Descriptor instead.
 func (*ServerDown) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{14}
+	return file_fsm_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ServerDown) GetSid() string {
@@ -1234,7 +1287,7 @@ type SnapshotRecord struct {
 
 func (x *SnapshotRecord) Reset() {
 	*x = SnapshotRecord{}
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1299,7 @@ func (x *SnapshotRecord) String() string {
 func (*SnapshotRecord) ProtoMessage() {}
 
 func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[15]
+	mi := &file_fsm_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1312,7 @@ func (x *SnapshotRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotRecord.ProtoReflect.Descriptor instead.
 func (*SnapshotRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{15}
+	return file_fsm_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SnapshotRecord) GetRecord() isSnapshotRecord_Record {
@@ -1347,7 +1400,7 @@ type SnapshotHead struct {
 
 func (x *SnapshotHead) Reset() {
 	*x = SnapshotHead{}
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1412,7 @@ func (x *SnapshotHead) String() string {
 func (*SnapshotHead) ProtoMessage() {}
 
 func (x *SnapshotHead) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[16]
+	mi := &file_fsm_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1425,7 @@ func (x *SnapshotHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHead.ProtoReflect.Descriptor instead.
 func (*SnapshotHead) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{16}
+	return file_fsm_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SnapshotHead) GetHeader() *SnapshotHeader {
@@ -1426,7 +1479,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1438,7 +1491,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[17]
+	mi := &file_fsm_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1451,7 +1504,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{17}
+	return file_fsm_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SnapshotHeader) GetClusterId() string {
@@ -1537,7 +1590,7 @@ type ServerRecord struct {
 
 func (x *ServerRecord) Reset() {
 	*x = ServerRecord{}
-	mi := &file_fsm_proto_msgTypes[18]
+	mi := &file_fsm_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1602,7 @@ func (x *ServerRecord) String() string {
 func (*ServerRecord) ProtoMessage() {}
 
 func (x *ServerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[18]
+	mi := &file_fsm_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1615,7 @@ func (x *ServerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerRecord.ProtoReflect.Descriptor instead.
 func (*ServerRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{18}
+	return file_fsm_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ServerRecord) GetSid() string {
@@ -1714,7 +1767,7 @@ type Predecessor struct {
 
 func (x *Predecessor) Reset() {
 	*x = Predecessor{}
-	mi := &file_fsm_proto_msgTypes[19]
+	mi := &file_fsm_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1726,7 +1779,7 @@ func (x *Predecessor) String() string {
 func (*Predecessor) ProtoMessage() {}
 
 func (x *Predecessor) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[19]
+	mi := &file_fsm_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1739,7 +1792,7 @@ func (x *Predecessor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Predecessor.ProtoReflect.Descriptor instead.
 func (*Predecessor) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{19}
+	return file_fsm_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Predecessor) GetEpoch() uint64 {
@@ -1796,7 +1849,7 @@ type BatchRecord struct {
 
 func (x *BatchRecord) Reset() {
 	*x = BatchRecord{}
-	mi := &file_fsm_proto_msgTypes[20]
+	mi := &file_fsm_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +1861,7 @@ func (x *BatchRecord) String() string {
 func (*BatchRecord) ProtoMessage() {}
 
 func (x *BatchRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[20]
+	mi := &file_fsm_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +1874,7 @@ func (x *BatchRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRecord.ProtoReflect.Descriptor instead.
 func (*BatchRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{20}
+	return file_fsm_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *BatchRecord) GetNumber() uint64 {
@@ -1858,7 +1911,7 @@ type ChannelRecord struct {
 
 func (x *ChannelRecord) Reset() {
 	*x = ChannelRecord{}
-	mi := &file_fsm_proto_msgTypes[21]
+	mi := &file_fsm_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1870,7 +1923,7 @@ func (x *ChannelRecord) String() string {
 func (*ChannelRecord) ProtoMessage() {}
 
 func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[21]
+	mi := &file_fsm_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1883,7 +1936,7 @@ func (x *ChannelRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChannelRecord.ProtoReflect.Descriptor instead.
 func (*ChannelRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{21}
+	return file_fsm_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ChannelRecord) GetName() string {
@@ -1933,7 +1986,7 @@ type MemberRecord struct {
 
 func (x *MemberRecord) Reset() {
 	*x = MemberRecord{}
-	mi := &file_fsm_proto_msgTypes[22]
+	mi := &file_fsm_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1945,7 +1998,7 @@ func (x *MemberRecord) String() string {
 func (*MemberRecord) ProtoMessage() {}
 
 func (x *MemberRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[22]
+	mi := &file_fsm_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1958,7 +2011,7 @@ func (x *MemberRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberRecord.ProtoReflect.Descriptor instead.
 func (*MemberRecord) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{22}
+	return file_fsm_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *MemberRecord) GetUid() string {
@@ -1998,7 +2051,7 @@ type SnapshotFooter struct {
 
 func (x *SnapshotFooter) Reset() {
 	*x = SnapshotFooter{}
-	mi := &file_fsm_proto_msgTypes[23]
+	mi := &file_fsm_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2010,7 +2063,7 @@ func (x *SnapshotFooter) String() string {
 func (*SnapshotFooter) ProtoMessage() {}
 
 func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
-	mi := &file_fsm_proto_msgTypes[23]
+	mi := &file_fsm_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2023,7 +2076,7 @@ func (x *SnapshotFooter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotFooter.ProtoReflect.Descriptor instead.
 func (*SnapshotFooter) Descriptor() ([]byte, []int) {
-	return file_fsm_proto_rawDescGZIP(), []int{23}
+	return file_fsm_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotFooter) GetRecords() uint64 {
@@ -2037,7 +2090,7 @@ var File_fsm_proto protoreflect.FileDescriptor
 
 const file_fsm_proto_rawDesc = "" +
 	"\n" +
-	"\tfsm.proto\x12\x14globalchannel.fsm.v1\"\xe5\x03\n" +
+	"\tfsm.proto\x12\x14globalchannel.fsm.v1\"\xa9\x04\n" +
 	"\x05Entry\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x123\n" +
 	"\x05found\x18\x02 \x01(\v2\x1b.globalchannel.fsm.v1.FoundH\x00R\x05found\x129\n" +
@@ -2048,7 +2101,10 @@ const file_fsm_proto_rawDesc = "" +
 	"\x06forget\x18\x06 \x01(\v2\x1c.globalchannel.fsm.v1.ForgetH\x00R\x06forget\x12C\n" +
 	"\vraise_level\x18\a \x01(\v2 .globalchannel.fsm.v1.RaiseLevelH\x00R\n" +
 	"raiseLevel\x12F\n" +
-	"\fset_settings\x18\b \x01(\v2!.globalchannel.fsm.v1.SetSettingsH\x00R\vsetSettingsB\t\n" +
+	"\fset_settings\x18\b \x01(\v2!.globalchannel.fsm.v1.SetSettingsH\x00R\vsetSettings\x12B\n" +
+	"\n" +
+	"checkpoint\x18\t \x01(\v2 .globalchannel.fsm.v1.CheckpointH\x00R\n" +
+	"checkpointB\t\n" +
 	"\acommand\"\x82\x01\n" +
 	"\x05Found\x12\x1d\n" +
 	"\n" +
@@ -2072,7 +2128,9 @@ const file_fsm_proto_rawDesc = "" +
 	"maxServers\"\"\n" +
 	"\n" +
 	"RaiseLevel\x12\x14\n" +
-	"\x05level\x18\x01 \x01(\rR\x05level\"m\n" +
+	"\x05level\x18\x01 \x01(\rR\x05level\"\f\n" +
+	"\n" +
+	"Checkpoint\"m\n" +
 	"\vSetSettings\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04seen\x18\x02 \x01(\x04R\x04seen\x12:\n" +
@@ -2232,69 +2290,71 @@ func file_fsm_proto_rawDescGZIP() []byte {
 }
 
 var file_fsm_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_fsm_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_fsm_proto_goTypes = []any{
 	(OpKind)(0),            // 0: globalchannel.fsm.v1.OpKind
 	(*Entry)(nil),          // 1: globalchannel.fsm.v1.Entry
 	(*Found)(nil),          // 2: globalchannel.fsm.v1.Found
 	(*Settings)(nil),       // 3: globalchannel.fsm.v1.Settings
 	(*RaiseLevel)(nil),     // 4: globalchannel.fsm.v1.RaiseLevel
-	(*SetSettings)(nil),    // 5: globalchannel.fsm.v1.SetSettings
-	(*Batches)(nil),        // 6: globalchannel.fsm.v1.Batches
-	(*Batch)(nil),          // 7: globalchannel.fsm.v1.Batch
-	(*Group)(nil),          // 8: globalchannel.fsm.v1.Group
-	(*Op)(nil),             // 9: globalchannel.fsm.v1.Op
-	(*ChannelOptions)(nil), // 10: globalchannel.fsm.v1.ChannelOptions
-	(*ServerUp)(nil),       // 11: globalchannel.fsm.v1.ServerUp
-	(*Resume)(nil),         // 12: globalchannel.fsm.v1.Resume
-	(*Removals)(nil),       // 13: globalchannel.fsm.v1.Removals
-	(*Forget)(nil),         // 14: globalchannel.fsm.v1.Forget
-	(*ServerDown)(nil),     // 15: globalchannel.fsm.v1.ServerDown
-	(*SnapshotRecord)(nil), // 16: globalchannel.fsm.v1.SnapshotRecord
-	(*SnapshotHead)(nil),   // 17: globalchannel.fsm.v1.SnapshotHead
-	(*SnapshotHeader)(nil), // 18: globalchannel.fsm.v1.SnapshotHeader
-	(*ServerRecord)(nil),   // 19: globalchannel.fsm.v1.ServerRecord
-	(*Predecessor)(nil),    // 20: globalchannel.fsm.v1.Predecessor
-	(*BatchRecord)(nil),    // 21: globalchannel.fsm.v1.BatchRecord
-	(*ChannelRecord)(nil),  // 22: globalchannel.fsm.v1.ChannelRecord
-	(*MemberRecord)(nil),   // 23: globalchannel.fsm.v1.MemberRecord
-	(*SnapshotFooter)(nil), // 24: globalchannel.fsm.v1.SnapshotFooter
+	(*Checkpoint)(nil),     // 5: globalchannel.fsm.v1.Checkpoint
+	(*SetSettings)(nil),    // 6: globalchannel.fsm.v1.SetSettings
+	(*Batches)(nil),        // 7: globalchannel.fsm.v1.Batches
+	(*Batch)(nil),          // 8: globalchannel.fsm.v1.Batch
+	(*Group)(nil),          // 9: globalchannel.fsm.v1.Group
+	(*Op)(nil),             // 10: globalchannel.fsm.v1.Op
+	(*ChannelOptions)(nil), // 11: globalchannel.fsm.v1.ChannelOptions
+	(*ServerUp)(nil),       // 12: globalchannel.fsm.v1.ServerUp
+	(*Resume)(nil),         // 13: globalchannel.fsm.v1.Resume
+	(*Removals)(nil),       // 14: globalchannel.fsm.v1.Removals
+	(*Forget)(nil),         // 15: globalchannel.fsm.v1.Forget
+	(*ServerDown)(nil),     // 16: globalchannel.fsm.v1.ServerDown
+	(*SnapshotRecord)(nil), // 17: globalchannel.fsm.v1.SnapshotRecord
+	(*SnapshotHead)(nil),   // 18: globalchannel.fsm.v1.SnapshotHead
+	(*SnapshotHeader)(nil), // 19: globalchannel.fsm.v1.SnapshotHeader
+	(*ServerRecord)(nil),   // 20: globalchannel.fsm.v1.ServerRecord
+	(*Predecessor)(nil),    // 21: globalchannel.fsm.v1.Predecessor
+	(*BatchRecord)(nil),    // 22: globalchannel.fsm.v1.BatchRecord
+	(*ChannelRecord)(nil),  // 23: globalchannel.fsm.v1.ChannelRecord
+	(*MemberRecord)(nil),   // 24: globalchannel.fsm.v1.MemberRecord
+	(*SnapshotFooter)(nil), // 25: globalchannel.fsm.v1.SnapshotFooter
 }
 var file_fsm_proto_depIdxs = []int32{
 	2,  // 0: globalchannel.fsm.v1.Entry.found:type_name -> globalchannel.fsm.v1.Found
-	6,  // 1: globalchannel.fsm.v1.Entry.batches:type_name -> globalchannel.fsm.v1.Batches
-	11, // 2: globalchannel.fsm.v1.Entry.server_up:type_name -> globalchannel.fsm.v1.ServerUp
-	15, // 3: globalchannel.fsm.v1.Entry.server_down:type_name -> globalchannel.fsm.v1.ServerDown
-	14, // 4: globalchannel.fsm.v1.Entry.forget:type_name -> globalchannel.fsm.v1.Forget
+	7,  // 1: globalchannel.fsm.v1.Entry.batches:type_name -> globalchannel.fsm.v1.Batches
+	12, // 2: globalchannel.fsm.v1.Entry.server_up:type_name -> globalchannel.fsm.v1.ServerUp
+	16, // 3: globalchannel.fsm.v1.Entry.server_down:type_name -> globalchannel.fsm.v1.ServerDown
+	15, // 4: globalchannel.fsm.v1.Entry.forget:type_name -> globalchannel.fsm.v1.Forget
 	4,  // 5: globalchannel.fsm.v1.Entry.raise_level:type_name -> globalchannel.fsm.v1.RaiseLevel
-	5,  // 6: globalchannel.fsm.v1.Entry.set_settings:type_name -> globalchannel.fsm.v1.SetSettings
-	3,  // 7: globalchannel.fsm.v1.Found.settings:type_name -> globalchannel.fsm.v1.Settings
-	3,  // 8: globalchannel.fsm.v1.SetSettings.settings:type_name -> globalchannel.fsm.v1.Settings
-	7,  // 9: globalchannel.fsm.v1.Batches.batches:type_name -> globalchannel.fsm.v1.Batch
-	8,  // 10: globalchannel.fsm.v1.Batch.groups:type_name -> globalchannel.fsm.v1.Group
-	9,  // 11: globalchannel.fsm.v1.Group.ops:type_name -> globalchannel.fsm.v1.Op
-	0,  // 12: globalchannel.fsm.v1.Op.kind:type_name -> globalchannel.fsm.v1.OpKind
-	10, // 13: globalchannel.fsm.v1.Op.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	12, // 14: globalchannel.fsm.v1.ServerUp.resume:type_name -> globalchannel.fsm.v1.Resume
-	13, // 15: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Removals
-	9,  // 16: globalchannel.fsm.v1.Removals.ops:type_name -> globalchannel.fsm.v1.Op
-	18, // 17: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
-	19, // 18: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
-	22, // 19: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
-	24, // 20: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
-	18, // 21: globalchannel.fsm.v1.SnapshotHead.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
-	19, // 22: globalchannel.fsm.v1.SnapshotHead.servers:type_name -> globalchannel.fsm.v1.ServerRecord
-	3,  // 23: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
-	21, // 24: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
-	20, // 25: globalchannel.fsm.v1.ServerRecord.predecessor:type_name -> globalchannel.fsm.v1.Predecessor
-	21, // 26: globalchannel.fsm.v1.Predecessor.kept:type_name -> globalchannel.fsm.v1.BatchRecord
-	10, // 27: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
-	23, // 28: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	6,  // 6: globalchannel.fsm.v1.Entry.set_settings:type_name -> globalchannel.fsm.v1.SetSettings
+	5,  // 7: globalchannel.fsm.v1.Entry.checkpoint:type_name -> globalchannel.fsm.v1.Checkpoint
+	3,  // 8: globalchannel.fsm.v1.Found.settings:type_name -> globalchannel.fsm.v1.Settings
+	3,  // 9: globalchannel.fsm.v1.SetSettings.settings:type_name -> globalchannel.fsm.v1.Settings
+	8,  // 10: globalchannel.fsm.v1.Batches.batches:type_name -> globalchannel.fsm.v1.Batch
+	9,  // 11: globalchannel.fsm.v1.Batch.groups:type_name -> globalchannel.fsm.v1.Group
+	10, // 12: globalchannel.fsm.v1.Group.ops:type_name -> globalchannel.fsm.v1.Op
+	0,  // 13: globalchannel.fsm.v1.Op.kind:type_name -> globalchannel.fsm.v1.OpKind
+	11, // 14: globalchannel.fsm.v1.Op.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	13, // 15: globalchannel.fsm.v1.ServerUp.resume:type_name -> globalchannel.fsm.v1.Resume
+	14, // 16: globalchannel.fsm.v1.Resume.removals:type_name -> globalchannel.fsm.v1.Removals
+	10, // 17: globalchannel.fsm.v1.Removals.ops:type_name -> globalchannel.fsm.v1.Op
+	19, // 18: globalchannel.fsm.v1.SnapshotRecord.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
+	20, // 19: globalchannel.fsm.v1.SnapshotRecord.server:type_name -> globalchannel.fsm.v1.ServerRecord
+	23, // 20: globalchannel.fsm.v1.SnapshotRecord.channel:type_name -> globalchannel.fsm.v1.ChannelRecord
+	25, // 21: globalchannel.fsm.v1.SnapshotRecord.footer:type_name -> globalchannel.fsm.v1.SnapshotFooter
+	19, // 22: globalchannel.fsm.v1.SnapshotHead.header:type_name -> globalchannel.fsm.v1.SnapshotHeader
+	20, // 23: globalchannel.fsm.v1.SnapshotHead.servers:type_name -> globalchannel.fsm.v1.ServerRecord
+	3,  // 24: globalchannel.fsm.v1.SnapshotHeader.settings:type_name -> globalchannel.fsm.v1.Settings
+	22, // 25: globalchannel.fsm.v1.ServerRecord.earlier:type_name -> globalchannel.fsm.v1.BatchRecord
+	21, // 26: globalchannel.fsm.v1.ServerRecord.predecessor:type_name -> globalchannel.fsm.v1.Predecessor
+	22, // 27: globalchannel.fsm.v1.Predecessor.kept:type_name -> globalchannel.fsm.v1.BatchRecord
+	11, // 28: globalchannel.fsm.v1.ChannelRecord.options:type_name -> globalchannel.fsm.v1.ChannelOptions
+	24, // 29: globalchannel.fsm.v1.ChannelRecord.members:type_name -> globalchannel.fsm.v1.MemberRecord
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_fsm_proto_init() }
@@ -2310,8 +2370,9 @@ func file_fsm_proto_init() {
 		(*Entry_Forget)(nil),
 		(*Entry_RaiseLevel)(nil),
 		(*Entry_SetSettings)(nil),
+		(*Entry_Checkpoint)(nil),
 	}
-	file_fsm_proto_msgTypes[15].OneofWrappers = []any{
+	file_fsm_proto_msgTypes[16].OneofWrappers = []any{
 		(*SnapshotRecord_Header)(nil),
 		(*SnapshotRecord_Server)(nil),
 		(*SnapshotRecord_Channel)(nil),
@@ -2323,7 +2384,7 @@ func file_fsm_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_fsm_proto_rawDesc), len(file_fsm_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
