@@ -101,3 +101,27 @@ func BenchmarkState_ServerDown100k(b *testing.B) {
 		s.Apply(s.Index()+1, entryDown("a", gen(2)))
 	}
 }
+
+// How long a checkpoint holds up what is applied next, at a million memberships.
+func BenchmarkReplica_Checkpoint1M(b *testing.B) {
+	r := benchReplica(b, 1000)
+	for i := r.Index() + 1; b.Loop(); i++ {
+		replay(b, r, []*raft.Log{logOf(b, i, entryCheckpoint())})
+		b.StopTimer()
+		(<-r.Checkpoints()).Release()
+		b.StartTimer()
+	}
+}
+
+// And until its hash is known.
+func BenchmarkReplica_CheckpointHash1M(b *testing.B) {
+	r := benchReplica(b, 1000)
+	for i := r.Index() + 1; b.Loop(); i++ {
+		replay(b, r, []*raft.Log{logOf(b, i, entryCheckpoint())})
+		c := <-r.Checkpoints()
+		if _, err := c.Hash(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		c.Release()
+	}
+}

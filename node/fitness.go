@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pofresh/globalchannel/cluster"
@@ -27,6 +29,8 @@ type fitness struct {
 	guard  *disk.Guard
 	halted func() error
 
+	differs atomic.Pointer[string] // in which way the state is another one than a majority of voters holds; nil: it is not known to be
+
 	mu   sync.Mutex // guards full
 	full string     // what is wrong with the room on the disk; "" if nothing is
 }
@@ -37,10 +41,30 @@ func (f *fitness) problem() string {
 	if halted := f.halted(); halted != nil {
 		problems = append(problems, errors.Join(ErrHalted, halted).Error())
 	}
+	if err := f.distrusted(); err != nil {
+		problems = append(problems, err.Error())
+	}
 	if err := f.guard.Err(); err != nil {
 		problems = append(problems, err.Error())
 	}
 	return strings.Join(append(problems, f.doubts()...), "; ")
+}
+
+// distrust says in words that this node's state is wrong; "": it is not, or not any more.
+func (f *fitness) distrust(why string) {
+	if why == "" {
+		f.differs.Store(nil)
+		return
+	}
+	f.differs.Store(&why)
+}
+
+// distrusted is why nobody should be told what this node's state says.
+func (f *fitness) distrusted() error {
+	if why := f.differs.Load(); why != nil {
+		return fmt.Errorf("%w: %s", ErrHalted, *why)
+	}
+	return nil
 }
 
 // doubts are the reasons that are no failure.
@@ -131,6 +155,9 @@ func (n *Node) stepAside() {
 
 func (n *Node) yield(reason string) {
 	successors := n.successors(n.ctx)
+	if n.consensus.fitness.distrusted() != nil {
+		successors = n.auditor.amongHolders(successors)
+	}
 	if len(successors) == 0 || !n.consensus.mayHandOver() {
 		return
 	}

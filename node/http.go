@@ -87,6 +87,9 @@ func (n *Node) unready() []string {
 	if halted := n.replica.Halted(); halted != nil {
 		reasons = append(reasons, halted.Error())
 	}
+	if err := n.consensus.fitness.distrusted(); err != nil {
+		reasons = append(reasons, err.Error())
+	}
 	_, waits := n.life.now()
 	switch _, ok := n.life.current(); {
 	case !ok && n.failure() == nil:

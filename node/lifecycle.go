@@ -89,6 +89,7 @@ func (n *Node) leadUntilLost() {
 	n.log.Info("leading", "term", n.consensus.term())
 	n.foundState(ctx)
 	n.group.Go(func() { n.foundedLimits(ctx) })
+	n.group.Go(func() { n.inspect(ctx) })
 	n.cluster.Lead(ctx)
 }
 

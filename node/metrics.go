@@ -114,6 +114,9 @@ var gaugeHelp = []struct{ name, help, label string }{
 	{"memberships", "Memberships in the replica.", ""},
 	{"parked_memberships", "Memberships of ended lives that may come back.", ""},
 	{"lives", "Servers that are up, attached frontends included.", ""},
+	{"state_differs", "1 while this server's state is known to differ from that of a majority of voters: it is not read and does not lead.", ""},
+	{"servers_differing", "On the leader: servers whose state differed when they were compared last.", ""},
+	{"states_undecided", "1 while states differ and a majority of voters holds none of them.", ""},
 	{"epoch", "Of this life; 0 before it is registered.", ""},
 	{"outbox_operations", "Operations that wait on this node for a place in a batch.", ""},
 	{"outbox_batches", "Batches of this node that are sent and not answered.", ""},
@@ -177,6 +180,11 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 	if old, known := n.reader.old(); known {
 		gauge("replica_age_seconds", old.Seconds())
 	}
+	differs := n.consensus.fitness.distrusted() != nil
+	trouble, wrong := n.auditor.trouble()
+	gauge("state_differs", truth(differs))
+	gauge("servers_differing", float64(wrong))
+	gauge("states_undecided", truth(trouble != "" && wrong == 0 && !differs))
 	epoch, _ := n.life.now()
 	gauge("epoch", float64(epoch))
 	gauge("ready", truth(len(n.unready()) == 0))

@@ -50,6 +50,7 @@ type Node struct {
 	host      *host        // callbacks that nobody waits for
 	agent     *agent       // frontends of other processes
 	rollCall  *rollCall    // answers who is here
+	auditor   *auditor     // hashes of the replica
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -97,6 +98,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.group.Go(n.watchSpace)
 	n.group.Go(n.stepAside)
 	n.group.Go(n.seek)
+	n.group.Go(func() { n.auditor.run(n.ctx) })
 	n.host.start(n.ctx)
 	return n, nil
 }
@@ -159,6 +161,7 @@ func (n *Node) assemble() {
 		SID: n.cfg.SID, SType: n.cfg.SType, Zone: n.cfg.Zone,
 		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
 	}, n.enroll)
+	n.auditor = newAuditor(n.replica, n.consensus.fitness, n.log)
 	n.age = new(age)
 	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
 	n.outbox.settled = n.meters.answered
@@ -166,7 +169,7 @@ func (n *Node) assemble() {
 	n.presence, n.host = newPresence(n), newHost(n)
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
-		replica: n.replica, life: n.life, bound: n.bounded, known: route.known,
+		replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
 		indexes: n.indexes, age: n.age, refresh: newRefresher(n.indexes, n.age, n.replica.Index),
 	}
 	n.frontends = newFrontends(n)
@@ -250,6 +253,9 @@ func (n *Node) Err() error {
 	}
 	if halted := n.replica.Halted(); halted != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, halted)
+	}
+	if err := n.consensus.fitness.distrusted(); err != nil {
+		return err
 	}
 	return n.store.Guard.Err()
 }

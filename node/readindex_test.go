@@ -245,6 +245,7 @@ func TestReader_TakesOnlyAnAnswerToARequestThatIsLateEnough(t *testing.T) {
 		registered.open(nil)
 		replica := fsm.NewReplica()
 		r := &reader{
+			trusted: func() error { return nil },
 			replica: replica, life: registered, known: func() bool { return true },
 			bound:   func(ctx context.Context) (context.Context, context.CancelFunc) { return ctx, func() {} },
 			indexes: q, age: q.age, refresh: newRefresher(q, q.age, replica.Index),

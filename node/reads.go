@@ -89,6 +89,7 @@ func parse(opts []ReadOption) (readOptions, error) {
 // reader answers from this node's replica.
 type reader struct {
 	replica *fsm.Replica
+	trusted func() error                                                // why not to
 	life    *life                                                       // before its registration the replica may be empty
 	bound   func(context.Context) (context.Context, context.CancelFunc) // gives a wait its deadline
 	known   func() bool                                                 // a leader is
@@ -113,6 +114,9 @@ func (r *reader) index() uint64 { return max(r.acked.Load(), r.replica.Index()) 
 // view runs f on the state once it is as fresh as the options ask.
 func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)) error {
 	o, err := parse(opts)
+	if err == nil {
+		err = r.trusted()
+	}
 	if err != nil {
 		return err
 	}

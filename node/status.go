@@ -92,6 +92,9 @@ func (n *Node) problem(leaderID, waits string) string {
 	if err := n.Err(); err != nil {
 		problems = append(problems, err.Error())
 	}
+	if p, _ := n.auditor.trouble(); p != "" && n.consensus.fitness.distrusted() == nil {
+		problems = append(problems, p)
+	}
 	problems = append(problems, n.consensus.fitness.doubts()...)
 	if p := n.cluster.Problem(); p != "" {
 		problems = append(problems, p)

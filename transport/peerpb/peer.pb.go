@@ -76,6 +76,58 @@ func (Disposition) EnumDescriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{0}
 }
 
+type StateStanding int32
+
+const (
+	StateStanding_STATE_UNKNOWN     StateStanding = 0
+	StateStanding_STATE_RIGHT       StateStanding = 1 // what a majority of voters holds
+	StateStanding_STATE_WRONG       StateStanding = 2 // not that
+	StateStanding_STATE_NO_MAJORITY StateStanding = 3 // states differ, and a majority of voters holds none of them
+)
+
+// Enum value maps for StateStanding.
+var (
+	StateStanding_name = map[int32]string{
+		0: "STATE_UNKNOWN",
+		1: "STATE_RIGHT",
+		2: "STATE_WRONG",
+		3: "STATE_NO_MAJORITY",
+	}
+	StateStanding_value = map[string]int32{
+		"STATE_UNKNOWN":     0,
+		"STATE_RIGHT":       1,
+		"STATE_WRONG":       2,
+		"STATE_NO_MAJORITY": 3,
+	}
+)
+
+func (x StateStanding) Enum() *StateStanding {
+	p := new(StateStanding)
+	*p = x
+	return p
+}
+
+func (x StateStanding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (StateStanding) Descriptor() protoreflect.EnumDescriptor {
+	return file_peer_proto_enumTypes[1].Descriptor()
+}
+
+func (StateStanding) Type() protoreflect.EnumType {
+	return &file_peer_proto_enumTypes[1]
+}
+
+func (x StateStanding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use StateStanding.Descriptor instead.
+func (StateStanding) EnumDescriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{1}
+}
+
 type DeliverOutcome int32
 
 const (
@@ -109,11 +161,11 @@ func (x DeliverOutcome) String() string {
 }
 
 func (DeliverOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_peer_proto_enumTypes[1].Descriptor()
+	return file_peer_proto_enumTypes[2].Descriptor()
 }
 
 func (DeliverOutcome) Type() protoreflect.EnumType {
-	return &file_peer_proto_enumTypes[1]
+	return &file_peer_proto_enumTypes[2]
 }
 
 func (x DeliverOutcome) Number() protoreflect.EnumNumber {
@@ -122,7 +174,7 @@ func (x DeliverOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliverOutcome.Descriptor instead.
 func (DeliverOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{1}
+	return file_peer_proto_rawDescGZIP(), []int{2}
 }
 
 type Founder struct {
@@ -1366,6 +1418,214 @@ func (x *ReadIndexResponse) GetReason() string {
 	return ""
 }
 
+type StateHashRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateHashRequest) Reset() {
+	*x = StateHashRequest{}
+	mi := &file_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateHashRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateHashRequest) ProtoMessage() {}
+
+func (x *StateHashRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateHashRequest.ProtoReflect.Descriptor instead.
+func (*StateHashRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *StateHashRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+type StateHashResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	Form          uint32                 `protobuf:"varint,3,opt,name=form,proto3" json:"form,omitempty"` // number of the canonical form; hashes of different forms say nothing about each other
+	Sum           string                 `protobuf:"bytes,4,opt,name=sum,proto3" json:"sum,omitempty"`    // empty: there is none of that index here
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateHashResponse) Reset() {
+	*x = StateHashResponse{}
+	mi := &file_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateHashResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateHashResponse) ProtoMessage() {}
+
+func (x *StateHashResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateHashResponse.ProtoReflect.Descriptor instead.
+func (*StateHashResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *StateHashResponse) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+func (x *StateHashResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *StateHashResponse) GetForm() uint32 {
+	if x != nil {
+		return x.Form
+	}
+	return 0
+}
+
+func (x *StateHashResponse) GetSum() string {
+	if x != nil {
+		return x.Sum
+	}
+	return ""
+}
+
+type StateVerdictRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // of the checkpoint
+	Standing      StateStanding          `protobuf:"varint,2,opt,name=standing,proto3,enum=globalchannel.peer.v1.StateStanding" json:"standing,omitempty"`
+	Problem       string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"` // in words; empty if there is none
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateVerdictRequest) Reset() {
+	*x = StateVerdictRequest{}
+	mi := &file_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateVerdictRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateVerdictRequest) ProtoMessage() {}
+
+func (x *StateVerdictRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateVerdictRequest.ProtoReflect.Descriptor instead.
+func (*StateVerdictRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *StateVerdictRequest) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *StateVerdictRequest) GetStanding() StateStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return StateStanding_STATE_UNKNOWN
+}
+
+func (x *StateVerdictRequest) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+type StateVerdictResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateVerdictResponse) Reset() {
+	*x = StateVerdictResponse{}
+	mi := &file_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateVerdictResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateVerdictResponse) ProtoMessage() {}
+
+func (x *StateVerdictResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateVerdictResponse.ProtoReflect.Descriptor instead.
+func (*StateVerdictResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{21}
+}
+
 type DeliverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Head          *DeliverHead           `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"` // in the first chunk only
@@ -1376,7 +1636,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1388,7 +1648,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1401,7 +1661,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1432,7 +1692,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +1704,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +1717,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1513,7 +1773,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1525,7 +1785,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1538,7 +1798,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -1670,7 +1930,19 @@ const file_peer_proto_rawDesc = "" +
 	"\x11ReadIndexResponse\x12D\n" +
 	"\vdisposition\x18\x01 \x01(\x0e2\".globalchannel.peer.v1.DispositionR\vdisposition\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\\\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"(\n" +
+	"\x10StateHashRequest\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"h\n" +
+	"\x11StateHashResponse\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
+	"\x04form\x18\x03 \x01(\rR\x04form\x12\x10\n" +
+	"\x03sum\x18\x04 \x01(\tR\x03sum\"\x87\x01\n" +
+	"\x13StateVerdictRequest\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12@\n" +
+	"\bstanding\x18\x02 \x01(\x0e2$.globalchannel.peer.v1.StateStandingR\bstanding\x12\x18\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\"\x16\n" +
+	"\x14StateVerdictResponse\"\\\n" +
 	"\x0eDeliverRequest\x126\n" +
 	"\x04head\x18\x01 \x01(\v2\".globalchannel.peer.v1.DeliverHeadR\x04head\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\"\x8b\x01\n" +
@@ -1689,11 +1961,16 @@ const file_peer_proto_rawDesc = "" +
 	"\x13DISPOSITION_UNKNOWN\x10\x00\x12\x17\n" +
 	"\x13DISPOSITION_APPLIED\x10\x01\x12\x1d\n" +
 	"\x19DISPOSITION_NOT_SUBMITTED\x10\x02\x12\x17\n" +
-	"\x13DISPOSITION_REFUSED\x10\x03*W\n" +
+	"\x13DISPOSITION_REFUSED\x10\x03*[\n" +
+	"\rStateStanding\x12\x11\n" +
+	"\rSTATE_UNKNOWN\x10\x00\x12\x0f\n" +
+	"\vSTATE_RIGHT\x10\x01\x12\x0f\n" +
+	"\vSTATE_WRONG\x10\x02\x12\x15\n" +
+	"\x11STATE_NO_MAJORITY\x10\x03*W\n" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\xb7\x06\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\x80\b\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
@@ -1703,7 +1980,9 @@ const file_peer_proto_rawDesc = "" +
 	"Unregister\x12(.globalchannel.peer.v1.UnregisterRequest\x1a).globalchannel.peer.v1.UnregisterResponse\x12[\n" +
 	"\bWithdraw\x12&.globalchannel.peer.v1.WithdrawRequest\x1a'.globalchannel.peer.v1.WithdrawResponse\x12X\n" +
 	"\aForward\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse(\x010\x01\x12^\n" +
-	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12\\\n" +
+	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12^\n" +
+	"\tStateHash\x12'.globalchannel.peer.v1.StateHashRequest\x1a(.globalchannel.peer.v1.StateHashResponse\x12g\n" +
+	"\fStateVerdict\x12*.globalchannel.peer.v1.StateVerdictRequest\x1a+.globalchannel.peer.v1.StateVerdictResponse\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
 
 var (
@@ -1718,65 +1997,75 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_peer_proto_goTypes = []any{
-	(Disposition)(0),           // 0: globalchannel.peer.v1.Disposition
-	(DeliverOutcome)(0),        // 1: globalchannel.peer.v1.DeliverOutcome
-	(*Founder)(nil),            // 2: globalchannel.peer.v1.Founder
-	(*PromiseRequest)(nil),     // 3: globalchannel.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),    // 4: globalchannel.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),        // 5: globalchannel.peer.v1.JoinRequest
-	(*JoinResponse)(nil),       // 6: globalchannel.peer.v1.JoinResponse
-	(*PingRequest)(nil),        // 7: globalchannel.peer.v1.PingRequest
-	(*Life)(nil),               // 8: globalchannel.peer.v1.Life
-	(*PingResponse)(nil),       // 9: globalchannel.peer.v1.PingResponse
-	(*WithdrawRequest)(nil),    // 10: globalchannel.peer.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),   // 11: globalchannel.peer.v1.WithdrawResponse
-	(*RegisterRequest)(nil),    // 12: globalchannel.peer.v1.RegisterRequest
-	(*RegisterResponse)(nil),   // 13: globalchannel.peer.v1.RegisterResponse
-	(*UnregisterRequest)(nil),  // 14: globalchannel.peer.v1.UnregisterRequest
-	(*UnregisterResponse)(nil), // 15: globalchannel.peer.v1.UnregisterResponse
-	(*WriteRequest)(nil),       // 16: globalchannel.peer.v1.WriteRequest
-	(*WriteResponse)(nil),      // 17: globalchannel.peer.v1.WriteResponse
-	(*ReadIndexRequest)(nil),   // 18: globalchannel.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),  // 19: globalchannel.peer.v1.ReadIndexResponse
-	(*DeliverRequest)(nil),     // 20: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),        // 21: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),    // 22: globalchannel.peer.v1.DeliverResponse
+	(Disposition)(0),             // 0: globalchannel.peer.v1.Disposition
+	(StateStanding)(0),           // 1: globalchannel.peer.v1.StateStanding
+	(DeliverOutcome)(0),          // 2: globalchannel.peer.v1.DeliverOutcome
+	(*Founder)(nil),              // 3: globalchannel.peer.v1.Founder
+	(*PromiseRequest)(nil),       // 4: globalchannel.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),      // 5: globalchannel.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),          // 6: globalchannel.peer.v1.JoinRequest
+	(*JoinResponse)(nil),         // 7: globalchannel.peer.v1.JoinResponse
+	(*PingRequest)(nil),          // 8: globalchannel.peer.v1.PingRequest
+	(*Life)(nil),                 // 9: globalchannel.peer.v1.Life
+	(*PingResponse)(nil),         // 10: globalchannel.peer.v1.PingResponse
+	(*WithdrawRequest)(nil),      // 11: globalchannel.peer.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),     // 12: globalchannel.peer.v1.WithdrawResponse
+	(*RegisterRequest)(nil),      // 13: globalchannel.peer.v1.RegisterRequest
+	(*RegisterResponse)(nil),     // 14: globalchannel.peer.v1.RegisterResponse
+	(*UnregisterRequest)(nil),    // 15: globalchannel.peer.v1.UnregisterRequest
+	(*UnregisterResponse)(nil),   // 16: globalchannel.peer.v1.UnregisterResponse
+	(*WriteRequest)(nil),         // 17: globalchannel.peer.v1.WriteRequest
+	(*WriteResponse)(nil),        // 18: globalchannel.peer.v1.WriteResponse
+	(*ReadIndexRequest)(nil),     // 19: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),    // 20: globalchannel.peer.v1.ReadIndexResponse
+	(*StateHashRequest)(nil),     // 21: globalchannel.peer.v1.StateHashRequest
+	(*StateHashResponse)(nil),    // 22: globalchannel.peer.v1.StateHashResponse
+	(*StateVerdictRequest)(nil),  // 23: globalchannel.peer.v1.StateVerdictRequest
+	(*StateVerdictResponse)(nil), // 24: globalchannel.peer.v1.StateVerdictResponse
+	(*DeliverRequest)(nil),       // 25: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),          // 26: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),      // 27: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
-	2,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
-	8,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
+	3,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
+	9,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
 	0,  // 2: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 3: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 4: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
-	21, // 6: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	1,  // 7: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	3,  // 8: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	5,  // 9: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	7,  // 10: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	12, // 11: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	14, // 12: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	10, // 13: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	16, // 14: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	18, // 15: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	20, // 16: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	4,  // 17: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	6,  // 18: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	9,  // 19: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	13, // 20: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	15, // 21: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	11, // 22: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	17, // 23: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	19, // 24: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	22, // 25: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	17, // [17:26] is the sub-list for method output_type
-	8,  // [8:17] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
+	26, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	2,  // 8: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	4,  // 9: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	6,  // 10: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	8,  // 11: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	13, // 12: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	15, // 13: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	11, // 14: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	17, // 15: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	19, // 16: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	21, // 17: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
+	23, // 18: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
+	25, // 19: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	5,  // 20: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	7,  // 21: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	10, // 22: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	14, // 23: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	16, // 24: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	12, // 25: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	18, // 26: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	20, // 27: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	22, // 28: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	24, // 29: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	27, // 30: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	20, // [20:31] is the sub-list for method output_type
+	9,  // [9:20] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1789,8 +2078,8 @@ func file_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   21,
+			NumEnums:      3,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,15 +22,17 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Peer_Promise_FullMethodName    = "/globalchannel.peer.v1.Peer/Promise"
-	Peer_Join_FullMethodName       = "/globalchannel.peer.v1.Peer/Join"
-	Peer_Ping_FullMethodName       = "/globalchannel.peer.v1.Peer/Ping"
-	Peer_Register_FullMethodName   = "/globalchannel.peer.v1.Peer/Register"
-	Peer_Unregister_FullMethodName = "/globalchannel.peer.v1.Peer/Unregister"
-	Peer_Withdraw_FullMethodName   = "/globalchannel.peer.v1.Peer/Withdraw"
-	Peer_Forward_FullMethodName    = "/globalchannel.peer.v1.Peer/Forward"
-	Peer_ReadIndex_FullMethodName  = "/globalchannel.peer.v1.Peer/ReadIndex"
-	Peer_Deliver_FullMethodName    = "/globalchannel.peer.v1.Peer/Deliver"
+	Peer_Promise_FullMethodName      = "/globalchannel.peer.v1.Peer/Promise"
+	Peer_Join_FullMethodName         = "/globalchannel.peer.v1.Peer/Join"
+	Peer_Ping_FullMethodName         = "/globalchannel.peer.v1.Peer/Ping"
+	Peer_Register_FullMethodName     = "/globalchannel.peer.v1.Peer/Register"
+	Peer_Unregister_FullMethodName   = "/globalchannel.peer.v1.Peer/Unregister"
+	Peer_Withdraw_FullMethodName     = "/globalchannel.peer.v1.Peer/Withdraw"
+	Peer_Forward_FullMethodName      = "/globalchannel.peer.v1.Peer/Forward"
+	Peer_ReadIndex_FullMethodName    = "/globalchannel.peer.v1.Peer/ReadIndex"
+	Peer_StateHash_FullMethodName    = "/globalchannel.peer.v1.Peer/StateHash"
+	Peer_StateVerdict_FullMethodName = "/globalchannel.peer.v1.Peer/StateVerdict"
+	Peer_Deliver_FullMethodName      = "/globalchannel.peer.v1.Peer/Deliver"
 )
 
 // PeerClient is the client API for Peer service.
@@ -56,6 +58,10 @@ type PeerClient interface {
 	// ReadIndex asks the leader for an index at which everything is visible that
 	// was acknowledged anywhere before the request.
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
+	// StateHash asks what the state hashed to at a checkpoint, once it is known there.
+	StateHash(ctx context.Context, in *StateHashRequest, opts ...grpc.CallOption) (*StateHashResponse, error)
+	// StateVerdict tells a node what the leader makes of its state.
+	StateVerdict(ctx context.Context, in *StateVerdictRequest, opts ...grpc.CallOption) (*StateVerdictResponse, error)
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
@@ -152,6 +158,26 @@ func (c *peerClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts .
 	return out, nil
 }
 
+func (c *peerClient) StateHash(ctx context.Context, in *StateHashRequest, opts ...grpc.CallOption) (*StateHashResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StateHashResponse)
+	err := c.cc.Invoke(ctx, Peer_StateHash_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *peerClient) StateVerdict(ctx context.Context, in *StateVerdictRequest, opts ...grpc.CallOption) (*StateVerdictResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StateVerdictResponse)
+	err := c.cc.Invoke(ctx, Peer_StateVerdict_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *peerClient) Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Deliver_FullMethodName, cOpts...)
@@ -188,6 +214,10 @@ type PeerServer interface {
 	// ReadIndex asks the leader for an index at which everything is visible that
 	// was acknowledged anywhere before the request.
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
+	// StateHash asks what the state hashed to at a checkpoint, once it is known there.
+	StateHash(context.Context, *StateHashRequest) (*StateHashResponse, error)
+	// StateVerdict tells a node what the leader makes of its state.
+	StateVerdict(context.Context, *StateVerdictRequest) (*StateVerdictResponse, error)
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
@@ -224,6 +254,12 @@ func (UnimplementedPeerServer) Forward(grpc.BidiStreamingServer[WriteRequest, Wr
 }
 func (UnimplementedPeerServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
+}
+func (UnimplementedPeerServer) StateHash(context.Context, *StateHashRequest) (*StateHashResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StateHash not implemented")
+}
+func (UnimplementedPeerServer) StateVerdict(context.Context, *StateVerdictRequest) (*StateVerdictResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method StateVerdict not implemented")
 }
 func (UnimplementedPeerServer) Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
@@ -382,6 +418,42 @@ func _Peer_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(inte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_StateHash_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StateHashRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).StateHash(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_StateHash_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).StateHash(ctx, req.(*StateHashRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Peer_StateVerdict_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StateVerdictRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PeerServer).StateVerdict(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Peer_StateVerdict_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PeerServer).StateVerdict(ctx, req.(*StateVerdictRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Peer_Deliver_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Deliver(&grpc.GenericServerStream[DeliverRequest, DeliverResponse]{ServerStream: stream})
 }
@@ -423,6 +495,14 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ReadIndex",
 			Handler:    _Peer_ReadIndex_Handler,
+		},
+		{
+			MethodName: "StateHash",
+			Handler:    _Peer_StateHash_Handler,
+		},
+		{
+			MethodName: "StateVerdict",
+			Handler:    _Peer_StateVerdict_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

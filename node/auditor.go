@@ -1,0 +1,168 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pofresh/globalchannel/cluster"
+	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+const (
+	auditInterval = time.Minute      // between two checkpoints of a leader, while something is written
+	auditTimeout  = 30 * time.Second // until all have applied one, hashed their state and answered
+	auditPause    = auditInterval / 4
+	keptHashes    = 4
+)
+
+// auditor hashes this node's state at checkpoints, and keeps what the leader makes of
+// it. A state that is found to be another one than a majority of voters holds is not
+// read, and does not lead.
+type auditor struct {
+	replica *fsm.Replica
+	fitness *fitness
+	log     *slog.Logger
+
+	mu      sync.Mutex // guards all below
+	hashes  []fsm.StateHash
+	changed chan struct{} // closed when hashes gets another one
+	index   uint64        // of the last verdict
+	problem string        // what it says, in words
+	about   string        // what in it is no news the next time: the standing, and on the leader who differs
+	wrong   int           // on the leader: so many servers
+	holders []string      // and the node ids of those that are right
+}
+
+func newAuditor(replica *fsm.Replica, f *fitness, log *slog.Logger) *auditor {
+	return &auditor{replica: replica, fitness: f, log: log, changed: make(chan struct{})}
+}
+
+// run hashes until ctx ends. It rests in between: at a start the log may hold one
+// checkpoint for each minute of a day.
+func (a *auditor) run(ctx context.Context) {
+	for {
+		select {
+		case c := <-a.replica.Checkpoints():
+			hash, err := c.Hash(ctx)
+			c.Release()
+			if err != nil {
+				if ctx.Err() == nil {
+					a.log.Error("state not hashed", "err", err)
+				}
+				continue
+			}
+			a.keep(hash)
+		case <-ctx.Done():
+			return
+		}
+		wait(ctx, auditPause)
+	}
+}
+
+func (a *auditor) keep(h fsm.StateHash) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.hashes = append(a.hashes, h)
+	if extra := len(a.hashes) - keptHashes; extra > 0 {
+		a.hashes = a.hashes[extra:]
+	}
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// hashOf waits for the hash at a checkpoint; false if there is none, or ctx has ended.
+func (a *auditor) hashOf(ctx context.Context, index uint64) (fsm.StateHash, bool) {
+	for {
+		a.mu.Lock()
+		changed := a.changed
+		newest := uint64(0)
+		for _, h := range a.hashes {
+			if newest = h.Index; h.Index == index {
+				a.mu.Unlock()
+				return h, true
+			}
+		}
+		a.mu.Unlock()
+		if newest > index {
+			return fsm.StateHash{}, false
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fsm.StateHash{}, false
+		}
+	}
+}
+
+// newest is the index of the last state that was hashed here; 0: none.
+func (a *auditor) newest() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.hashes) == 0 {
+		return 0
+	}
+	return a.hashes[len(a.hashes)-1].Index
+}
+
+// heed takes a verdict, unless a later one has come. The leader knows the whole
+// judgement; others get the zero one.
+func (a *auditor) heed(v *peerpb.StateVerdictRequest, j judgement) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if v.GetIndex() < a.index {
+		return
+	}
+	was := a.about
+	a.index, a.problem, a.wrong, a.holders, a.about = v.GetIndex(), v.GetProblem(), len(j.wrong), j.holders, ""
+	if a.problem != "" {
+		a.about = v.GetStanding().String() + strings.Join(j.wrong, ",")
+	}
+	switch v.GetStanding() {
+	case peerpb.StateStanding_STATE_RIGHT:
+		a.fitness.distrust("")
+	case peerpb.StateStanding_STATE_WRONG:
+		a.fitness.distrust(cmp.Or(a.problem, fmt.Sprintf("it differs from that of a majority of voters at index %d", a.index)))
+	}
+	switch {
+	case a.about == was:
+	case a.problem != "":
+		a.log.Error("states of servers differ", "problem", a.problem, "index", a.index)
+	default:
+		a.log.Info("states of servers are equal again", "index", a.index)
+	}
+}
+
+// amongHolders are those that the last verdict found to be right.
+func (a *auditor) amongHolders(servers []cluster.Server) []cluster.Server {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.DeleteFunc(servers, func(s cluster.Server) bool { return !slices.Contains(a.holders, s.NodeID) })
+}
+
+// trouble is the last verdict in words, and on the leader how many servers differ.
+func (a *auditor) trouble() (problem string, wrong int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.problem, a.wrong
+}
+
+// StateHash implements peerpb.PeerServer.
+func (p *peerServer) StateHash(ctx context.Context, req *peerpb.StateHashRequest) (*peerpb.StateHashResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
+	defer cancel()
+	h, _ := p.node.auditor.hashOf(ctx, req.GetIndex())
+	return &peerpb.StateHashResponse{NodeId: p.node.nodeID, Index: h.Index, Form: h.Form, Sum: h.Sum}, nil
+}
+
+// StateVerdict implements peerpb.PeerServer.
+func (p *peerServer) StateVerdict(_ context.Context, req *peerpb.StateVerdictRequest) (*peerpb.StateVerdictResponse, error) {
+	p.node.auditor.heed(req, judgement{})
+	return &peerpb.StateVerdictResponse{}, nil
+}
