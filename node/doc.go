@@ -50,6 +50,12 @@
 // itself, and seek.go asks the others who leads. fitness.go says whether this node
 // should lead, and gives leadership away if not.
 //
+// # One state
+//
+// inspection.go has all servers hash their state at one index, while this node leads,
+// and judge.go says from the hashes which state is right. auditor.go keeps the hashes
+// of this node and what a leader told it about them; fitness.go remembers if it is wrong.
+//
 // # One operator
 //
 // census.go asks all servers at once how they are. operator.go finds the leader for a
