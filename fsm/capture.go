@@ -30,7 +30,8 @@ type capture struct {
 	notes int // that were made; the writer's
 	ended atomic.Bool
 	done  chan struct{} // closed when it has ended
-	pins  *atomic.Int64
+	pins  *pins
+	epoch uint64 // that it is pinned in
 }
 
 var errCaptureOver = errors.New("given up: another one was begun, or too much was written meanwhile")
@@ -55,7 +56,7 @@ func (c *capture) over() bool { return c.ended.Load() }
 // release ends the capture. It is safe to repeat.
 func (c *capture) release() {
 	if c.ended.CompareAndSwap(false, true) {
-		c.pins.Add(-1)
+		c.pins.unpin(c.epoch)
 		close(c.done)
 	}
 }
@@ -66,10 +67,9 @@ func (s *State) begin() *capture {
 	if old := s.capturing(); old != nil {
 		old.release()
 	}
-	s.pins.Add(1)
 	c := &capture{
 		tables: s.tables, index: s.index.Load(), head: s.snapshotHead(),
-		dead: make(map[uint32]uint64), pins: &s.pins, done: make(chan struct{}),
+		dead: make(map[uint32]uint64), pins: &s.pins, epoch: s.pins.pin(), done: make(chan struct{}),
 	}
 	c.takeSIDs(s.sids)
 	for _, sid := range s.garbage.dead {

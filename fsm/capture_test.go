@@ -17,8 +17,8 @@ func TestCapture_IsGivenUpWhenItsNotesAreTooMany(t *testing.T) {
 	}
 	c.notes++
 	s.sweep(2)
-	if !c.over() || s.capturing() != nil || s.pins.Load() != 0 {
-		t.Errorf("over %v, %d pins", c.over(), s.pins.Load())
+	if !c.over() || s.capturing() != nil || !s.pins.none() {
+		t.Errorf("over %v, no pins: %v", c.over(), s.pins.none())
 	}
 	if _, err := c.hash(context.Background()); !errors.Is(err, errCaptureOver) {
 		t.Errorf("error %v, want that it was given up", err)

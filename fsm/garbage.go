@@ -19,14 +19,12 @@ const (
 	sweepCells = 256
 	// sweepWays is how many ways back are taken down with one entry: about 0.3 ms.
 	sweepWays = 2048
-	// sweepIDs is how many ids are given free with one entry.
-	sweepIDs = 2048
 )
 
 type garbage struct {
 	dead    []*sid   // purged, with cells in channels yet
 	orphans []orphan // cells without a channel, whose members have ways back to it yet
-	limbo   limbo
+	limbo   [2]limbo // by the last bit of the epoch in which they went; see pins
 	scratch []uint32
 }
 
@@ -38,7 +36,7 @@ type orphan struct {
 }
 
 // limbo are ids that nothing leads to any more, but that somebody who holds no lock
-// may have in hand: see State.pins.
+// may have in hand.
 type limbo struct {
 	players  []uint32
 	channels []uint32
@@ -142,9 +140,7 @@ func (s *State) sweep(index uint64) {
 	case c.notes > s.maxNotes():
 		c.release()
 	}
-	if s.pins.Load() == 0 {
-		s.sweepIDs(sweepIDs)
-	}
+	s.sweepIDs()
 }
 
 func (s *State) sweepPurged(index uint64) {
@@ -232,21 +228,23 @@ func (s *State) freeIfIdle(p *players, local uint32) {
 		return
 	}
 	p.texts.Unlink(local)
-	if s.pins.Load() == 0 {
+	if s.pins.none() {
 		p.texts.Release(local)
 		return
 	}
-	s.garbage.limbo.players = append(s.garbage.limbo.players, local<<shardBits|uint32(p.shard))
+	l := s.limbo()
+	l.players = append(l.players, local<<shardBits|uint32(p.shard))
 }
 
 // freeChannel gives the id free of a channel that has ended.
 func (s *State) freeChannel(cs *channels, c *channel) {
 	switch {
 	case c.ended == 0 || c.orphans > 0:
-	case s.pins.Load() == 0:
+	case s.pins.none():
 		cs.release(c)
 	default:
-		s.garbage.limbo.channels = append(s.garbage.limbo.channels, c.id)
+		l := s.limbo()
+		l.channels = append(l.channels, c.id)
 	}
 }
 
@@ -258,16 +256,31 @@ func (s *State) freeIfUnused(sid *sid) {
 		s.sids.setParked(sid, false)
 		s.sids.drop(sid)
 	}
-	if s.pins.Load() == 0 {
+	if s.pins.none() {
 		s.sids.release(sid)
 		return
 	}
-	s.garbage.limbo.sids = append(s.garbage.limbo.sids, sid)
+	l := s.limbo()
+	l.sids = append(l.sids, sid)
 }
 
-// sweepIDs gives ids free that nobody can have in hand any more.
-func (s *State) sweepIDs(n int) {
-	l := &s.garbage.limbo
+// limbo is where ids go now.
+func (s *State) limbo() *limbo { return &s.garbage.limbo[s.pins.epoch.Load()&1] }
+
+// sweepIDs gives ids free that nobody can have in hand any more, a bounded number: the
+// epoch ends only when none of them is left.
+func (s *State) sweepIDs() {
+	done := (s.pins.epoch.Load() + 1) & 1
+	l := &s.garbage.limbo[done]
+	if s.pins.held[done].Load() == 0 {
+		s.release(l, sweepWays)
+	}
+	if len(l.players)+len(l.channels)+len(l.sids) == 0 && len(s.limbo().players)+len(s.limbo().channels)+len(s.limbo().sids) > 0 {
+		s.pins.next()
+	}
+}
+
+func (s *State) release(l *limbo, n int) {
 	for range min(n, len(l.players)) {
 		var id uint32
 		id, l.players = pop(l.players)
@@ -291,7 +304,4 @@ func (s *State) sweepIDs(n int) {
 	}
 }
 
-func pop[T any](s []T) (last T, rest []T) {
-	last, s[len(s)-1] = s[len(s)-1], last
-	return last, s[:len(s)-1]
-}
+func pop[T any](s []T) (last T, rest []T) { return s[len(s)-1], s[:len(s)-1] }

@@ -90,8 +90,7 @@ func (s *State) ChannelsOf(uid string) []string {
 		p.mu.RUnlock()
 		return nil
 	}
-	s.pins.Add(1)
-	defer s.pins.Add(-1)
+	defer s.pins.unpin(s.pins.pin())
 	ids, sids := s.shownWays(p, local)
 	if len(ids) > waysAtOnce {
 		p.mu.RUnlock()

@@ -84,8 +84,7 @@ func (s *State) PlayersOn(name string) []string {
 	if sid == nil {
 		return nil
 	}
-	s.pins.Add(1)
-	defer s.pins.Add(-1)
+	defer s.pins.unpin(s.pins.pin())
 	seen := make(map[uint32]struct{})
 	for _, id := range s.sids.channelsOf(sid) {
 		s.readCell(id, sid.number, seen)
@@ -119,6 +118,7 @@ func (s *State) MembersBySID(name, sid string) []string {
 	if on == nil {
 		return nil
 	}
+	defer s.pins.unpin(s.pins.pin()) // before the lock: the ids stay what they are
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
@@ -131,26 +131,25 @@ func (s *State) MembersBySID(name, sid string) []string {
 	return s.uids(cs, set)
 }
 
-// uidsAtOnce is how many uids are copied under a lock. Of more the ids are, which is ten
-// times as quick.
-const uidsAtOnce = 1024
+// idsAtHand is how many ids are copied without an allocation.
+const idsAtHand = 128
 
-// uids are those of a set, whose shard is locked and will not be.
+// uids are those of a set, whose shard is locked and will not be. Under the lock only the
+// ids are copied: to find the uids takes much longer.
 func (s *State) uids(cs *channels, set *compact.Set) []string {
-	if set.Len(cs.mem) <= uidsAtOnce {
-		defer cs.mu.RUnlock()
-		t := newTextCopy(set.Len(cs.mem))
-		for player := range set.All(cs.mem) {
-			t.add(s.uid(player))
-		}
-		return t.strings()
+	var hand [idsAtHand]uint32
+	ids := hand[:0]
+	if n := set.Len(cs.mem); n > idsAtHand {
+		ids = make([]uint32, 0, n)
 	}
-	s.pins.Add(1) // the ids stay what they are
-	defer s.pins.Add(-1)
-	ids := set.AppendKeys(cs.mem, make([]uint32, 0, set.Len(cs.mem)))
+	ids = set.AppendKeys(cs.mem, ids)
 	cs.mu.RUnlock()
-	t := newTextCopy(len(ids))
-	for _, player := range ids {
+	return s.textsOf(ids)
+}
+
+func (s *State) textsOf(players []uint32) []string {
+	t := newTextCopy(len(players))
+	for _, player := range players {
 		t.add(s.uid(player))
 	}
 	return t.strings()
@@ -180,12 +179,11 @@ func (s *State) MembersByType(name, stype string) []string {
 
 // Members are all memberships of a channel, those on external sids included.
 func (s *State) Members(name string) []Member {
+	defer s.pins.unpin(s.pins.pin())
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
-	s.pins.Add(1)
-	defer s.pins.Add(-1)
 	var members []Member
 	var ids []uint32
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
@@ -197,11 +195,7 @@ func (s *State) Members(name string) []Member {
 		return true
 	})
 	cs.mu.RUnlock()
-	t := newTextCopy(len(ids))
-	for _, player := range ids {
-		t.add(s.uid(player))
-	}
-	for i, uid := range t.strings() {
+	for i, uid := range s.textsOf(ids) {
 		members[i].UID = uid
 	}
 	return members
@@ -210,12 +204,11 @@ func (s *State) Members(name string) []Member {
 // Targets are the servers of a type that are up and have members of the
 // channel: those that a push to it goes to.
 func (s *State) Targets(name, stype string) []Target {
+	defer s.pins.unpin(s.pins.pin())
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
-	s.pins.Add(1)
-	defer s.pins.Add(-1)
 	var targets []Target
 	var ids [][]uint32
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
@@ -227,11 +220,7 @@ func (s *State) Targets(name, stype string) []Target {
 	})
 	cs.mu.RUnlock()
 	for i, players := range ids {
-		t := newTextCopy(len(players))
-		for _, player := range players {
-			t.add(s.uid(player))
-		}
-		targets[i].UIDs = t.strings()
+		targets[i].UIDs = s.textsOf(players)
 	}
 	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Server.SID, b.Server.SID) })
 	return targets

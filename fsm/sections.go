@@ -158,6 +158,10 @@ type memberBatch struct {
 	members  []readMember
 	sessions bool // any is not 0
 	open     bool
+
+	out  []snapfile.Cell // to be used again
+	ids  []uint32
+	held []uint64
 }
 
 type readChannel struct {
@@ -266,12 +270,10 @@ func (c *capture) encode(b *memberBatch, out *snapfile.ChannelsEncoder) {
 	if b.open {
 		complete = complete[:len(complete)-1]
 	}
-	var cells []snapfile.Cell
 	for _, r := range complete {
 		if members := b.members[start:r.end]; len(members) > 0 {
 			c.rename(members)
-			cells = b.cells(members, cells[:0])
-			out.Add(r.channel.name(), r.changed, cells)
+			out.Add(r.channel.name(), r.changed, b.cells(members))
 		}
 		start = r.end
 	}
@@ -293,24 +295,25 @@ func (c *capture) rename(members []readMember) {
 	slices.SortFunc(members, func(a, b readMember) int { return cmp.Compare(a.key, b.key) })
 }
 
-func (b *memberBatch) cells(members []readMember, cells []snapfile.Cell) []snapfile.Cell {
-	for len(members) > 0 {
-		sid := members[0].key >> 32
-		n := 0
-		for n < len(members) && members[n].key>>32 == sid {
-			n++
-		}
-		a := snapfile.Cell{SID: uint32(sid), Members: make([]uint32, n)}
-		if b.sessions {
-			a.Sessions = make([]uint64, n)
-		}
-		for i, m := range members[:n] {
-			a.Members[i] = uint32(m.key)
-			if b.sessions {
-				a.Sessions[i] = m.session
-			}
-		}
-		cells, members = append(cells, a), members[n:]
+// cells are valid until the next ones.
+func (b *memberBatch) cells(members []readMember) []snapfile.Cell {
+	b.out = b.out[:0]
+	b.ids, b.held = slices.Grow(b.ids[:0], len(members)), slices.Grow(b.held[:0], len(members))
+	for _, m := range members {
+		b.ids = append(b.ids, uint32(m.key))
+		b.held = append(b.held, m.session)
 	}
-	return cells
+	for start := 0; start < len(members); {
+		sid, end := members[start].key>>32, start
+		for end < len(members) && members[end].key>>32 == sid {
+			end++
+		}
+		a := snapfile.Cell{SID: uint32(sid), Members: b.ids[start:end]}
+		if b.sessions {
+			a.Sessions = b.held[start:end]
+		}
+		b.out = append(b.out, a)
+		start = end
+	}
+	return b.out
 }

@@ -34,8 +34,8 @@ type State struct {
 	count   count
 	garbage garbage
 
-	capture *capture     // that was begun last; see there
-	pins    atomic.Int64 // of those who hold ids without a lock: a capture, big reads
+	capture *capture // that was begun last; see there
+	pins    pins
 }
 
 // tables are the channels and players, in shards, each with its lock. Lock order:
