@@ -417,6 +417,7 @@ type reads struct {
 	Members    map[string][]fsm.Member
 	Changed    map[string]uint64
 	Statistics fsm.Stats
+	Asked      questions
 }
 
 func newReads() reads {
@@ -438,6 +439,7 @@ func (m *machine) reads() reads {
 	r.Index, r.ClusterID, r.External = s.Index(), s.ClusterID(), s.Settings().GetExternalSids()
 	r.Servers, r.Statistics = s.Servers(), s.Stats()
 	r.Level, r.Forgotten, r.Voters = s.Level(), s.Forgotten(), s.Settings().GetMaxVoters()
+	r.Asked = askedOf(s)
 	for _, sid := range someSIDs {
 		r.Players[sid] = sorted(s.PlayersOn(sid))
 		if srv, ok := s.Server(sid); ok {
@@ -471,6 +473,7 @@ func (m *model) reads() reads {
 	r := newReads()
 	r.Index, r.ClusterID, r.External = m.index, m.cluster, m.external
 	r.Level, r.Forgotten, r.Voters = uint32(m.level), m.forgotten, m.limit
+	r.Asked = m.asked()
 	r.Servers = []fsm.Server{}
 	names, known, seen := map[string]bool{}, map[string]bool{}, m.seen()
 	for k := range m.members {
