@@ -3,111 +3,113 @@ package fsm
 import (
 	"cmp"
 	"slices"
-
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
 
-// Explanation is what there is to say about a player and a channel, parked members
-// included, which no other read shows.
+// Explanation says why a player is in a channel, or is not.
 type Explanation struct {
-	Exists  bool   // the channel has members, if only parked ones
-	Changed uint64 // index of its last change; 0: there is none
-	Members int    // (uid, sid) pairs that reads see
-	Parked  int    // and those that they do not
-
-	In        []Stand // where the player is in the channel, sorted by SID
-	Elsewhere []Stand // where he is in other channels only; their Session is 0
+	Exists    bool    // the channel is there, be it with parked members only
+	Changed   uint64  // index of its last change
+	Members   int     // that reads see
+	Places    []Place // of the player in the channel, parked ones too, by SID
+	Elsewhere []Stay  // where else the player is, as reads see it, by SID
 }
 
-// Stand is a player on one server.
-type Stand struct {
+// Place is a membership, with what decides who sees it.
+type Place struct {
 	SID     string
-	Server  Server // its newest life
+	Server  Server // the sid's record
 	Known   bool   // there is one
-	Parked  bool   // the life has ended, and the player may come back with its process
+	Parked  bool   // that life is over, and no read shows the membership
 	Session uint64
-	Added   uint64 // index of the newest Add of that player on that server, to whatever channel; 0: of before level 3
+	Added   uint64 // index of the newest Add for the player on that sid, in whatever channel
 }
 
-// Explain says whether and where a player is in a channel, and where he is besides.
-func (s *State) Explain(name, uid string) (e Explanation) {
+// Stay is what a player is in on one server.
+type Stay struct {
+	SID      string
+	Channels []string // sorted
+}
+
+// Explain finds out about a player and a channel.
+func (s *State) Explain(name, uid string) Explanation {
+	e := Explanation{Members: s.Count(name), Elsewhere: s.Where(uid)}
+	for i := range e.Elsewhere {
+		e.Elsewhere[i].Channels = slices.DeleteFunc(e.Elsewhere[i].Channels, func(c string) bool { return c == name })
+	}
+	e.Elsewhere = slices.DeleteFunc(e.Elsewhere, func(stay Stay) bool { return len(stay.Channels) == 0 })
+
 	shard := shardOfString(uid)
 	p := s.players[shard]
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	local := p.texts.FindString(uid)
-	in := s.explainChannel(&e, name, local<<shardBits|uint32(shard))
-	if local == 0 {
+	cs, c := s.look(name)
+	if c == nil {
 		return e
 	}
-	for g := range p.stays(local) {
-		sid := s.sids.at(g.sid)
-		session, there := in[g.sid]
-		if !there && (sid.dead != 0 || !s.anyGoesOn(g)) {
-			continue
-		}
-		stand := Stand{SID: sid.name, Parked: sid.parked, Session: session, Added: g.added}
-		if stand.Server, stand.Known = s.Server(sid.name); there {
-			e.In = append(e.In, stand)
-		} else {
-			e.Elsewhere = append(e.Elsewhere, stand)
-		}
+	defer cs.mu.RUnlock()
+	if e.Exists = s.exists(c); !e.Exists {
+		return e
 	}
-	bySID := func(a, b Stand) int { return cmp.Compare(a.SID, b.SID) }
-	slices.SortFunc(e.In, bySID)
-	slices.SortFunc(e.Elsewhere, bySID)
+	e.Changed = s.lastChange(c)
+	if local := p.texts.FindString(uid); local != 0 {
+		e.Places = s.places(p, local, cs, c)
+	}
 	return e
 }
 
-// explainChannel fills in what is the channel's, and returns the session of a player
-// for each sid where he is in it.
-func (s *State) explainChannel(e *Explanation, name string, player uint32) (in map[uint32]uint64) {
-	cs, c := s.look(name)
-	if c == nil {
-		return nil
-	}
-	defer cs.mu.RUnlock()
-	if e.Exists = s.exists(c); e.Exists {
-		e.Changed = s.lastChange(c)
-	}
-	in = make(map[uint32]uint64)
+// places looks at locked shards.
+func (s *State) places(p *players, local uint32, cs *channels, c *channel) (places []Place) {
 	for i := range c.cells {
-		sid, set := s.sids.at(c.cells[i].sid), &c.cells[i].members
-		switch {
-		case sid.dead != 0:
+		sid := s.sids.at(c.cells[i].sid)
+		session, there := c.cells[i].members.Get(cs.mem, local<<shardBits|uint32(p.shard))
+		if !there || sid.dead != 0 {
 			continue
-		case sid.parked:
-			e.Parked += set.Len(cs.mem)
-		default:
-			e.Members += set.Len(cs.mem)
 		}
-		if session, there := set.Get(cs.mem, player); there {
-			in[sid.number] = session
+		at := Place{SID: sid.name, Parked: sid.parked, Session: session}
+		if stay, ok := p.stay(local, sid.number); ok {
+			at.Added = stay.added
 		}
+		at.Server, at.Known = s.Server(sid.name)
+		places = append(places, at)
 	}
-	return in
+	slices.SortFunc(places, func(a, b Place) int { return cmp.Compare(a.SID, b.SID) })
+	return places
 }
 
-// MembersOf are the memberships of one player in a channel.
-func (s *State) MembersOf(name, uid string) (members []Member) {
+// Where is all that a player is in, by SID. Of one who is in very many channels, those
+// may be in it or not that change meanwhile.
+func (s *State) Where(uid string) []Stay {
 	shard := shardOfString(uid)
 	p := s.players[shard]
+	defer s.pins.unpin(s.pins.pin())
 	p.mu.RLock()
-	defer p.mu.RUnlock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
+		p.mu.RUnlock()
 		return nil
 	}
-	cs, c := s.look(name)
-	if c == nil {
-		return nil
-	}
-	defer cs.mu.RUnlock()
-	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		if session, there := set.Get(cs.mem, local<<shardBits|uint32(shard)); there {
-			members = append(members, Member{UID: uid, SID: sid.name, Session: session})
+	player := local<<shardBits | uint32(shard)
+	var stays []stay
+	for g := range p.stays(local) {
+		if s.sids.at(g.sid).shown() {
+			g.channels = slices.Clone(g.channels)
+			stays = append(stays, g)
 		}
-		return true
-	})
-	return members
+	}
+	p.mu.RUnlock()
+	var where []Stay
+	for _, g := range stays {
+		at := Stay{SID: s.sids.at(g.sid).name}
+		for _, id := range g.channels {
+			if name, in := s.nameIfIn(id, player, []uint32{g.sid}); in {
+				at.Channels = append(at.Channels, name)
+			}
+		}
+		if len(at.Channels) > 0 {
+			slices.Sort(at.Channels)
+			where = append(where, at)
+		}
+	}
+	slices.SortFunc(where, func(a, b Stay) int { return cmp.Compare(a.SID, b.SID) })
+	return where
 }

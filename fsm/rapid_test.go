@@ -398,6 +398,9 @@ func (m *machine) compare() {
 	if diff := gocmp.Diff(want, got); diff != "" {
 		m.Fatalf("reads at index %d (-want +got):\n%s", m.model.index, diff)
 	}
+	if diff := gocmp.Diff(m.model.answers(), answersOf(m.state)); diff != "" {
+		m.Fatalf("answers at index %d (-want +got):\n%s", m.model.index, diff)
+	}
 }
 
 // reads is everything that can be asked, in comparable order.
@@ -417,7 +420,6 @@ type reads struct {
 	Members    map[string][]fsm.Member
 	Changed    map[string]uint64
 	Statistics fsm.Stats
-	Asked      questions
 }
 
 func newReads() reads {
@@ -439,7 +441,6 @@ func (m *machine) reads() reads {
 	r.Index, r.ClusterID, r.External = s.Index(), s.ClusterID(), s.Settings().GetExternalSids()
 	r.Servers, r.Statistics = s.Servers(), s.Stats()
 	r.Level, r.Forgotten, r.Voters = s.Level(), s.Forgotten(), s.Settings().GetMaxVoters()
-	r.Asked = askedOf(s)
 	for _, sid := range someSIDs {
 		r.Players[sid] = sorted(s.PlayersOn(sid))
 		if srv, ok := s.Server(sid); ok {
@@ -473,7 +474,6 @@ func (m *model) reads() reads {
 	r := newReads()
 	r.Index, r.ClusterID, r.External = m.index, m.cluster, m.external
 	r.Level, r.Forgotten, r.Voters = uint32(m.level), m.forgotten, m.limit
-	r.Asked = m.asked()
 	r.Servers = []fsm.Server{}
 	names, known, seen := map[string]bool{}, map[string]bool{}, m.seen()
 	for k := range m.members {

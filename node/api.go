@@ -101,8 +101,16 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 	return out, index, err
 }
 
+// freshness is how fresh the answer to a request must be.
+type freshness interface {
+	GetStale() bool
+	GetMinIndex() uint64
+	GetLinearizable() bool
+	GetMaxStalenessMs() int64
+}
+
 // optionsOf are the read options of a request; the read refuses more than one.
-func optionsOf(r *pb.MembersRequest) (opts []ReadOption) {
+func optionsOf(r freshness) (opts []ReadOption) {
 	if r.GetStale() {
 		opts = append(opts, Stale())
 	}

@@ -41,7 +41,7 @@
 // reads.go answers from this node's own replica, once that is as fresh as the
 // options ask. readindex.go asks the leader how far the log is, once for all reads
 // that wait for it; age.go knows how old the replica is, and refresh.go keeps it
-// young while reads with MaxStaleness come.
+// young while reads with MaxStaleness come. questions.go are those that list no members.
 //
 // # A bad disk
 //
@@ -63,6 +63,6 @@
 // words force it. recover.go works on the directory of a server that does not run.
 // http.go answers probes, and metrics.go counts for Prometheus.
 //
-// api.go, apiwrite.go and apioperator.go are the public gRPC service over all of this; grpcerr.go
+// api.go, apiwrite.go, apiquestions.go and apioperator.go are the public gRPC service over all of this; grpcerr.go
 // keeps an error's identity on the wire.
 package node

@@ -92,6 +92,7 @@ func TestAgent_EveryCommandOnOneServer(t *testing.T) {
 			t.Errorf("%v (-want +got):\n%s", tt.args, diff)
 		}
 	}
+	questions(t, addr)
 	pushArrives(t, addr, listen)
 	refusals(t, addr)
 

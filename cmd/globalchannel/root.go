@@ -69,7 +69,7 @@ variable counts as unset. Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(
 		demo.NewCommand(), demo.NewChildCommand(),
-		newAgent(), newAdd(), newLeave(), newMembers(), newPush(), newDestroy(), newServers(), newStatus(), newListen(),
+		newAgent(), newAdd(), newLeave(), newMembers(), newCount(), newWhere(), newChannels(), newExplain(), newPush(), newDestroy(), newServers(), newStatus(), newListen(),
 		newTransferLeader(), newRemoveServer(), newRecover(), newSettings(), newDecommission(),
 	)
 	inv.watch(root)

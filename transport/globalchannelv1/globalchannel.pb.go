@@ -840,6 +840,705 @@ func (x *MembersResponse) GetMembers() []*Member {
 	return nil
 }
 
+// Freshness says how fresh an answer must be. Of its fields only one may be set.
+type Freshness struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	MinIndex       uint64                 `protobuf:"varint,1,opt,name=min_index,json=minIndex,proto3" json:"min_index,omitempty"`                     // wait until the answering node has applied this index
+	Stale          bool                   `protobuf:"varint,2,opt,name=stale,proto3" json:"stale,omitempty"`                                           // what the node has, without any wait
+	Linearizable   bool                   `protobuf:"varint,3,opt,name=linearizable,proto3" json:"linearizable,omitempty"`                             // everything that was acknowledged anywhere before the call
+	MaxStalenessMs int64                  `protobuf:"varint,4,opt,name=max_staleness_ms,json=maxStalenessMs,proto3" json:"max_staleness_ms,omitempty"` // over 0: what the node has, if it is no older than this
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Freshness) Reset() {
+	*x = Freshness{}
+	mi := &file_globalchannel_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Freshness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Freshness) ProtoMessage() {}
+
+func (x *Freshness) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Freshness.ProtoReflect.Descriptor instead.
+func (*Freshness) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Freshness) GetMinIndex() uint64 {
+	if x != nil {
+		return x.MinIndex
+	}
+	return 0
+}
+
+func (x *Freshness) GetStale() bool {
+	if x != nil {
+		return x.Stale
+	}
+	return false
+}
+
+func (x *Freshness) GetLinearizable() bool {
+	if x != nil {
+		return x.Linearizable
+	}
+	return false
+}
+
+func (x *Freshness) GetMaxStalenessMs() int64 {
+	if x != nil {
+		return x.MaxStalenessMs
+	}
+	return 0
+}
+
+type CountRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Sid           string                 `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"` // only members of this server
+	Read          *Freshness             `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountRequest) Reset() {
+	*x = CountRequest{}
+	mi := &file_globalchannel_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountRequest) ProtoMessage() {}
+
+func (x *CountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountRequest.ProtoReflect.Descriptor instead.
+func (*CountRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CountRequest) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *CountRequest) GetRead() *Freshness {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type CountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // the answer is at least as new
+	Count         int64                  `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CountResponse) Reset() {
+	*x = CountResponse{}
+	mi := &file_globalchannel_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CountResponse) ProtoMessage() {}
+
+func (x *CountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CountResponse.ProtoReflect.Descriptor instead.
+func (*CountResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CountResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *CountResponse) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+type WhereRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Read          *Freshness             `protobuf:"bytes,2,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhereRequest) Reset() {
+	*x = WhereRequest{}
+	mi := &file_globalchannel_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhereRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhereRequest) ProtoMessage() {}
+
+func (x *WhereRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhereRequest.ProtoReflect.Descriptor instead.
+func (*WhereRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *WhereRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *WhereRequest) GetRead() *Freshness {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+// WhereResponse is a chunk: a server may come in several.
+type WhereResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Sid           string                 `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
+	Channels      []string               `protobuf:"bytes,3,rep,name=channels,proto3" json:"channels,omitempty"` // sorted, over the chunks of a server
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhereResponse) Reset() {
+	*x = WhereResponse{}
+	mi := &file_globalchannel_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhereResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhereResponse) ProtoMessage() {}
+
+func (x *WhereResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhereResponse.ProtoReflect.Descriptor instead.
+func (*WhereResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *WhereResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *WhereResponse) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *WhereResponse) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+type ChannelsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Prefix        string                 `protobuf:"bytes,1,opt,name=prefix,proto3" json:"prefix,omitempty"`
+	After         string                 `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`  // only names behind this one
+	Limit         int32                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // 1..10,000
+	Read          *Freshness             `protobuf:"bytes,4,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelsRequest) Reset() {
+	*x = ChannelsRequest{}
+	mi := &file_globalchannel_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelsRequest) ProtoMessage() {}
+
+func (x *ChannelsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelsRequest.ProtoReflect.Descriptor instead.
+func (*ChannelsRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ChannelsRequest) GetPrefix() string {
+	if x != nil {
+		return x.Prefix
+	}
+	return ""
+}
+
+func (x *ChannelsRequest) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *ChannelsRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *ChannelsRequest) GetRead() *Freshness {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ChannelsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Names         []string               `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelsResponse) Reset() {
+	*x = ChannelsResponse{}
+	mi := &file_globalchannel_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelsResponse) ProtoMessage() {}
+
+func (x *ChannelsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelsResponse.ProtoReflect.Descriptor instead.
+func (*ChannelsResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ChannelsResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ChannelsResponse) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+type ExplainRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Uid           string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Read          *Freshness             `protobuf:"bytes,3,opt,name=read,proto3" json:"read,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainRequest) Reset() {
+	*x = ExplainRequest{}
+	mi := &file_globalchannel_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainRequest) ProtoMessage() {}
+
+func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
+func (*ExplainRequest) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ExplainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *ExplainRequest) GetRead() *Freshness {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+type ExplainResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`              // that the answering server has applied
+	AgeMs         int64                  `protobuf:"varint,2,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"` // of its replica; -1: not known
+	Exists        bool                   `protobuf:"varint,3,opt,name=exists,proto3" json:"exists,omitempty"`            // the channel has members, be they parked
+	Members       int64                  `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`          // that reads see
+	Changed       uint64                 `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"`          // index of the channel's last change
+	Verdict       string                 `protobuf:"bytes,6,opt,name=verdict,proto3" json:"verdict,omitempty"`           // in words
+	Places        []*PlayerPlace         `protobuf:"bytes,7,rep,name=places,proto3" json:"places,omitempty"`             // where the player is in the channel
+	Elsewhere     []string               `protobuf:"bytes,8,rep,name=elsewhere,proto3" json:"elsewhere,omitempty"`       // servers on which it is in other channels
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExplainResponse) Reset() {
+	*x = ExplainResponse{}
+	mi := &file_globalchannel_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExplainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExplainResponse) ProtoMessage() {}
+
+func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
+func (*ExplainResponse) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ExplainResponse) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetAgeMs() int64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetExists() bool {
+	if x != nil {
+		return x.Exists
+	}
+	return false
+}
+
+func (x *ExplainResponse) GetMembers() int64 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetVerdict() string {
+	if x != nil {
+		return x.Verdict
+	}
+	return ""
+}
+
+func (x *ExplainResponse) GetPlaces() []*PlayerPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetElsewhere() []string {
+	if x != nil {
+		return x.Elsewhere
+	}
+	return nil
+}
+
+// PlayerPlace is a membership.
+type PlayerPlace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sid           string                 `protobuf:"bytes,1,opt,name=sid,proto3" json:"sid,omitempty"`
+	Stype         string                 `protobuf:"bytes,2,opt,name=stype,proto3" json:"stype,omitempty"`       // empty: no such server is registered
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`      // of the server's life, or its last one
+	Up            bool                   `protobuf:"varint,4,opt,name=up,proto3" json:"up,omitempty"`            // that life goes on
+	Parked        bool                   `protobuf:"varint,5,opt,name=parked,proto3" json:"parked,omitempty"`    // it is over: no read and no push sees the member
+	Session       uint64                 `protobuf:"varint,6,opt,name=session,proto3" json:"session,omitempty"`  // of the connection that it was added by; 0: none was named
+	Added         uint64                 `protobuf:"varint,7,opt,name=added,proto3" json:"added,omitempty"`      // index of the newest Add for the player on that server
+	Via           string                 `protobuf:"bytes,8,opt,name=via,proto3" json:"via,omitempty"`           // the agent through which a push reaches the server; empty: itself
+	Addr          string                 `protobuf:"bytes,9,opt,name=addr,proto3" json:"addr,omitempty"`         // where a push from the answering server would go
+	Answers       bool                   `protobuf:"varint,10,opt,name=answers,proto3" json:"answers,omitempty"` // who is asked there, right now, is that very life
+	Problem       string                 `protobuf:"bytes,11,opt,name=problem,proto3" json:"problem,omitempty"`  // in words, if not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PlayerPlace) Reset() {
+	*x = PlayerPlace{}
+	mi := &file_globalchannel_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PlayerPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PlayerPlace) ProtoMessage() {}
+
+func (x *PlayerPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_globalchannel_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PlayerPlace.ProtoReflect.Descriptor instead.
+func (*PlayerPlace) Descriptor() ([]byte, []int) {
+	return file_globalchannel_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PlayerPlace) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *PlayerPlace) GetStype() string {
+	if x != nil {
+		return x.Stype
+	}
+	return ""
+}
+
+func (x *PlayerPlace) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *PlayerPlace) GetUp() bool {
+	if x != nil {
+		return x.Up
+	}
+	return false
+}
+
+func (x *PlayerPlace) GetParked() bool {
+	if x != nil {
+		return x.Parked
+	}
+	return false
+}
+
+func (x *PlayerPlace) GetSession() uint64 {
+	if x != nil {
+		return x.Session
+	}
+	return 0
+}
+
+func (x *PlayerPlace) GetAdded() uint64 {
+	if x != nil {
+		return x.Added
+	}
+	return 0
+}
+
+func (x *PlayerPlace) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *PlayerPlace) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *PlayerPlace) GetAnswers() bool {
+	if x != nil {
+		return x.Answers
+	}
+	return false
+}
+
+func (x *PlayerPlace) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
 type PushRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -854,7 +1553,7 @@ type PushRequest struct {
 
 func (x *PushRequest) Reset() {
 	*x = PushRequest{}
-	mi := &file_globalchannel_proto_msgTypes[12]
+	mi := &file_globalchannel_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -866,7 +1565,7 @@ func (x *PushRequest) String() string {
 func (*PushRequest) ProtoMessage() {}
 
 func (x *PushRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[12]
+	mi := &file_globalchannel_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -879,7 +1578,7 @@ func (x *PushRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushRequest.ProtoReflect.Descriptor instead.
 func (*PushRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{12}
+	return file_globalchannel_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *PushRequest) GetName() string {
@@ -938,7 +1637,7 @@ type ServerReport struct {
 
 func (x *ServerReport) Reset() {
 	*x = ServerReport{}
-	mi := &file_globalchannel_proto_msgTypes[13]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -950,7 +1649,7 @@ func (x *ServerReport) String() string {
 func (*ServerReport) ProtoMessage() {}
 
 func (x *ServerReport) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[13]
+	mi := &file_globalchannel_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -963,7 +1662,7 @@ func (x *ServerReport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerReport.ProtoReflect.Descriptor instead.
 func (*ServerReport) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{13}
+	return file_globalchannel_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ServerReport) GetSid() string {
@@ -1024,7 +1723,7 @@ type PushResponse struct {
 
 func (x *PushResponse) Reset() {
 	*x = PushResponse{}
-	mi := &file_globalchannel_proto_msgTypes[14]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1036,7 +1735,7 @@ func (x *PushResponse) String() string {
 func (*PushResponse) ProtoMessage() {}
 
 func (x *PushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[14]
+	mi := &file_globalchannel_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1049,7 +1748,7 @@ func (x *PushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResponse.ProtoReflect.Descriptor instead.
 func (*PushResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{14}
+	return file_globalchannel_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *PushResponse) GetIndex() uint64 {
@@ -1118,7 +1817,7 @@ type ServersRequest struct {
 
 func (x *ServersRequest) Reset() {
 	*x = ServersRequest{}
-	mi := &file_globalchannel_proto_msgTypes[15]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1130,7 +1829,7 @@ func (x *ServersRequest) String() string {
 func (*ServersRequest) ProtoMessage() {}
 
 func (x *ServersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[15]
+	mi := &file_globalchannel_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1143,7 +1842,7 @@ func (x *ServersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServersRequest.ProtoReflect.Descriptor instead.
 func (*ServersRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{15}
+	return file_globalchannel_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ServersRequest) GetMinIndex() uint64 {
@@ -1178,7 +1877,7 @@ type Server struct {
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_globalchannel_proto_msgTypes[16]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1190,7 +1889,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[16]
+	mi := &file_globalchannel_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1203,7 +1902,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{16}
+	return file_globalchannel_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Server) GetSid() string {
@@ -1289,7 +1988,7 @@ type Health struct {
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1301,7 +2000,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[17]
+	mi := &file_globalchannel_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1314,7 +2013,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{17}
+	return file_globalchannel_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Health) GetProblem() string {
@@ -1360,7 +2059,7 @@ type ServersResponse struct {
 
 func (x *ServersResponse) Reset() {
 	*x = ServersResponse{}
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +2071,7 @@ func (x *ServersResponse) String() string {
 func (*ServersResponse) ProtoMessage() {}
 
 func (x *ServersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[18]
+	mi := &file_globalchannel_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +2084,7 @@ func (x *ServersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServersResponse.ProtoReflect.Descriptor instead.
 func (*ServersResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{18}
+	return file_globalchannel_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ServersResponse) GetIndex() uint64 {
@@ -1433,7 +2132,7 @@ type TransferLeaderRequest struct {
 
 func (x *TransferLeaderRequest) Reset() {
 	*x = TransferLeaderRequest{}
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1445,7 +2144,7 @@ func (x *TransferLeaderRequest) String() string {
 func (*TransferLeaderRequest) ProtoMessage() {}
 
 func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[19]
+	mi := &file_globalchannel_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1458,7 +2157,7 @@ func (x *TransferLeaderRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeaderRequest.ProtoReflect.Descriptor instead.
 func (*TransferLeaderRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{19}
+	return file_globalchannel_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *TransferLeaderRequest) GetSid() string {
@@ -1486,7 +2185,7 @@ type TransferLeaderResponse struct {
 
 func (x *TransferLeaderResponse) Reset() {
 	*x = TransferLeaderResponse{}
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1498,7 +2197,7 @@ func (x *TransferLeaderResponse) String() string {
 func (*TransferLeaderResponse) ProtoMessage() {}
 
 func (x *TransferLeaderResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[20]
+	mi := &file_globalchannel_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1511,7 +2210,7 @@ func (x *TransferLeaderResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransferLeaderResponse.ProtoReflect.Descriptor instead.
 func (*TransferLeaderResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{20}
+	return file_globalchannel_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *TransferLeaderResponse) GetSid() string {
@@ -1546,7 +2245,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +2257,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[21]
+	mi := &file_globalchannel_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +2270,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{21}
+	return file_globalchannel_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RemoveServerRequest) GetServer() string {
@@ -1607,7 +2306,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +2318,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[22]
+	mi := &file_globalchannel_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +2331,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{22}
+	return file_globalchannel_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RemoveServerResponse) GetSid() string {
@@ -1672,7 +2371,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_globalchannel_proto_msgTypes[23]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +2383,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[23]
+	mi := &file_globalchannel_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +2396,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{23}
+	return file_globalchannel_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *StatusRequest) GetHash() bool {
@@ -1730,7 +2429,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_globalchannel_proto_msgTypes[24]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +2441,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[24]
+	mi := &file_globalchannel_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +2454,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{24}
+	return file_globalchannel_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StatusResponse) GetSid() string {
@@ -1872,7 +2571,7 @@ type DecommissionRequest struct {
 
 func (x *DecommissionRequest) Reset() {
 	*x = DecommissionRequest{}
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1884,7 +2583,7 @@ func (x *DecommissionRequest) String() string {
 func (*DecommissionRequest) ProtoMessage() {}
 
 func (x *DecommissionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[25]
+	mi := &file_globalchannel_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1897,7 +2596,7 @@ func (x *DecommissionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecommissionRequest.ProtoReflect.Descriptor instead.
 func (*DecommissionRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{25}
+	return file_globalchannel_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DecommissionRequest) GetSid() string {
@@ -1916,7 +2615,7 @@ type DecommissionResponse struct {
 
 func (x *DecommissionResponse) Reset() {
 	*x = DecommissionResponse{}
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1928,7 +2627,7 @@ func (x *DecommissionResponse) String() string {
 func (*DecommissionResponse) ProtoMessage() {}
 
 func (x *DecommissionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[26]
+	mi := &file_globalchannel_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1941,7 +2640,7 @@ func (x *DecommissionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DecommissionResponse.ProtoReflect.Descriptor instead.
 func (*DecommissionResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{26}
+	return file_globalchannel_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DecommissionResponse) GetSid() string {
@@ -1968,7 +2667,7 @@ type Settings struct {
 
 func (x *Settings) Reset() {
 	*x = Settings{}
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1980,7 +2679,7 @@ func (x *Settings) String() string {
 func (*Settings) ProtoMessage() {}
 
 func (x *Settings) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[27]
+	mi := &file_globalchannel_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1993,7 +2692,7 @@ func (x *Settings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settings.ProtoReflect.Descriptor instead.
 func (*Settings) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{27}
+	return file_globalchannel_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Settings) GetReapAfterMs() int64 {
@@ -2067,7 +2766,7 @@ type GetSettingsRequest struct {
 
 func (x *GetSettingsRequest) Reset() {
 	*x = GetSettingsRequest{}
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2778,7 @@ func (x *GetSettingsRequest) String() string {
 func (*GetSettingsRequest) ProtoMessage() {}
 
 func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[28]
+	mi := &file_globalchannel_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2791,7 @@ func (x *GetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*GetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{28}
+	return file_globalchannel_proto_rawDescGZIP(), []int{38}
 }
 
 type GetSettingsResponse struct {
@@ -2105,7 +2804,7 @@ type GetSettingsResponse struct {
 
 func (x *GetSettingsResponse) Reset() {
 	*x = GetSettingsResponse{}
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2117,7 +2816,7 @@ func (x *GetSettingsResponse) String() string {
 func (*GetSettingsResponse) ProtoMessage() {}
 
 func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[29]
+	mi := &file_globalchannel_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2130,7 +2829,7 @@ func (x *GetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*GetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{29}
+	return file_globalchannel_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetSettingsResponse) GetSettings() *Settings {
@@ -2159,7 +2858,7 @@ type SetSettingsRequest struct {
 
 func (x *SetSettingsRequest) Reset() {
 	*x = SetSettingsRequest{}
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2171,7 +2870,7 @@ func (x *SetSettingsRequest) String() string {
 func (*SetSettingsRequest) ProtoMessage() {}
 
 func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[30]
+	mi := &file_globalchannel_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2184,7 +2883,7 @@ func (x *SetSettingsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsRequest.ProtoReflect.Descriptor instead.
 func (*SetSettingsRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{30}
+	return file_globalchannel_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SetSettingsRequest) GetSettings() *Settings {
@@ -2224,7 +2923,7 @@ type SetSettingsResponse struct {
 
 func (x *SetSettingsResponse) Reset() {
 	*x = SetSettingsResponse{}
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2236,7 +2935,7 @@ func (x *SetSettingsResponse) String() string {
 func (*SetSettingsResponse) ProtoMessage() {}
 
 func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[31]
+	mi := &file_globalchannel_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2249,7 +2948,7 @@ func (x *SetSettingsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetSettingsResponse.ProtoReflect.Descriptor instead.
 func (*SetSettingsResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{31}
+	return file_globalchannel_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *SetSettingsResponse) GetIndex() uint64 {
@@ -2273,7 +2972,7 @@ type AttachRequest struct {
 
 func (x *AttachRequest) Reset() {
 	*x = AttachRequest{}
-	mi := &file_globalchannel_proto_msgTypes[32]
+	mi := &file_globalchannel_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2285,7 +2984,7 @@ func (x *AttachRequest) String() string {
 func (*AttachRequest) ProtoMessage() {}
 
 func (x *AttachRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[32]
+	mi := &file_globalchannel_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2298,7 +2997,7 @@ func (x *AttachRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachRequest.ProtoReflect.Descriptor instead.
 func (*AttachRequest) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{32}
+	return file_globalchannel_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *AttachRequest) GetMessage() isAttachRequest_Message {
@@ -2369,7 +3068,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_globalchannel_proto_msgTypes[33]
+	mi := &file_globalchannel_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2381,7 +3080,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[33]
+	mi := &file_globalchannel_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2394,7 +3093,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{33}
+	return file_globalchannel_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Hello) GetSid() string {
@@ -2433,7 +3132,7 @@ type Goodbye struct {
 
 func (x *Goodbye) Reset() {
 	*x = Goodbye{}
-	mi := &file_globalchannel_proto_msgTypes[34]
+	mi := &file_globalchannel_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2445,7 +3144,7 @@ func (x *Goodbye) String() string {
 func (*Goodbye) ProtoMessage() {}
 
 func (x *Goodbye) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[34]
+	mi := &file_globalchannel_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2458,7 +3157,7 @@ func (x *Goodbye) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Goodbye.ProtoReflect.Descriptor instead.
 func (*Goodbye) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{34}
+	return file_globalchannel_proto_rawDescGZIP(), []int{44}
 }
 
 type PushReply struct {
@@ -2472,7 +3171,7 @@ type PushReply struct {
 
 func (x *PushReply) Reset() {
 	*x = PushReply{}
-	mi := &file_globalchannel_proto_msgTypes[35]
+	mi := &file_globalchannel_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2484,7 +3183,7 @@ func (x *PushReply) String() string {
 func (*PushReply) ProtoMessage() {}
 
 func (x *PushReply) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[35]
+	mi := &file_globalchannel_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2497,7 +3196,7 @@ func (x *PushReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushReply.ProtoReflect.Descriptor instead.
 func (*PushReply) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{35}
+	return file_globalchannel_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PushReply) GetId() uint64 {
@@ -2534,7 +3233,7 @@ type AttachResponse struct {
 
 func (x *AttachResponse) Reset() {
 	*x = AttachResponse{}
-	mi := &file_globalchannel_proto_msgTypes[36]
+	mi := &file_globalchannel_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2546,7 +3245,7 @@ func (x *AttachResponse) String() string {
 func (*AttachResponse) ProtoMessage() {}
 
 func (x *AttachResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[36]
+	mi := &file_globalchannel_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2559,7 +3258,7 @@ func (x *AttachResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachResponse.ProtoReflect.Descriptor instead.
 func (*AttachResponse) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{36}
+	return file_globalchannel_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AttachResponse) GetMessage() isAttachResponse_Message {
@@ -2614,7 +3313,7 @@ type Attached struct {
 
 func (x *Attached) Reset() {
 	*x = Attached{}
-	mi := &file_globalchannel_proto_msgTypes[37]
+	mi := &file_globalchannel_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2626,7 +3325,7 @@ func (x *Attached) String() string {
 func (*Attached) ProtoMessage() {}
 
 func (x *Attached) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[37]
+	mi := &file_globalchannel_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2639,7 +3338,7 @@ func (x *Attached) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Attached.ProtoReflect.Descriptor instead.
 func (*Attached) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{37}
+	return file_globalchannel_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Attached) GetEpoch() uint64 {
@@ -2679,7 +3378,7 @@ type PushDelivery struct {
 
 func (x *PushDelivery) Reset() {
 	*x = PushDelivery{}
-	mi := &file_globalchannel_proto_msgTypes[38]
+	mi := &file_globalchannel_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2691,7 +3390,7 @@ func (x *PushDelivery) String() string {
 func (*PushDelivery) ProtoMessage() {}
 
 func (x *PushDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_globalchannel_proto_msgTypes[38]
+	mi := &file_globalchannel_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2704,7 +3403,7 @@ func (x *PushDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushDelivery.ProtoReflect.Descriptor instead.
 func (*PushDelivery) Descriptor() ([]byte, []int) {
-	return file_globalchannel_proto_rawDescGZIP(), []int{38}
+	return file_globalchannel_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PushDelivery) GetId() uint64 {
@@ -2814,7 +3513,60 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\"[\n" +
 	"\x0fMembersResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x122\n" +
-	"\amembers\x18\x02 \x03(\v2\x18.globalchannel.v1.MemberR\amembers\"\x9b\x01\n" +
+	"\amembers\x18\x02 \x03(\v2\x18.globalchannel.v1.MemberR\amembers\"\x8c\x01\n" +
+	"\tFreshness\x12\x1b\n" +
+	"\tmin_index\x18\x01 \x01(\x04R\bminIndex\x12\x14\n" +
+	"\x05stale\x18\x02 \x01(\bR\x05stale\x12\"\n" +
+	"\flinearizable\x18\x03 \x01(\bR\flinearizable\x12(\n" +
+	"\x10max_staleness_ms\x18\x04 \x01(\x03R\x0emaxStalenessMs\"e\n" +
+	"\fCountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\x12/\n" +
+	"\x04read\x18\x03 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\";\n" +
+	"\rCountResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x03R\x05count\"Q\n" +
+	"\fWhereRequest\x12\x10\n" +
+	"\x03uid\x18\x01 \x01(\tR\x03uid\x12/\n" +
+	"\x04read\x18\x02 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\"S\n" +
+	"\rWhereResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x1a\n" +
+	"\bchannels\x18\x03 \x03(\tR\bchannels\"\x86\x01\n" +
+	"\x0fChannelsRequest\x12\x16\n" +
+	"\x06prefix\x18\x01 \x01(\tR\x06prefix\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\tR\x05after\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x05R\x05limit\x12/\n" +
+	"\x04read\x18\x04 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\">\n" +
+	"\x10ChannelsResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\"g\n" +
+	"\x0eExplainRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12/\n" +
+	"\x04read\x18\x03 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\"\xf9\x01\n" +
+	"\x0fExplainResponse\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x15\n" +
+	"\x06age_ms\x18\x02 \x01(\x03R\x05ageMs\x12\x16\n" +
+	"\x06exists\x18\x03 \x01(\bR\x06exists\x12\x18\n" +
+	"\amembers\x18\x04 \x01(\x03R\amembers\x12\x18\n" +
+	"\achanged\x18\x05 \x01(\x04R\achanged\x12\x18\n" +
+	"\averdict\x18\x06 \x01(\tR\averdict\x125\n" +
+	"\x06places\x18\a \x03(\v2\x1d.globalchannel.v1.PlayerPlaceR\x06places\x12\x1c\n" +
+	"\telsewhere\x18\b \x03(\tR\telsewhere\"\xfd\x01\n" +
+	"\vPlayerPlace\x12\x10\n" +
+	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
+	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x0e\n" +
+	"\x02up\x18\x04 \x01(\bR\x02up\x12\x16\n" +
+	"\x06parked\x18\x05 \x01(\bR\x06parked\x12\x18\n" +
+	"\asession\x18\x06 \x01(\x04R\asession\x12\x14\n" +
+	"\x05added\x18\a \x01(\x04R\x05added\x12\x10\n" +
+	"\x03via\x18\b \x01(\tR\x03via\x12\x12\n" +
+	"\x04addr\x18\t \x01(\tR\x04addr\x12\x18\n" +
+	"\aanswers\x18\n" +
+	" \x01(\bR\aanswers\x12\x18\n" +
+	"\aproblem\x18\v \x01(\tR\aproblem\"\x9b\x01\n" +
 	"\vPushRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x14\n" +
@@ -2978,14 +3730,17 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11OUTCOME_DELIVERED\x10\x01\x12\x19\n" +
 	"\x15OUTCOME_NOT_DELIVERED\x10\x02\x12\x13\n" +
-	"\x0fOUTCOME_UNKNOWN\x10\x032\xbd\n" +
-	"\n" +
+	"\x0fOUTCOME_UNKNOWN\x10\x032\xf6\f\n" +
 	"\rGlobalChannel\x12D\n" +
 	"\x03Add\x12\x1c.globalchannel.v1.AddRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
 	"\x05Leave\x12\x1e.globalchannel.v1.LeaveRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12N\n" +
 	"\bLeaveAll\x12!.globalchannel.v1.LeaveAllRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12H\n" +
 	"\x05Apply\x12\x1e.globalchannel.v1.ApplyRequest\x1a\x1f.globalchannel.v1.ApplyResponse\x12P\n" +
-	"\aMembers\x12 .globalchannel.v1.MembersRequest\x1a!.globalchannel.v1.MembersResponse0\x01\x12E\n" +
+	"\aMembers\x12 .globalchannel.v1.MembersRequest\x1a!.globalchannel.v1.MembersResponse0\x01\x12H\n" +
+	"\x05Count\x12\x1e.globalchannel.v1.CountRequest\x1a\x1f.globalchannel.v1.CountResponse\x12J\n" +
+	"\x05Where\x12\x1e.globalchannel.v1.WhereRequest\x1a\x1f.globalchannel.v1.WhereResponse0\x01\x12Q\n" +
+	"\bChannels\x12!.globalchannel.v1.ChannelsRequest\x1a\".globalchannel.v1.ChannelsResponse\x12N\n" +
+	"\aExplain\x12 .globalchannel.v1.ExplainRequest\x1a!.globalchannel.v1.ExplainResponse\x12E\n" +
 	"\x04Push\x12\x1d.globalchannel.v1.PushRequest\x1a\x1e.globalchannel.v1.PushResponse\x12L\n" +
 	"\aDestroy\x12 .globalchannel.v1.DestroyRequest\x1a\x1f.globalchannel.v1.WriteResponse\x12R\n" +
 	"\n" +
@@ -3012,7 +3767,7 @@ func file_globalchannel_proto_rawDescGZIP() []byte {
 }
 
 var file_globalchannel_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_globalchannel_proto_msgTypes = make([]protoimpl.MessageInfo, 49)
 var file_globalchannel_proto_goTypes = []any{
 	(OpKind)(0),                    // 0: globalchannel.v1.OpKind
 	(Outcome)(0),                   // 1: globalchannel.v1.Outcome
@@ -3028,87 +3783,110 @@ var file_globalchannel_proto_goTypes = []any{
 	(*MembersRequest)(nil),         // 11: globalchannel.v1.MembersRequest
 	(*Member)(nil),                 // 12: globalchannel.v1.Member
 	(*MembersResponse)(nil),        // 13: globalchannel.v1.MembersResponse
-	(*PushRequest)(nil),            // 14: globalchannel.v1.PushRequest
-	(*ServerReport)(nil),           // 15: globalchannel.v1.ServerReport
-	(*PushResponse)(nil),           // 16: globalchannel.v1.PushResponse
-	(*ServersRequest)(nil),         // 17: globalchannel.v1.ServersRequest
-	(*Server)(nil),                 // 18: globalchannel.v1.Server
-	(*Health)(nil),                 // 19: globalchannel.v1.Health
-	(*ServersResponse)(nil),        // 20: globalchannel.v1.ServersResponse
-	(*TransferLeaderRequest)(nil),  // 21: globalchannel.v1.TransferLeaderRequest
-	(*TransferLeaderResponse)(nil), // 22: globalchannel.v1.TransferLeaderResponse
-	(*RemoveServerRequest)(nil),    // 23: globalchannel.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),   // 24: globalchannel.v1.RemoveServerResponse
-	(*StatusRequest)(nil),          // 25: globalchannel.v1.StatusRequest
-	(*StatusResponse)(nil),         // 26: globalchannel.v1.StatusResponse
-	(*DecommissionRequest)(nil),    // 27: globalchannel.v1.DecommissionRequest
-	(*DecommissionResponse)(nil),   // 28: globalchannel.v1.DecommissionResponse
-	(*Settings)(nil),               // 29: globalchannel.v1.Settings
-	(*GetSettingsRequest)(nil),     // 30: globalchannel.v1.GetSettingsRequest
-	(*GetSettingsResponse)(nil),    // 31: globalchannel.v1.GetSettingsResponse
-	(*SetSettingsRequest)(nil),     // 32: globalchannel.v1.SetSettingsRequest
-	(*SetSettingsResponse)(nil),    // 33: globalchannel.v1.SetSettingsResponse
-	(*AttachRequest)(nil),          // 34: globalchannel.v1.AttachRequest
-	(*Hello)(nil),                  // 35: globalchannel.v1.Hello
-	(*Goodbye)(nil),                // 36: globalchannel.v1.Goodbye
-	(*PushReply)(nil),              // 37: globalchannel.v1.PushReply
-	(*AttachResponse)(nil),         // 38: globalchannel.v1.AttachResponse
-	(*Attached)(nil),               // 39: globalchannel.v1.Attached
-	(*PushDelivery)(nil),           // 40: globalchannel.v1.PushDelivery
+	(*Freshness)(nil),              // 14: globalchannel.v1.Freshness
+	(*CountRequest)(nil),           // 15: globalchannel.v1.CountRequest
+	(*CountResponse)(nil),          // 16: globalchannel.v1.CountResponse
+	(*WhereRequest)(nil),           // 17: globalchannel.v1.WhereRequest
+	(*WhereResponse)(nil),          // 18: globalchannel.v1.WhereResponse
+	(*ChannelsRequest)(nil),        // 19: globalchannel.v1.ChannelsRequest
+	(*ChannelsResponse)(nil),       // 20: globalchannel.v1.ChannelsResponse
+	(*ExplainRequest)(nil),         // 21: globalchannel.v1.ExplainRequest
+	(*ExplainResponse)(nil),        // 22: globalchannel.v1.ExplainResponse
+	(*PlayerPlace)(nil),            // 23: globalchannel.v1.PlayerPlace
+	(*PushRequest)(nil),            // 24: globalchannel.v1.PushRequest
+	(*ServerReport)(nil),           // 25: globalchannel.v1.ServerReport
+	(*PushResponse)(nil),           // 26: globalchannel.v1.PushResponse
+	(*ServersRequest)(nil),         // 27: globalchannel.v1.ServersRequest
+	(*Server)(nil),                 // 28: globalchannel.v1.Server
+	(*Health)(nil),                 // 29: globalchannel.v1.Health
+	(*ServersResponse)(nil),        // 30: globalchannel.v1.ServersResponse
+	(*TransferLeaderRequest)(nil),  // 31: globalchannel.v1.TransferLeaderRequest
+	(*TransferLeaderResponse)(nil), // 32: globalchannel.v1.TransferLeaderResponse
+	(*RemoveServerRequest)(nil),    // 33: globalchannel.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),   // 34: globalchannel.v1.RemoveServerResponse
+	(*StatusRequest)(nil),          // 35: globalchannel.v1.StatusRequest
+	(*StatusResponse)(nil),         // 36: globalchannel.v1.StatusResponse
+	(*DecommissionRequest)(nil),    // 37: globalchannel.v1.DecommissionRequest
+	(*DecommissionResponse)(nil),   // 38: globalchannel.v1.DecommissionResponse
+	(*Settings)(nil),               // 39: globalchannel.v1.Settings
+	(*GetSettingsRequest)(nil),     // 40: globalchannel.v1.GetSettingsRequest
+	(*GetSettingsResponse)(nil),    // 41: globalchannel.v1.GetSettingsResponse
+	(*SetSettingsRequest)(nil),     // 42: globalchannel.v1.SetSettingsRequest
+	(*SetSettingsResponse)(nil),    // 43: globalchannel.v1.SetSettingsResponse
+	(*AttachRequest)(nil),          // 44: globalchannel.v1.AttachRequest
+	(*Hello)(nil),                  // 45: globalchannel.v1.Hello
+	(*Goodbye)(nil),                // 46: globalchannel.v1.Goodbye
+	(*PushReply)(nil),              // 47: globalchannel.v1.PushReply
+	(*AttachResponse)(nil),         // 48: globalchannel.v1.AttachResponse
+	(*Attached)(nil),               // 49: globalchannel.v1.Attached
+	(*PushDelivery)(nil),           // 50: globalchannel.v1.PushDelivery
 }
 var file_globalchannel_proto_depIdxs = []int32{
 	0,  // 0: globalchannel.v1.Op.kind:type_name -> globalchannel.v1.OpKind
 	5,  // 1: globalchannel.v1.ApplyRequest.ops:type_name -> globalchannel.v1.Op
 	12, // 2: globalchannel.v1.MembersResponse.members:type_name -> globalchannel.v1.Member
-	1,  // 3: globalchannel.v1.ServerReport.outcome:type_name -> globalchannel.v1.Outcome
-	15, // 4: globalchannel.v1.PushResponse.servers:type_name -> globalchannel.v1.ServerReport
-	19, // 5: globalchannel.v1.Server.health:type_name -> globalchannel.v1.Health
-	18, // 6: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
-	18, // 7: globalchannel.v1.ServersResponse.lifeless:type_name -> globalchannel.v1.Server
-	29, // 8: globalchannel.v1.GetSettingsResponse.settings:type_name -> globalchannel.v1.Settings
-	29, // 9: globalchannel.v1.SetSettingsRequest.settings:type_name -> globalchannel.v1.Settings
-	35, // 10: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
-	37, // 11: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
-	36, // 12: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
-	39, // 13: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
-	40, // 14: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
-	2,  // 15: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
-	3,  // 16: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
-	4,  // 17: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
-	6,  // 18: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
-	11, // 19: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
-	14, // 20: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
-	8,  // 21: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
-	9,  // 22: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
-	17, // 23: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
-	25, // 24: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
-	21, // 25: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
-	23, // 26: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
-	27, // 27: globalchannel.v1.GlobalChannel.Decommission:input_type -> globalchannel.v1.DecommissionRequest
-	30, // 28: globalchannel.v1.GlobalChannel.GetSettings:input_type -> globalchannel.v1.GetSettingsRequest
-	32, // 29: globalchannel.v1.GlobalChannel.SetSettings:input_type -> globalchannel.v1.SetSettingsRequest
-	34, // 30: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
-	10, // 31: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
-	10, // 32: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
-	10, // 33: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
-	7,  // 34: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
-	13, // 35: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
-	16, // 36: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
-	10, // 37: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
-	10, // 38: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
-	20, // 39: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
-	26, // 40: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
-	22, // 41: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
-	24, // 42: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
-	28, // 43: globalchannel.v1.GlobalChannel.Decommission:output_type -> globalchannel.v1.DecommissionResponse
-	31, // 44: globalchannel.v1.GlobalChannel.GetSettings:output_type -> globalchannel.v1.GetSettingsResponse
-	33, // 45: globalchannel.v1.GlobalChannel.SetSettings:output_type -> globalchannel.v1.SetSettingsResponse
-	38, // 46: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
-	31, // [31:47] is the sub-list for method output_type
-	15, // [15:31] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	14, // 3: globalchannel.v1.CountRequest.read:type_name -> globalchannel.v1.Freshness
+	14, // 4: globalchannel.v1.WhereRequest.read:type_name -> globalchannel.v1.Freshness
+	14, // 5: globalchannel.v1.ChannelsRequest.read:type_name -> globalchannel.v1.Freshness
+	14, // 6: globalchannel.v1.ExplainRequest.read:type_name -> globalchannel.v1.Freshness
+	23, // 7: globalchannel.v1.ExplainResponse.places:type_name -> globalchannel.v1.PlayerPlace
+	1,  // 8: globalchannel.v1.ServerReport.outcome:type_name -> globalchannel.v1.Outcome
+	25, // 9: globalchannel.v1.PushResponse.servers:type_name -> globalchannel.v1.ServerReport
+	29, // 10: globalchannel.v1.Server.health:type_name -> globalchannel.v1.Health
+	28, // 11: globalchannel.v1.ServersResponse.servers:type_name -> globalchannel.v1.Server
+	28, // 12: globalchannel.v1.ServersResponse.lifeless:type_name -> globalchannel.v1.Server
+	39, // 13: globalchannel.v1.GetSettingsResponse.settings:type_name -> globalchannel.v1.Settings
+	39, // 14: globalchannel.v1.SetSettingsRequest.settings:type_name -> globalchannel.v1.Settings
+	45, // 15: globalchannel.v1.AttachRequest.hello:type_name -> globalchannel.v1.Hello
+	47, // 16: globalchannel.v1.AttachRequest.reply:type_name -> globalchannel.v1.PushReply
+	46, // 17: globalchannel.v1.AttachRequest.goodbye:type_name -> globalchannel.v1.Goodbye
+	49, // 18: globalchannel.v1.AttachResponse.attached:type_name -> globalchannel.v1.Attached
+	50, // 19: globalchannel.v1.AttachResponse.push:type_name -> globalchannel.v1.PushDelivery
+	2,  // 20: globalchannel.v1.GlobalChannel.Add:input_type -> globalchannel.v1.AddRequest
+	3,  // 21: globalchannel.v1.GlobalChannel.Leave:input_type -> globalchannel.v1.LeaveRequest
+	4,  // 22: globalchannel.v1.GlobalChannel.LeaveAll:input_type -> globalchannel.v1.LeaveAllRequest
+	6,  // 23: globalchannel.v1.GlobalChannel.Apply:input_type -> globalchannel.v1.ApplyRequest
+	11, // 24: globalchannel.v1.GlobalChannel.Members:input_type -> globalchannel.v1.MembersRequest
+	15, // 25: globalchannel.v1.GlobalChannel.Count:input_type -> globalchannel.v1.CountRequest
+	17, // 26: globalchannel.v1.GlobalChannel.Where:input_type -> globalchannel.v1.WhereRequest
+	19, // 27: globalchannel.v1.GlobalChannel.Channels:input_type -> globalchannel.v1.ChannelsRequest
+	21, // 28: globalchannel.v1.GlobalChannel.Explain:input_type -> globalchannel.v1.ExplainRequest
+	24, // 29: globalchannel.v1.GlobalChannel.Push:input_type -> globalchannel.v1.PushRequest
+	8,  // 30: globalchannel.v1.GlobalChannel.Destroy:input_type -> globalchannel.v1.DestroyRequest
+	9,  // 31: globalchannel.v1.GlobalChannel.DestroyAll:input_type -> globalchannel.v1.DestroyAllRequest
+	27, // 32: globalchannel.v1.GlobalChannel.Servers:input_type -> globalchannel.v1.ServersRequest
+	35, // 33: globalchannel.v1.GlobalChannel.Status:input_type -> globalchannel.v1.StatusRequest
+	31, // 34: globalchannel.v1.GlobalChannel.TransferLeader:input_type -> globalchannel.v1.TransferLeaderRequest
+	33, // 35: globalchannel.v1.GlobalChannel.RemoveServer:input_type -> globalchannel.v1.RemoveServerRequest
+	37, // 36: globalchannel.v1.GlobalChannel.Decommission:input_type -> globalchannel.v1.DecommissionRequest
+	40, // 37: globalchannel.v1.GlobalChannel.GetSettings:input_type -> globalchannel.v1.GetSettingsRequest
+	42, // 38: globalchannel.v1.GlobalChannel.SetSettings:input_type -> globalchannel.v1.SetSettingsRequest
+	44, // 39: globalchannel.v1.GlobalChannel.Attach:input_type -> globalchannel.v1.AttachRequest
+	10, // 40: globalchannel.v1.GlobalChannel.Add:output_type -> globalchannel.v1.WriteResponse
+	10, // 41: globalchannel.v1.GlobalChannel.Leave:output_type -> globalchannel.v1.WriteResponse
+	10, // 42: globalchannel.v1.GlobalChannel.LeaveAll:output_type -> globalchannel.v1.WriteResponse
+	7,  // 43: globalchannel.v1.GlobalChannel.Apply:output_type -> globalchannel.v1.ApplyResponse
+	13, // 44: globalchannel.v1.GlobalChannel.Members:output_type -> globalchannel.v1.MembersResponse
+	16, // 45: globalchannel.v1.GlobalChannel.Count:output_type -> globalchannel.v1.CountResponse
+	18, // 46: globalchannel.v1.GlobalChannel.Where:output_type -> globalchannel.v1.WhereResponse
+	20, // 47: globalchannel.v1.GlobalChannel.Channels:output_type -> globalchannel.v1.ChannelsResponse
+	22, // 48: globalchannel.v1.GlobalChannel.Explain:output_type -> globalchannel.v1.ExplainResponse
+	26, // 49: globalchannel.v1.GlobalChannel.Push:output_type -> globalchannel.v1.PushResponse
+	10, // 50: globalchannel.v1.GlobalChannel.Destroy:output_type -> globalchannel.v1.WriteResponse
+	10, // 51: globalchannel.v1.GlobalChannel.DestroyAll:output_type -> globalchannel.v1.WriteResponse
+	30, // 52: globalchannel.v1.GlobalChannel.Servers:output_type -> globalchannel.v1.ServersResponse
+	36, // 53: globalchannel.v1.GlobalChannel.Status:output_type -> globalchannel.v1.StatusResponse
+	32, // 54: globalchannel.v1.GlobalChannel.TransferLeader:output_type -> globalchannel.v1.TransferLeaderResponse
+	34, // 55: globalchannel.v1.GlobalChannel.RemoveServer:output_type -> globalchannel.v1.RemoveServerResponse
+	38, // 56: globalchannel.v1.GlobalChannel.Decommission:output_type -> globalchannel.v1.DecommissionResponse
+	41, // 57: globalchannel.v1.GlobalChannel.GetSettings:output_type -> globalchannel.v1.GetSettingsResponse
+	43, // 58: globalchannel.v1.GlobalChannel.SetSettings:output_type -> globalchannel.v1.SetSettingsResponse
+	48, // 59: globalchannel.v1.GlobalChannel.Attach:output_type -> globalchannel.v1.AttachResponse
+	40, // [40:60] is the sub-list for method output_type
+	20, // [20:40] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_globalchannel_proto_init() }
@@ -3116,14 +3894,14 @@ func file_globalchannel_proto_init() {
 	if File_globalchannel_proto != nil {
 		return
 	}
-	file_globalchannel_proto_msgTypes[17].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[24].OneofWrappers = []any{}
-	file_globalchannel_proto_msgTypes[32].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[27].OneofWrappers = []any{}
+	file_globalchannel_proto_msgTypes[34].OneofWrappers = []any{}
+	file_globalchannel_proto_msgTypes[42].OneofWrappers = []any{
 		(*AttachRequest_Hello)(nil),
 		(*AttachRequest_Reply)(nil),
 		(*AttachRequest_Goodbye)(nil),
 	}
-	file_globalchannel_proto_msgTypes[36].OneofWrappers = []any{
+	file_globalchannel_proto_msgTypes[46].OneofWrappers = []any{
 		(*AttachResponse_Attached)(nil),
 		(*AttachResponse_Push)(nil),
 	}
@@ -3133,7 +3911,7 @@ func file_globalchannel_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_globalchannel_proto_rawDesc), len(file_globalchannel_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   39,
+			NumMessages:   49,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

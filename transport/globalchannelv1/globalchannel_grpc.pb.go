@@ -31,6 +31,10 @@ const (
 	GlobalChannel_LeaveAll_FullMethodName       = "/globalchannel.v1.GlobalChannel/LeaveAll"
 	GlobalChannel_Apply_FullMethodName          = "/globalchannel.v1.GlobalChannel/Apply"
 	GlobalChannel_Members_FullMethodName        = "/globalchannel.v1.GlobalChannel/Members"
+	GlobalChannel_Count_FullMethodName          = "/globalchannel.v1.GlobalChannel/Count"
+	GlobalChannel_Where_FullMethodName          = "/globalchannel.v1.GlobalChannel/Where"
+	GlobalChannel_Channels_FullMethodName       = "/globalchannel.v1.GlobalChannel/Channels"
+	GlobalChannel_Explain_FullMethodName        = "/globalchannel.v1.GlobalChannel/Explain"
 	GlobalChannel_Push_FullMethodName           = "/globalchannel.v1.GlobalChannel/Push"
 	GlobalChannel_Destroy_FullMethodName        = "/globalchannel.v1.GlobalChannel/Destroy"
 	GlobalChannel_DestroyAll_FullMethodName     = "/globalchannel.v1.GlobalChannel/DestroyAll"
@@ -60,6 +64,14 @@ type GlobalChannelClient interface {
 	Apply(ctx context.Context, in *ApplyRequest, opts ...grpc.CallOption) (*ApplyResponse, error)
 	// Members lists who is in a channel, in chunks; the first carries the index.
 	Members(ctx context.Context, in *MembersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MembersResponse], error)
+	// Count counts the (uid, sid) pairs of a channel.
+	Count(ctx context.Context, in *CountRequest, opts ...grpc.CallOption) (*CountResponse, error)
+	// Where lists what a player is in, server by server, in chunks.
+	Where(ctx context.Context, in *WhereRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WhereResponse], error)
+	// Channels lists names of channels in the order of their bytes.
+	Channels(ctx context.Context, in *ChannelsRequest, opts ...grpc.CallOption) (*ChannelsResponse, error)
+	// Explain says why a player is in a channel, or is not, as the asked server sees it.
+	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// Push sends a message to every member on servers of one type.
 	Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResponse, error)
 	// Destroy removes a channel on all servers.
@@ -157,6 +169,55 @@ func (c *globalChannelClient) Members(ctx context.Context, in *MembersRequest, o
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GlobalChannel_MembersClient = grpc.ServerStreamingClient[MembersResponse]
+
+func (c *globalChannelClient) Count(ctx context.Context, in *CountRequest, opts ...grpc.CallOption) (*CountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CountResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_Count_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) Where(ctx context.Context, in *WhereRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WhereResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &GlobalChannel_ServiceDesc.Streams[1], GlobalChannel_Where_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WhereRequest, WhereResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GlobalChannel_WhereClient = grpc.ServerStreamingClient[WhereResponse]
+
+func (c *globalChannelClient) Channels(ctx context.Context, in *ChannelsRequest, opts ...grpc.CallOption) (*ChannelsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChannelsResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_Channels_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *globalChannelClient) Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExplainResponse)
+	err := c.cc.Invoke(ctx, GlobalChannel_Explain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
 
 func (c *globalChannelClient) Push(ctx context.Context, in *PushRequest, opts ...grpc.CallOption) (*PushResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -260,7 +321,7 @@ func (c *globalChannelClient) SetSettings(ctx context.Context, in *SetSettingsRe
 
 func (c *globalChannelClient) Attach(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[AttachRequest, AttachResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &GlobalChannel_ServiceDesc.Streams[1], GlobalChannel_Attach_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &GlobalChannel_ServiceDesc.Streams[2], GlobalChannel_Attach_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -287,6 +348,14 @@ type GlobalChannelServer interface {
 	Apply(context.Context, *ApplyRequest) (*ApplyResponse, error)
 	// Members lists who is in a channel, in chunks; the first carries the index.
 	Members(*MembersRequest, grpc.ServerStreamingServer[MembersResponse]) error
+	// Count counts the (uid, sid) pairs of a channel.
+	Count(context.Context, *CountRequest) (*CountResponse, error)
+	// Where lists what a player is in, server by server, in chunks.
+	Where(*WhereRequest, grpc.ServerStreamingServer[WhereResponse]) error
+	// Channels lists names of channels in the order of their bytes.
+	Channels(context.Context, *ChannelsRequest) (*ChannelsResponse, error)
+	// Explain says why a player is in a channel, or is not, as the asked server sees it.
+	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// Push sends a message to every member on servers of one type.
 	Push(context.Context, *PushRequest) (*PushResponse, error)
 	// Destroy removes a channel on all servers.
@@ -340,6 +409,18 @@ func (UnimplementedGlobalChannelServer) Apply(context.Context, *ApplyRequest) (*
 }
 func (UnimplementedGlobalChannelServer) Members(*MembersRequest, grpc.ServerStreamingServer[MembersResponse]) error {
 	return status.Error(codes.Unimplemented, "method Members not implemented")
+}
+func (UnimplementedGlobalChannelServer) Count(context.Context, *CountRequest) (*CountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Count not implemented")
+}
+func (UnimplementedGlobalChannelServer) Where(*WhereRequest, grpc.ServerStreamingServer[WhereResponse]) error {
+	return status.Error(codes.Unimplemented, "method Where not implemented")
+}
+func (UnimplementedGlobalChannelServer) Channels(context.Context, *ChannelsRequest) (*ChannelsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Channels not implemented")
+}
+func (UnimplementedGlobalChannelServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
 func (UnimplementedGlobalChannelServer) Push(context.Context, *PushRequest) (*PushResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Push not implemented")
@@ -477,6 +558,71 @@ func _GlobalChannel_Members_Handler(srv interface{}, stream grpc.ServerStream) e
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type GlobalChannel_MembersServer = grpc.ServerStreamingServer[MembersResponse]
+
+func _GlobalChannel_Count_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).Count(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_Count_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).Count(ctx, req.(*CountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_Where_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WhereRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(GlobalChannelServer).Where(m, &grpc.GenericServerStream[WhereRequest, WhereResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type GlobalChannel_WhereServer = grpc.ServerStreamingServer[WhereResponse]
+
+func _GlobalChannel_Channels_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChannelsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).Channels(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_Channels_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).Channels(ctx, req.(*ChannelsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GlobalChannel_Explain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExplainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GlobalChannelServer).Explain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GlobalChannel_Explain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GlobalChannelServer).Explain(ctx, req.(*ExplainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
 
 func _GlobalChannel_Push_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(PushRequest)
@@ -689,6 +835,18 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _GlobalChannel_Apply_Handler,
 		},
 		{
+			MethodName: "Count",
+			Handler:    _GlobalChannel_Count_Handler,
+		},
+		{
+			MethodName: "Channels",
+			Handler:    _GlobalChannel_Channels_Handler,
+		},
+		{
+			MethodName: "Explain",
+			Handler:    _GlobalChannel_Explain_Handler,
+		},
+		{
 			MethodName: "Push",
 			Handler:    _GlobalChannel_Push_Handler,
 		},
@@ -733,6 +891,11 @@ var GlobalChannel_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Members",
 			Handler:       _GlobalChannel_Members_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Where",
+			Handler:       _GlobalChannel_Where_Handler,
 			ServerStreams: true,
 		},
 		{

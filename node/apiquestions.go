@@ -1,0 +1,122 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"google.golang.org/grpc"
+
+	"github.com/pofresh/globalchannel/fsm"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// ask answers a question from the replica. The index is read first: the answer is at
+// least as new.
+func (a *apiServer) ask(ctx context.Context, read *pb.Freshness, f func(s *fsm.State, index uint64)) error {
+	ctx, cancel := answerable(ctx)
+	defer cancel()
+	return toStatus(a.node.read(ctx, optionsOf(read), func(s *fsm.State) { f(s, s.Index()) }))
+}
+
+// Count implements pb.GlobalChannelServer.
+func (a *apiServer) Count(ctx context.Context, r *pb.CountRequest) (*pb.CountResponse, error) {
+	sid := r.GetSid()
+	if err := firstError(checkName(r.GetName()), checkSID(cmp.Or(sid, "any"))); err != nil {
+		return nil, toStatus(err)
+	}
+	out := new(pb.CountResponse)
+	return out, a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
+		out.Index = index
+		if sid == "" {
+			out.Count = int64(s.Count(r.GetName()))
+		} else {
+			out.Count = int64(s.CountBySID(r.GetName(), sid))
+		}
+	})
+}
+
+// Where implements pb.GlobalChannelServer.
+func (a *apiServer) Where(r *pb.WhereRequest, stream grpc.ServerStreamingServer[pb.WhereResponse]) error {
+	if err := checkUID(r.GetUid()); err != nil {
+		return toStatus(err)
+	}
+	var at uint64
+	var stays []fsm.Stay
+	err := a.ask(stream.Context(), r.GetRead(), func(s *fsm.State, index uint64) { at, stays = index, s.Where(r.GetUid()) })
+	if err != nil {
+		return err
+	}
+	if len(stays) == 0 {
+		return stream.Send(&pb.WhereResponse{Index: at})
+	}
+	const perChunk = memberChunk / (maxName + 8)
+	for _, stay := range stays {
+		for part := range slices.Chunk(stay.Channels, perChunk) {
+			if err := stream.Send(&pb.WhereResponse{Index: at, Sid: stay.SID, Channels: part}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Channels implements pb.GlobalChannelServer.
+func (a *apiServer) Channels(ctx context.Context, r *pb.ChannelsRequest) (*pb.ChannelsResponse, error) {
+	if err := checkListing(r.GetPrefix(), r.GetAfter(), int(r.GetLimit())); err != nil {
+		return nil, toStatus(err)
+	}
+	out := new(pb.ChannelsResponse)
+	return out, a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
+		out.Index, out.Names = index, s.Channels(r.GetPrefix(), r.GetAfter(), int(r.GetLimit()))
+	})
+}
+
+// Explain implements pb.GlobalChannelServer.
+func (a *apiServer) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	if err := firstError(checkName(r.GetName()), checkUID(r.GetUid())); err != nil {
+		return nil, toStatus(err)
+	}
+	out := &pb.ExplainResponse{AgeMs: -1}
+	var e fsm.Explanation
+	err := a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
+		out.Index, e = index, s.Explain(r.GetName(), r.GetUid())
+	})
+	if err != nil {
+		return nil, err
+	}
+	if age, known := a.node.reader.old(); known {
+		out.AgeMs = age.Milliseconds()
+	}
+	out.Exists, out.Members, out.Changed = e.Exists, int64(e.Members), e.Changed
+	out.Verdict = explain(e, r.GetName(), r.GetUid())
+	for _, stay := range e.Elsewhere {
+		out.Elsewhere = append(out.Elsewhere, stay.SID)
+	}
+	out.Places = a.places(ctx, e.Places)
+	return out, nil
+}
+
+// places asks those servers whose lives go on how they are.
+func (a *apiServer) places(ctx context.Context, places []fsm.Place) (out []*pb.PlayerPlace) {
+	subjects := make([]subject, 0, len(places))
+	for _, p := range places {
+		out = append(out, &pb.PlayerPlace{
+			Sid: p.SID, Stype: p.Server.SType, Epoch: p.Server.Epoch, Up: p.Server.Up, Parked: p.Parked,
+			Session: p.Session, Added: p.Added, Via: p.Server.Via, Addr: p.Server.Addr,
+		})
+		subjects = append(subjects, subject{nodeID: p.Server.NodeID, addr: p.Server.Addr, sid: p.SID, incarnation: p.Server.Incarnation})
+	}
+	findings := a.node.census().ask(ctx, subjects)
+	for i, p := range places {
+		switch {
+		case !p.Known:
+			out[i].Problem = "never registered: no push goes to it"
+		case p.Parked:
+			out[i].Problem = "its life is over: no push goes to it"
+		default:
+			out[i].Answers, out[i].Problem = findings[i].answers(), findings[i].problem
+		}
+	}
+	return out
+}
