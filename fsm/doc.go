@@ -80,6 +80,10 @@
 // older binaries (legacywrite.go, legacyread.go). A snapshot is read (restore.go), in
 // parallel, and verified to its end before it replaces anything.
 //
+// A checkpoint (checkpoint.go) is a capture at one index everywhere, so that hashes can
+// be compared. A replica that turns out to be wrong takes a right one's state and goes on
+// to its own index with its log (replace.go).
+//
 // # Rules
 //
 // State is pure: no clock, no I/O, no goroutine, and nothing that depends on the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,13 @@ func spoiled(t *testing.T, ctx context.Context, which func(*nodetest.Fleet) *nod
 	settle(ctx)
 	bad := which(f)
 	must(t, bad.Spoil("mallory", "mallorx"))
+	bad.TakeSnapshot() // the wrong state is on its disk too
+	f.Eventually(ctx, func() error {
+		if bad.Snapshots() != 1 {
+			return errors.New("no snapshot yet")
+		}
+		return nil
+	})
 	return f, bad
 }
 
@@ -61,6 +69,14 @@ func TestAudit_FindsAFollowerThatDiffers(t *testing.T) {
 				if took := time.Since(began); took > 2*time.Minute {
 					t.Errorf("found after %v", took)
 				}
+				for n, part := range map[*node.Node]string{leader: "globalchannel_servers_differing 1\n", bad: "globalchannel_state_differs 1\n"} {
+					if _, body := get(ctx, n, "/metrics"); !strings.Contains(body, part) {
+						t.Errorf("%s: no %q in its metrics", n.Self().SID, part)
+					}
+				}
+				if code, body := get(ctx, bad, "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "differs from that of a majority") {
+					t.Errorf("/readyz: %d, %s", code, body)
+				}
 				// It answers nobody and does not lead; the others go on.
 				for _, o := range [][]node.ReadOption{nil, {node.Stale()}, {node.Linearizable()}} {
 					_, err := bad.Members(ctx, "world", o...)
@@ -82,9 +98,118 @@ func TestAudit_FindsAFollowerThatDiffers(t *testing.T) {
 				if f.Leader(ctx) != leader {
 					t.Error("another one leads")
 				}
+				mended(t, ctx, f, bad)
 			})
 		})
 	}
+}
+
+// mended waits until a server that differed is read again, and shows that it is right: at
+// once, and from its disk.
+func mended(t *testing.T, ctx context.Context, f *nodetest.Fleet, n *node.Node) {
+	t.Helper()
+	began := time.Now()
+	f.Eventually(ctx, func() error {
+		if err := n.Err(); err != nil {
+			return err
+		}
+		return equal(f)
+	})
+	t.Logf("right again after %v", time.Since(began))
+	for _, other := range f.Nodes() {
+		if problem := other.Status().Problem; problem != "" {
+			t.Errorf("%s says %q", other.Self().SID, problem)
+		}
+	}
+	if ok, why := n.MayLead(); !ok {
+		t.Errorf("it may not lead: %s", why)
+	}
+	f.Eventually(ctx, func() error {
+		if n.Snapshots() < 2 {
+			return errors.New("no fresh snapshot")
+		}
+		return nil
+	})
+	sid := n.Self().SID
+	f.Kill(sid)
+	must(t, f.Restart(sid).Ready(ctx))
+	soon, cancel := context.WithTimeout(ctx, 30*time.Second) // before anybody compares again
+	defer cancel()
+	f.Eventually(soon, func() error { return equal(f) })
+}
+
+// equal says whether all servers have the same state.
+func equal(f *nodetest.Fleet) error {
+	type state struct {
+		index uint64
+		sum   string
+	}
+	states := make(map[state][]string)
+	for _, n := range f.Nodes() {
+		var s state
+		s.index, s.sum = n.Hash()
+		states[s] = append(states[s], n.Self().SID)
+	}
+	if len(states) > 1 {
+		return fmt.Errorf("states differ: %v", states)
+	}
+	return nil
+}
+
+// One after the other, under writes.
+func TestAudit_RebuildsSeveralUnderWrites(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, append(four(), node.Config{SID: "c5", SType: "connector", NonVoter: true})...)
+		must(t, f.Node("c1").Add(ctx, "world", "mallory", "c1"))
+		f.WaitEqual(ctx)
+		settle(ctx)
+		bad := []*node.Node{f.Node("c4"), f.Node("c5"), follower(t, ctx, f, "c4", "c5")}
+		for i, n := range bad {
+			must(t, n.Spoil("mallory", fmt.Sprint("mallor", i)))
+		}
+		load, stop := context.WithCancel(ctx)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for i := 0; load.Err() == nil; i++ {
+				_ = f.Node("c4").Add(load, fmt.Sprint("channel", i%7), fmt.Sprint("user", i%500), "c4")
+				_ = f.Node("c1").Leave(load, fmt.Sprint("channel", i%5), fmt.Sprint("user", i%300), "c4")
+				pause(load, 10*time.Millisecond)
+			}
+		}()
+		f.Eventually(ctx, func() error {
+			for _, n := range bad {
+				if n.Err() == nil {
+					return fmt.Errorf("%s was not found yet", n.Self().SID)
+				}
+			}
+			return nil
+		})
+		f.Eventually(ctx, func() error {
+			at := 0
+			for _, n := range bad {
+				if n.IsRebuilding() {
+					at++
+				}
+			}
+			if at > 1 {
+				t.Errorf("%d rebuild at once", at)
+			}
+			for _, n := range bad {
+				if err := n.Err(); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		stop()
+		<-done
+		f.WaitEqual(ctx)
+		settle(ctx)
+		if err := equal(f); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 func TestAudit_LeaderThatDiffersHandsOver(t *testing.T) {
@@ -100,6 +225,7 @@ func TestAudit_LeaderThatDiffersHandsOver(t *testing.T) {
 		f.Eventually(ctx, func() error { return saying(f.Leader(ctx), "the state of "+bad.Self().SID) })
 		_, err := bad.Members(ctx, "world")
 		wantHalted(t, err)
+		mended(t, ctx, f, bad)
 		good := f.Leader(ctx)
 		must(t, good.Add(ctx, "world", "bob", "c1"))
 		if got := members(t, ctx, good, "world"); strings.Join(got, " ") != "alice@c1 bob@c1 mallory@c1" {
@@ -121,6 +247,9 @@ func TestAudit_WithoutAMajorityAllSaySo(t *testing.T) {
 			for _, n := range f.Nodes() {
 				if err := saying(n, "a majority of voters holds none of them", "c1 (", "c2 ("); err != nil {
 					return err
+				}
+				if _, body := get(ctx, n, "/metrics"); !strings.Contains(body, "globalchannel_states_undecided 1\n") {
+					return fmt.Errorf("%s: not in its metrics", n.Self().SID)
 				}
 			}
 			return nil

@@ -18,6 +18,7 @@ import (
 const (
 	auditInterval = time.Minute      // between two checkpoints of a leader, while something is written
 	auditTimeout  = 30 * time.Second // until all have applied one, hashed their state and answered
+	auditAgain    = 20 * time.Second // between two, while a server is known to differ
 	auditPause    = auditInterval / 4
 	keptHashes    = 4
 )
@@ -29,6 +30,8 @@ type auditor struct {
 	replica *fsm.Replica
 	fitness *fitness
 	log     *slog.Logger
+	offers  chan cluster.Server // one slot: who has the right state; it is this node's turn to take it
+	proven  func()              // the state that was taken is right; called with mu held
 
 	mu      sync.Mutex // guards all below
 	hashes  []fsm.StateHash
@@ -38,10 +41,15 @@ type auditor struct {
 	about   string        // what in it is no news the next time: the standing, and on the leader who differs
 	wrong   int           // on the leader: so many servers
 	holders []string      // and the node ids of those that are right
+
+	rebuilding bool
+	rebuilt    uint64 // index at which the state was replaced, until that was found right
 }
 
-func newAuditor(replica *fsm.Replica, f *fitness, log *slog.Logger) *auditor {
-	return &auditor{replica: replica, fitness: f, log: log, changed: make(chan struct{})}
+func newAuditor(replica *fsm.Replica, f *fitness, log *slog.Logger, proven func()) *auditor {
+	return &auditor{
+		replica: replica, fitness: f, log: log, proven: proven, offers: make(chan cluster.Server, 1), changed: make(chan struct{}),
+	}
 }
 
 // run hashes until ctx ends, but not what comes too soon after the last: at a start the
@@ -74,6 +82,9 @@ func (a *auditor) hash(ctx context.Context, c *fsm.Checkpoint) {
 func (a *auditor) keep(h fsm.StateHash) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if h.Index <= a.rebuilt {
+		return // of a state that is no more
+	}
 	a.hashes = append(a.hashes, h)
 	if extra := len(a.hashes) - keptHashes; extra > 0 {
 		a.hashes = a.hashes[extra:]
@@ -86,6 +97,10 @@ func (a *auditor) keep(h fsm.StateHash) {
 func (a *auditor) hashOf(ctx context.Context, index uint64) (fsm.StateHash, bool) {
 	for {
 		a.mu.Lock()
+		if a.rebuilding { // of a state that soon is no more
+			a.mu.Unlock()
+			return fsm.StateHash{}, false
+		}
 		changed := a.changed
 		newest := uint64(0)
 		for _, h := range a.hashes {
@@ -121,7 +136,7 @@ func (a *auditor) newest() uint64 {
 func (a *auditor) heed(v *peerpb.StateVerdictRequest, j judgement) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if v.GetIndex() < a.index {
+	if v.GetIndex() < a.index || v.GetIndex() <= a.rebuilt {
 		return
 	}
 	was := a.about
@@ -131,9 +146,19 @@ func (a *auditor) heed(v *peerpb.StateVerdictRequest, j judgement) {
 	}
 	switch v.GetStanding() {
 	case peerpb.StateStanding_STATE_RIGHT:
+		if a.rebuilt > 0 {
+			a.rebuilt = 0
+			a.proven()
+		}
 		a.fitness.distrust("")
 	case peerpb.StateStanding_STATE_WRONG:
 		a.fitness.distrust(cmp.Or(a.problem, fmt.Sprintf("it differs from that of a majority of voters at index %d", a.index)))
+		if v.GetSourceAddr() != "" {
+			select {
+			case a.offers <- cluster.Server{NodeID: v.GetSourceNodeId(), Addr: v.GetSourceAddr()}:
+			default: // it is at it
+			}
+		}
 	}
 	switch {
 	case a.about == was:
@@ -142,6 +167,29 @@ func (a *auditor) heed(v *peerpb.StateVerdictRequest, j judgement) {
 	default:
 		a.log.Info("states of servers are equal again", "index", a.index)
 	}
+}
+
+// rebuild notes that the state is being replaced; done is called with the index at
+// which it was, 0 if it was not.
+func (a *auditor) rebuild() (done func(index uint64)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rebuilding = true
+	return func(index uint64) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.rebuilding = false
+		if index > 0 {
+			a.rebuilt, a.hashes = index, nil
+		}
+	}
+}
+
+// isRebuilding: another one waits for its turn.
+func (a *auditor) isRebuilding() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.rebuilding
 }
 
 // amongHolders are those that the last verdict found to be right.
@@ -163,7 +211,10 @@ func (p *peerServer) StateHash(ctx context.Context, req *peerpb.StateHashRequest
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	h, _ := p.node.auditor.hashOf(ctx, req.GetIndex())
-	return &peerpb.StateHashResponse{NodeId: p.node.nodeID, Index: h.Index, Form: h.Form, Sum: h.Sum}, nil
+	return &peerpb.StateHashResponse{
+		NodeId: p.node.nodeID, Index: h.Index, Form: h.Form, Sum: h.Sum,
+		Distrusted: p.node.consensus.fitness.distrusted() != nil, Rebuilding: p.node.auditor.isRebuilding(),
+	}, nil
 }
 
 // StateVerdict implements peerpb.PeerServer.

@@ -39,6 +39,14 @@ func (p *compaction) run(stop <-chan struct{}) {
 	}
 }
 
+// snapshotSoon has one taken, whatever has come since the last.
+func (c *consensus) snapshotSoon() {
+	select {
+	case c.compaction.log.grown <- struct{}{}:
+	default: // it is to be taken anyway
+	}
+}
+
 func (p *compaction) snapshot() {
 	usual := p.raft.ReloadableConfig()
 	short := usual

@@ -54,3 +54,15 @@ func (n *Node) Compared() uint64 {
 	defer n.auditor.mu.Unlock()
 	return n.auditor.index
 }
+
+// IsRebuilding: it takes the state of another server.
+func (n *Node) IsRebuilding() bool { return n.auditor.isRebuilding() }
+
+// Snapshots are how many there are on this node's disk.
+func (n *Node) Snapshots() int {
+	list, _ := n.store.Snapshots.List()
+	return len(list)
+}
+
+// TakeSnapshot has one taken soon.
+func (n *Node) TakeSnapshot() { n.consensus.snapshotSoon() }

@@ -18,37 +18,42 @@ import (
 // if something was written since, or if the last time did not end well.
 func (n *Node) inspect(ctx context.Context) {
 	well := false
-	for {
-		if wait(ctx, auditInterval); ctx.Err() != nil {
+	for pause, turn := auditInterval, 0; ; turn++ {
+		if wait(ctx, pause); ctx.Err() != nil {
 			return
 		}
+		pause = auditInterval
 		if well && n.replica.Index() <= n.auditor.newest() || n.replica.Level() < scaleLevel {
 			continue
 		}
-		j, err := n.compare(ctx)
+		j, distrust, err := n.compare(ctx, turn)
 		if err != nil {
 			n.log.Debug("states not compared", "err", err)
 		}
-		well = err == nil && j.standing == standingEqual
+		if distrust || j.standing == standingDiffers {
+			pause = auditAgain
+		}
+		well = err == nil && j.standing == standingEqual && !distrust
 	}
 }
 
 // compare has all servers hash their state at one index, and tells them what comes of it.
-func (n *Node) compare(ctx context.Context) (judgement, error) {
+// distrust: a server is not read until it hears that it is right.
+func (n *Node) compare(ctx context.Context, turn int) (_ judgement, distrust bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	servers, err := n.consensus.Configuration()
 	if err != nil {
-		return judgement{}, err
+		return judgement{}, false, err
 	}
 	result, disposition, err := n.committer.propose(ctx, &fsmpb.Entry{Command: &fsmpb.Entry_Checkpoint{Checkpoint: &fsmpb.Checkpoint{}}})
 	if disposition != peerpb.Disposition_DISPOSITION_APPLIED {
-		return judgement{}, fmt.Errorf("checkpoint: %s: %w", disposition, err)
+		return judgement{}, false, fmt.Errorf("checkpoint: %s: %w", disposition, err)
 	}
 	ballots := n.ballots(ctx, servers, result.Index)
 	j := judge(result.Index, ballots)
-	n.tell(j, result.Index, servers, ballots)
-	return j, nil
+	n.tell(j, result.Index, servers, ballots, whoseTurn(j, ballots, turn))
+	return j, slices.ContainsFunc(ballots, func(b ballot) bool { return b.distrusted }), nil
 }
 
 // ballots asks every server for its hash, all at once.
@@ -58,6 +63,7 @@ func (n *Node) ballots(ctx context.Context, servers []cluster.Server, index uint
 		ballots[i] = ballot{nodeID: s.NodeID, voter: s.Voter}
 		if s.NodeID == n.nodeID {
 			ballots[i].hash, _ = n.auditor.hashOf(ctx, index)
+			ballots[i].distrusted, ballots[i].rebuilding = n.consensus.fitness.distrusted() != nil, n.auditor.isRebuilding()
 			return
 		}
 		client, err := peers{n.port}.client(n.addrOf(s))
@@ -67,6 +73,7 @@ func (n *Node) ballots(ctx context.Context, servers []cluster.Server, index uint
 		// Who does not answer, or is another node, has no vote here.
 		if resp, err := client.StateHash(ctx, &peerpb.StateHashRequest{Index: index}); err == nil && resp.GetNodeId() == s.NodeID {
 			ballots[i].hash = fsm.StateHash{Form: resp.GetForm(), Index: resp.GetIndex(), Sum: resp.GetSum()}
+			ballots[i].distrusted, ballots[i].rebuilding = resp.GetDistrusted(), resp.GetRebuilding()
 		}
 	})
 	return ballots
@@ -90,8 +97,8 @@ func (n *Node) each(servers []cluster.Server, f func(int, cluster.Server)) {
 const tellTimeout = 2 * time.Second
 
 // tell gives its verdict to everybody whom it is about, to this node first: if it is
-// wrong it is to hand leadership over.
-func (n *Node) tell(j judgement, index uint64, servers []cluster.Server, ballots []ballot) {
+// wrong it is to hand leadership over. turn: who is to take the right state; "": nobody.
+func (n *Node) tell(j judgement, index uint64, servers []cluster.Server, ballots []ballot, turn string) {
 	if j.standing == standingOpen {
 		return
 	}
@@ -100,6 +107,10 @@ func (n *Node) tell(j judgement, index uint64, servers []cluster.Server, ballots
 		own.Problem = n.wordsOn(j, index, ballots)
 	}
 	n.auditor.heed(own, j)
+	if own.GetStanding() == peerpb.StateStanding_STATE_WRONG {
+		turn = "" // the next leader gives it
+	}
+	source := n.source(j, servers)
 	ctx, cancel := context.WithTimeout(n.ctx, tellTimeout)
 	defer cancel()
 	n.each(servers, func(_ int, s cluster.Server) {
@@ -107,10 +118,32 @@ func (n *Node) tell(j judgement, index uint64, servers []cluster.Server, ballots
 		if s.NodeID == n.nodeID || v.GetStanding() == peerpb.StateStanding_STATE_UNKNOWN {
 			return
 		}
+		if s.NodeID == turn {
+			v.SourceNodeId, v.SourceAddr = source.NodeID, source.Addr
+		}
 		if client, err := (peers{n.port}).client(n.addrOf(s)); err == nil {
 			_, _ = client.StateVerdict(ctx, v) // it is told again next time
 		}
 	})
+}
+
+// whoseTurn is one of those that are wrong, each time another one; "" while one is at it.
+func whoseTurn(j judgement, ballots []ballot, turn int) string {
+	if len(j.wrong) == 0 || slices.ContainsFunc(ballots, func(b ballot) bool { return b.rebuilding }) {
+		return ""
+	}
+	return j.wrong[turn%len(j.wrong)]
+}
+
+// source is a server that is right, the leader itself only if there is no other.
+func (n *Node) source(j judgement, servers []cluster.Server) (source cluster.Server) {
+	for _, s := range servers {
+		if slices.Contains(j.holders, s.NodeID) && (source.NodeID == "" || source.NodeID == n.nodeID) {
+			source = s
+			source.Addr = n.addrOf(s)
+		}
+	}
+	return source
 }
 
 func (n *Node) verdictFor(nodeID string, j judgement, index uint64, ballots []ballot) *peerpb.StateVerdictRequest {

@@ -11,6 +11,8 @@ type ballot struct {
 	nodeID string
 	voter  bool
 	hash   fsm.StateHash // no Sum: it has not answered, or has none of that index
+
+	distrusted, rebuilding bool // as it says
 }
 
 // standing is what comes of the ballots.

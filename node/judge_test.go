@@ -13,8 +13,8 @@ func TestJudge_RightIsWhatAMajorityOfVotersHolds(t *testing.T) {
 	hash := func(form uint32, at uint64, sum string) fsm.StateHash {
 		return fsm.StateHash{Form: form, Index: at, Sum: sum}
 	}
-	voter := func(id, sum string) ballot { return ballot{id, true, hash(1, index, sum)} }
-	replica := func(id, sum string) ballot { return ballot{id, false, hash(1, index, sum)} }
+	voter := func(id, sum string) ballot { return ballot{nodeID: id, voter: true, hash: hash(1, index, sum)} }
+	replica := func(id, sum string) ballot { return ballot{nodeID: id, hash: hash(1, index, sum)} }
 	silent := func(id string) ballot { return ballot{nodeID: id, voter: true} }
 	of := func(b ballot, form uint32) ballot {
 		b.hash.Form = form
@@ -52,12 +52,29 @@ func TestJudge_RightIsWhatAMajorityOfVotersHolds(t *testing.T) {
 		"forms have no majority":       {[]ballot{voter("a", "x"), of(voter("b", "y"), 2)}, judgement{}},
 		"nor does one among several":   {[]ballot{of(voter("a", "x"), 2), of(voter("b", "y"), 2), voter("c", "x"), voter("d", "x")}, judgement{standing: standingSplit}},
 		"another index is no answer":   {[]ballot{voter("a", "x"), voter("b", "x"), at(voter("c", "y"), index-1)}, judgement{standingEqual, x, []string{"a", "b"}, nil}},
-		"an index alone is no answer":  {[]ballot{{"a", true, hash(1, index, "")}, {"b", true, hash(1, index, "")}}, judgement{}},
+		"an index alone is no answer":  {[]ballot{voter("a", ""), voter("b", "")}, judgement{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tc.want, judge(index, tc.ballots), cmp.AllowUnexported(judgement{})); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestWhoseTurn_IsOneAtATime(t *testing.T) {
+	j := judgement{standing: standingDiffers, wrong: []string{"b", "d"}}
+	ballots := []ballot{{nodeID: "a"}, {nodeID: "b"}, {nodeID: "c"}, {nodeID: "d"}}
+	for turn, want := range []string{"b", "d", "b"} {
+		if got := whoseTurn(j, ballots, turn); got != want {
+			t.Errorf("turn %d: %q, want %q", turn, got, want)
+		}
+	}
+	ballots[3].rebuilding = true
+	if got := whoseTurn(j, ballots, 0); got != "" {
+		t.Errorf("%q while another one rebuilds", got)
+	}
+	if got := whoseTurn(judgement{standing: standingSplit}, ballots[:2], 0); got != "" {
+		t.Errorf("%q though nobody knows who is right", got)
 	}
 }

@@ -99,6 +99,7 @@ func Start(ctx context.Context, c Config) (*Node, error) {
 	n.group.Go(n.stepAside)
 	n.group.Go(n.seek)
 	n.group.Go(func() { n.auditor.run(n.ctx) })
+	n.group.Go(n.rebuildWhenOffered)
 	n.host.start(n.ctx)
 	return n, nil
 }
@@ -161,7 +162,7 @@ func (n *Node) assemble() {
 		SID: n.cfg.SID, SType: n.cfg.SType, Zone: n.cfg.Zone,
 		NodeID: n.nodeID, Incarnation: n.incarnation, Addr: n.port.Addr(),
 	}, n.enroll)
-	n.auditor = newAuditor(n.replica, n.consensus.fitness, n.log)
+	n.auditor = newAuditor(n.replica, n.consensus.fitness, n.log, n.consensus.snapshotSoon)
 	n.age = new(age)
 	n.outbox = newOutbox(n.cfg.SID, route, n.cfg.Timeout, n.age.note)
 	n.outbox.settled = n.meters.answered

@@ -1466,8 +1466,10 @@ type StateHashResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
 	Index         uint64                 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
-	Form          uint32                 `protobuf:"varint,3,opt,name=form,proto3" json:"form,omitempty"` // number of the canonical form; hashes of different forms say nothing about each other
-	Sum           string                 `protobuf:"bytes,4,opt,name=sum,proto3" json:"sum,omitempty"`    // empty: there is none of that index here
+	Form          uint32                 `protobuf:"varint,3,opt,name=form,proto3" json:"form,omitempty"`             // number of the canonical form; hashes of different forms say nothing about each other
+	Sum           string                 `protobuf:"bytes,4,opt,name=sum,proto3" json:"sum,omitempty"`                // empty: there is none of that index here
+	Distrusted    bool                   `protobuf:"varint,5,opt,name=distrusted,proto3" json:"distrusted,omitempty"` // it was told that its state is wrong, and not that it is right again
+	Rebuilding    bool                   `protobuf:"varint,6,opt,name=rebuilding,proto3" json:"rebuilding,omitempty"` // it is taking the state of another server
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1530,11 +1532,27 @@ func (x *StateHashResponse) GetSum() string {
 	return ""
 }
 
+func (x *StateHashResponse) GetDistrusted() bool {
+	if x != nil {
+		return x.Distrusted
+	}
+	return false
+}
+
+func (x *StateHashResponse) GetRebuilding() bool {
+	if x != nil {
+		return x.Rebuilding
+	}
+	return false
+}
+
 type StateVerdictRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"` // of the checkpoint
 	Standing      StateStanding          `protobuf:"varint,2,opt,name=standing,proto3,enum=globalchannel.peer.v1.StateStanding" json:"standing,omitempty"`
-	Problem       string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"` // in words; empty if there is none
+	Problem       string                 `protobuf:"bytes,3,opt,name=problem,proto3" json:"problem,omitempty"`                                 // in words; empty if there is none
+	SourceNodeId  string                 `protobuf:"bytes,4,opt,name=source_node_id,json=sourceNodeId,proto3" json:"source_node_id,omitempty"` // of a wrong one, if it is its turn: who has the right state
+	SourceAddr    string                 `protobuf:"bytes,5,opt,name=source_addr,json=sourceAddr,proto3" json:"source_addr,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1590,6 +1608,20 @@ func (x *StateVerdictRequest) GetProblem() string {
 	return ""
 }
 
+func (x *StateVerdictRequest) GetSourceNodeId() string {
+	if x != nil {
+		return x.SourceNodeId
+	}
+	return ""
+}
+
+func (x *StateVerdictRequest) GetSourceAddr() string {
+	if x != nil {
+		return x.SourceAddr
+	}
+	return ""
+}
+
 type StateVerdictResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1626,6 +1658,94 @@ func (*StateVerdictResponse) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{21}
 }
 
+type StateCopyRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeId        string                 `protobuf:"bytes,1,opt,name=node_id,json=nodeId,proto3" json:"node_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateCopyRequest) Reset() {
+	*x = StateCopyRequest{}
+	mi := &file_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateCopyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateCopyRequest) ProtoMessage() {}
+
+func (x *StateCopyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateCopyRequest.ProtoReflect.Descriptor instead.
+func (*StateCopyRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *StateCopyRequest) GetNodeId() string {
+	if x != nil {
+		return x.NodeId
+	}
+	return ""
+}
+
+type StateCopyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StateCopyResponse) Reset() {
+	*x = StateCopyResponse{}
+	mi := &file_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StateCopyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StateCopyResponse) ProtoMessage() {}
+
+func (x *StateCopyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StateCopyResponse.ProtoReflect.Descriptor instead.
+func (*StateCopyResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *StateCopyResponse) GetChunk() []byte {
+	if x != nil {
+		return x.Chunk
+	}
+	return nil
+}
+
 type DeliverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Head          *DeliverHead           `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"` // in the first chunk only
@@ -1636,7 +1756,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1648,7 +1768,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1661,7 +1781,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1692,7 +1812,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1704,7 +1824,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1717,7 +1837,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1773,7 +1893,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1785,7 +1905,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1798,7 +1918,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
+	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -1932,17 +2052,30 @@ const file_peer_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"(\n" +
 	"\x10StateHashRequest\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"h\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"\xa8\x01\n" +
 	"\x11StateHashResponse\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04form\x18\x03 \x01(\rR\x04form\x12\x10\n" +
-	"\x03sum\x18\x04 \x01(\tR\x03sum\"\x87\x01\n" +
+	"\x03sum\x18\x04 \x01(\tR\x03sum\x12\x1e\n" +
+	"\n" +
+	"distrusted\x18\x05 \x01(\bR\n" +
+	"distrusted\x12\x1e\n" +
+	"\n" +
+	"rebuilding\x18\x06 \x01(\bR\n" +
+	"rebuilding\"\xce\x01\n" +
 	"\x13StateVerdictRequest\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12@\n" +
 	"\bstanding\x18\x02 \x01(\x0e2$.globalchannel.peer.v1.StateStandingR\bstanding\x12\x18\n" +
-	"\aproblem\x18\x03 \x01(\tR\aproblem\"\x16\n" +
-	"\x14StateVerdictResponse\"\\\n" +
+	"\aproblem\x18\x03 \x01(\tR\aproblem\x12$\n" +
+	"\x0esource_node_id\x18\x04 \x01(\tR\fsourceNodeId\x12\x1f\n" +
+	"\vsource_addr\x18\x05 \x01(\tR\n" +
+	"sourceAddr\"\x16\n" +
+	"\x14StateVerdictResponse\"+\n" +
+	"\x10StateCopyRequest\x12\x17\n" +
+	"\anode_id\x18\x01 \x01(\tR\x06nodeId\")\n" +
+	"\x11StateCopyResponse\x12\x14\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\\\n" +
 	"\x0eDeliverRequest\x126\n" +
 	"\x04head\x18\x01 \x01(\v2\".globalchannel.peer.v1.DeliverHeadR\x04head\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\"\x8b\x01\n" +
@@ -1970,7 +2103,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\x80\b\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\xe2\b\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
@@ -1982,7 +2115,8 @@ const file_peer_proto_rawDesc = "" +
 	"\aForward\x12#.globalchannel.peer.v1.WriteRequest\x1a$.globalchannel.peer.v1.WriteResponse(\x010\x01\x12^\n" +
 	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12^\n" +
 	"\tStateHash\x12'.globalchannel.peer.v1.StateHashRequest\x1a(.globalchannel.peer.v1.StateHashResponse\x12g\n" +
-	"\fStateVerdict\x12*.globalchannel.peer.v1.StateVerdictRequest\x1a+.globalchannel.peer.v1.StateVerdictResponse\x12\\\n" +
+	"\fStateVerdict\x12*.globalchannel.peer.v1.StateVerdictRequest\x1a+.globalchannel.peer.v1.StateVerdictResponse\x12`\n" +
+	"\tStateCopy\x12'.globalchannel.peer.v1.StateCopyRequest\x1a(.globalchannel.peer.v1.StateCopyResponse0\x01\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
 
 var (
@@ -1998,7 +2132,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_peer_proto_goTypes = []any{
 	(Disposition)(0),             // 0: globalchannel.peer.v1.Disposition
 	(StateStanding)(0),           // 1: globalchannel.peer.v1.StateStanding
@@ -2025,9 +2159,11 @@ var file_peer_proto_goTypes = []any{
 	(*StateHashResponse)(nil),    // 22: globalchannel.peer.v1.StateHashResponse
 	(*StateVerdictRequest)(nil),  // 23: globalchannel.peer.v1.StateVerdictRequest
 	(*StateVerdictResponse)(nil), // 24: globalchannel.peer.v1.StateVerdictResponse
-	(*DeliverRequest)(nil),       // 25: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),          // 26: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),      // 27: globalchannel.peer.v1.DeliverResponse
+	(*StateCopyRequest)(nil),     // 25: globalchannel.peer.v1.StateCopyRequest
+	(*StateCopyResponse)(nil),    // 26: globalchannel.peer.v1.StateCopyResponse
+	(*DeliverRequest)(nil),       // 27: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),          // 28: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),      // 29: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
@@ -2037,7 +2173,7 @@ var file_peer_proto_depIdxs = []int32{
 	0,  // 4: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
-	26, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	28, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
 	2,  // 8: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
 	4,  // 9: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
 	6,  // 10: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
@@ -2049,20 +2185,22 @@ var file_peer_proto_depIdxs = []int32{
 	19, // 16: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
 	21, // 17: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
 	23, // 18: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
-	25, // 19: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	5,  // 20: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	7,  // 21: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	10, // 22: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	14, // 23: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	16, // 24: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	12, // 25: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	18, // 26: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	20, // 27: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	22, // 28: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
-	24, // 29: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
-	27, // 30: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	20, // [20:31] is the sub-list for method output_type
-	9,  // [9:20] is the sub-list for method input_type
+	25, // 19: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
+	27, // 20: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	5,  // 21: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	7,  // 22: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	10, // 23: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	14, // 24: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	16, // 25: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	12, // 26: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	18, // 27: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	20, // 28: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	22, // 29: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	24, // 30: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	26, // 31: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
+	29, // 32: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	21, // [21:33] is the sub-list for method output_type
+	9,  // [9:21] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -2079,7 +2217,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   25,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -32,6 +32,7 @@ const (
 	Peer_ReadIndex_FullMethodName    = "/globalchannel.peer.v1.Peer/ReadIndex"
 	Peer_StateHash_FullMethodName    = "/globalchannel.peer.v1.Peer/StateHash"
 	Peer_StateVerdict_FullMethodName = "/globalchannel.peer.v1.Peer/StateVerdict"
+	Peer_StateCopy_FullMethodName    = "/globalchannel.peer.v1.Peer/StateCopy"
 	Peer_Deliver_FullMethodName      = "/globalchannel.peer.v1.Peer/Deliver"
 )
 
@@ -62,6 +63,8 @@ type PeerClient interface {
 	StateHash(ctx context.Context, in *StateHashRequest, opts ...grpc.CallOption) (*StateHashResponse, error)
 	// StateVerdict tells a node what the leader makes of its state.
 	StateVerdict(ctx context.Context, in *StateVerdictRequest, opts ...grpc.CallOption) (*StateVerdictResponse, error)
+	// StateCopy gives the state, at an index from now on, to a server whose own is wrong.
+	StateCopy(ctx context.Context, in *StateCopyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StateCopyResponse], error)
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
@@ -178,9 +181,28 @@ func (c *peerClient) StateVerdict(ctx context.Context, in *StateVerdictRequest, 
 	return out, nil
 }
 
+func (c *peerClient) StateCopy(ctx context.Context, in *StateCopyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StateCopyResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_StateCopy_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StateCopyRequest, StateCopyResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_StateCopyClient = grpc.ServerStreamingClient[StateCopyResponse]
+
 func (c *peerClient) Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[1], Peer_Deliver_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[2], Peer_Deliver_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -218,6 +240,8 @@ type PeerServer interface {
 	StateHash(context.Context, *StateHashRequest) (*StateHashResponse, error)
 	// StateVerdict tells a node what the leader makes of its state.
 	StateVerdict(context.Context, *StateVerdictRequest) (*StateVerdictResponse, error)
+	// StateCopy gives the state, at an index from now on, to a server whose own is wrong.
+	StateCopy(*StateCopyRequest, grpc.ServerStreamingServer[StateCopyResponse]) error
 	// Deliver hands a push to a frontend. Both directions are cut into chunks:
 	// the first request carries the head, each may carry uids.
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
@@ -260,6 +284,9 @@ func (UnimplementedPeerServer) StateHash(context.Context, *StateHashRequest) (*S
 }
 func (UnimplementedPeerServer) StateVerdict(context.Context, *StateVerdictRequest) (*StateVerdictResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method StateVerdict not implemented")
+}
+func (UnimplementedPeerServer) StateCopy(*StateCopyRequest, grpc.ServerStreamingServer[StateCopyResponse]) error {
+	return status.Error(codes.Unimplemented, "method StateCopy not implemented")
 }
 func (UnimplementedPeerServer) Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
@@ -454,6 +481,17 @@ func _Peer_StateVerdict_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Peer_StateCopy_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(StateCopyRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PeerServer).StateCopy(m, &grpc.GenericServerStream[StateCopyRequest, StateCopyResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_StateCopyServer = grpc.ServerStreamingServer[StateCopyResponse]
+
 func _Peer_Deliver_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Deliver(&grpc.GenericServerStream[DeliverRequest, DeliverResponse]{ServerStream: stream})
 }
@@ -511,6 +549,11 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _Peer_Forward_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "StateCopy",
+			Handler:       _Peer_StateCopy_Handler,
+			ServerStreams: true,
 		},
 		{
 			StreamName:    "Deliver",
