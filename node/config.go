@@ -92,7 +92,7 @@ type Limits struct {
 	// How much the state may hold; 0: no limit. An Add or a registration beyond it gets
 	// ErrLimit, whoever asks and wherever. What is there stays where a limit is lowered
 	// below it, and may be added again or come back. They count, those of the founding
-	// too, from feature level 4 on (Status.Level).
+	// too, from feature level 4 on (Status.Level); all founders must know them.
 	Members  int // memberships: one for each channel, uid and sid; with those of ended lives that may come back
 	Channels int // that have members, or some that may come back
 	Servers  int // that are up, attached frontends included

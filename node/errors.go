@@ -46,7 +46,7 @@ var (
 	ErrPushFailed    = errors.New("push reached no server")
 	ErrStale         = errors.New("replica is too old") // for MaxStaleness; the text tells its age
 	ErrReplicaBehind = errors.New("replica is behind")
-	ErrHalted        = errors.New("state halted") // the log holds what this binary does not know
+	ErrHalted        = errors.New("state halted") // the log holds what this binary does not know, or this copy of the state is another one than a majority of voters holds
 	ErrRefused       = errors.New("refused")      // by the cluster, for good: see Ready; what an operator asked for: see RemoveServer
 )
 
