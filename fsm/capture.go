@@ -27,6 +27,8 @@ type capture struct {
 	playerUndo  [shards]*playerUndo
 	channelUndo [shards]*channelUndo
 
+	piecePlayers, pieceMembers int // that are read at a time
+
 	notes int // that were made; the writer's
 	ended atomic.Bool
 	done  chan struct{} // closed when it has ended
@@ -70,6 +72,7 @@ func (s *State) begin() *capture {
 	c := &capture{
 		tables: s.tables, index: s.index.Load(), head: s.snapshotHead(),
 		dead: make(map[uint32]uint64), pins: &s.pins, epoch: s.pins.pin(), done: make(chan struct{}),
+		piecePlayers: piecePlayers, pieceMembers: pieceMembers,
 	}
 	c.takeSIDs(s.sids)
 	for _, sid := range s.garbage.dead {

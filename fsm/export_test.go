@@ -24,8 +24,8 @@ func CheckIndexes(s *State) error {
 			if c.ended == 0 && (cs.findString(string(c.name())) != c || len(c.cells) == 0) {
 				return fmt.Errorf("channel %q is not found by its name, or has no cells", c.name())
 			}
-			if !s.order.tree.Has(c) != (c.ended != 0) {
-				return fmt.Errorf("channel %q ended at %d and in order: %v", c.name(), c.ended, c.ended == 0)
+			if found, _ := s.order.tree.Get(c); (found == c) != (c.ended == 0) {
+				return fmt.Errorf("channel %q ended at %d and is in order: %v", c.name(), c.ended, found == c)
 			}
 			for at, a := range c.cells {
 				sid := s.sids.at(a.sid)

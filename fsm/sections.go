@@ -12,8 +12,8 @@ import (
 // A shard is read in pieces, and locked for one at a time, which bounds how long a
 // write waits for it.
 const (
-	readPlayers = 256    // players in a piece
-	readMembers = 16_384 // members in a piece, and then up to the end of a small channel
+	piecePlayers = 256    // players in a piece
+	pieceMembers = 16_384 // members in a piece, and then up to the end of a small channel
 )
 
 // readPlayers reads a shard of players as it was at the index. It gives the players
@@ -25,7 +25,7 @@ func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.Play
 	rank := uint32(0)
 	out.Reset(c.index)
 	var batch playerBatch
-	for piece := range slices.Chunk(ids, readPlayers) {
+	for piece := range slices.Chunk(ids, c.piecePlayers) {
 		c.readPairs(p, u, piece, &batch)
 		if err := c.interrupted(ctx); err != nil {
 			return err
@@ -178,7 +178,7 @@ type readMember struct{ key, session uint64 }
 func (c *capture) readPiece(cs *channels, u *channelUndo, list []*channel, b *memberBatch) []*channel {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
-	for before := len(b.members); len(list) > 0 && len(b.members)-before < readMembers; {
+	for before := len(b.members); len(list) > 0 && len(b.members)-before < c.pieceMembers; {
 		ch := list[0]
 		if !b.open {
 			changed := c.lastChange(ch)
@@ -206,7 +206,7 @@ func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memb
 		if a == nil {
 			break
 		}
-		if len(b.members)-before >= readMembers {
+		if len(b.members)-before >= c.pieceMembers {
 			return false
 		}
 		number := c.number(a.sid)
@@ -218,7 +218,7 @@ func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memb
 		if a.sid != u.at.sid {
 			from = 0
 		}
-		next, done := a.members.Scan(cs.mem, from, readMembers, func(player uint32, session uint64) {
+		next, done := a.members.Scan(cs.mem, from, c.pieceMembers, func(player uint32, session uint64) {
 			if p != nil {
 				if _, noted := p.members[pair{a.sid, player}]; noted {
 					return
