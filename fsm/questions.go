@@ -71,6 +71,30 @@ func (s *State) Contains(name, uid string) bool {
 	return false
 }
 
+// MembersOf are the memberships of one player in a channel.
+func (s *State) MembersOf(name, uid string) (members []Member) {
+	shard := shardOfString(uid)
+	p := s.players[shard]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	local := p.texts.FindString(uid)
+	if local == 0 {
+		return nil
+	}
+	cs, c := s.look(name)
+	if c == nil {
+		return nil
+	}
+	defer cs.mu.RUnlock()
+	s.visible(c, func(sid *sid, set *compact.Set) bool {
+		if session, there := set.Get(cs.mem, local<<shardBits|uint32(shard)); there {
+			members = append(members, Member{UID: uid, SID: sid.name, Session: session})
+		}
+		return true
+	})
+	return members
+}
+
 func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
 	_, there := set.Get(mem, player)
 	return there

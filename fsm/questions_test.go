@@ -16,6 +16,7 @@ type answers struct {
 	Count      map[string]int
 	CountBySID map[[2]string]int
 	Contains   map[[2]string]bool
+	MembersOf  map[[2]string][]fsm.Member
 	ChannelsOf map[string][]string
 	SIDsOf     map[string][]string
 	Where      map[string][]fsm.Stay
@@ -31,7 +32,7 @@ var listings = []struct {
 
 func newAnswers() answers {
 	return answers{
-		Count: map[string]int{}, CountBySID: map[[2]string]int{}, Contains: map[[2]string]bool{}, ChannelsOf: map[string][]string{},
+		Count: map[string]int{}, CountBySID: map[[2]string]int{}, Contains: map[[2]string]bool{}, MembersOf: map[[2]string][]fsm.Member{}, ChannelsOf: map[string][]string{},
 		SIDsOf: map[string][]string{}, Where: map[string][]fsm.Stay{}, Channels: map[string][]string{}, Explained: map[[2]string]fsm.Explanation{},
 	}
 }
@@ -45,6 +46,9 @@ func answersOf(s *fsm.State) answers {
 		}
 		for _, uid := range someUIDs {
 			a.Contains[[2]string{name, uid}] = s.Contains(name, uid)
+			if of := sortMembers(s.MembersOf(name, uid)); len(of) > 0 {
+				a.MembersOf[[2]string{name, uid}] = of
+			}
 			a.Explained[[2]string{name, uid}] = s.Explain(name, uid)
 		}
 	}
@@ -75,10 +79,12 @@ func (m *model) answers() answers {
 			a.Explained[[2]string{name, uid}] = m.explain(name, uid, seen)
 		}
 	}
-	for k := range seen {
+	for k, session := range seen {
 		a.Count[k.name]++
 		a.CountBySID[[2]string{k.name, k.sid}]++
 		a.Contains[[2]string{k.name, k.uid}] = true
+		of := [2]string{k.name, k.uid}
+		a.MembersOf[of] = sortMembers(append(a.MembersOf[of], fsm.Member{UID: k.uid, SID: k.sid, Session: session}))
 	}
 	for _, uid := range someUIDs {
 		channels, sids := map[string]bool{}, map[string]bool{}
@@ -160,5 +166,44 @@ func TestState_CountAndContainsDoNotAllocate(t *testing.T) {
 	})
 	if allocs != 0 {
 		t.Errorf("%v allocations, want 0", allocs)
+	}
+}
+
+func TestState_QuestionsDoNotSeeWhoIsParked(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.apply(entryRaise(fsm.Version))
+	a, b := w.epoch("a"), w.epoch("b")
+	w.do("a", session(opAdd("room", "alice", "a", a), 7), opAdd("room", "bob", "a", a), opAdd("hall", "carol", "a", a))
+	w.do("b", opAdd("room", "alice", "b", b))
+	w.apply(entryDown("a", a))
+	if n, onA := w.s.Count("room"), w.s.CountBySID("room", "a"); n != 1 || onA != 0 || w.s.Contains("room", "bob") || w.s.Contains("hall", "carol") {
+		t.Errorf("%d members in room, %d of them on a, which is down", n, onA)
+	}
+	if of, sids := w.s.MembersOf("room", "alice"), w.s.SIDsOf("alice"); len(of) != 1 || of[0].SID != "b" || !slices.Equal(sids, []string{"b"}) {
+		t.Errorf("alice is on %v, in room as %+v", sids, of)
+	}
+	if names := w.s.Channels("", "", 9); !slices.Equal(names, []string{"room"}) || len(w.s.ChannelsOf("carol"))+len(w.s.Where("carol")) > 0 {
+		t.Errorf("channels %q, of carol %q", names, w.s.ChannelsOf("carol"))
+	}
+}
+
+// What is left of a large channel is cleared away only bit by bit.
+func TestState_QuestionsDoNotSeeWhatIsDestroyed(t *testing.T) {
+	w := newWorld(t, "a")
+	const members = 10_000
+	for batch := range members / 1000 {
+		var ops []*fsmpb.Op
+		for i := range 1000 {
+			ops = append(ops, opAdd("room", fmt.Sprint("uid-", batch*1000+i), "a", w.epoch("a")))
+		}
+		w.group("a", ops...)
+	}
+	w.do("a", opDestroy("room"))
+	for i := range members {
+		uid := fmt.Sprint("uid-", i)
+		e := w.s.Explain("room", uid)
+		if n := len(w.s.SIDsOf(uid)) + len(w.s.ChannelsOf(uid)) + len(w.s.Where(uid)) + len(w.s.MembersOf("room", uid)); n > 0 || e.Exists || len(e.Places)+len(e.Elsewhere) > 0 {
+			t.Fatalf("%s is on %v in %v; explained by %+v", uid, w.s.SIDsOf(uid), w.s.ChannelsOf(uid), e)
+		}
 	}
 }

@@ -42,6 +42,8 @@
 // options ask. readindex.go asks the leader how far the log is, once for all reads
 // that wait for it; age.go knows how old the replica is, and refresh.go keeps it
 // young while reads with MaxStaleness come. questions.go are those that list no members.
+// audience.go says which players a Select means, and selection.go finds them, in many
+// short looks.
 //
 // # A bad disk
 //

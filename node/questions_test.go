@@ -3,8 +3,10 @@ package node_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -78,32 +80,159 @@ func TestNode_QuestionsAreAnsweredEverywhere(t *testing.T) {
 	})
 }
 
-func TestNode_QuestionsNameWhatIsWrong(t *testing.T) {
-	f := readyCluster(t, within(t), node.Config{SID: "c1", SType: "connector"})
-	n, ctx := f.Node("c1"), within(t)
-	long := strings.Repeat("n", 256)
-	for want, f := range map[string]func() error{
-		"name":   func() error { _, err := n.Count(ctx, ""); return err },
-		"sid":    func() error { _, err := n.CountBySID(ctx, "x", long); return err },
-		"uid":    func() error { _, err := n.Contains(ctx, "x", "nul\x00"); return err },
-		"prefix": func() error { _, err := n.Channels(ctx, long, "", 1); return err },
-		"after":  func() error { _, err := n.Channels(ctx, "", "\xff", 1); return err },
-		"limit":  func() error { _, err := n.Channels(ctx, "", "", node.MaxChannels+1); return err },
-		"read options": func() error {
-			_, err := n.ChannelsOf(ctx, "u", node.Stale(), node.Linearizable())
+// asking is every question, with an argument that may be bad.
+func asking(ctx context.Context, n *node.Node) []struct {
+	field string
+	limit int
+	run   func(arg string, o ...node.ReadOption) error
+} {
+	return []struct {
+		field string
+		limit int
+		run   func(arg string, o ...node.ReadOption) error
+	}{
+		{"name", 255, func(s string, o ...node.ReadOption) error { _, err := n.Count(ctx, s, o...); return err }},
+		{"name", 255, func(s string, o ...node.ReadOption) error { _, err := n.CountBySID(ctx, s, "c1", o...); return err }},
+		{"sid", 64, func(s string, o ...node.ReadOption) error { _, err := n.CountBySID(ctx, "world", s, o...); return err }},
+		{"name", 255, func(s string, o ...node.ReadOption) error { _, err := n.Contains(ctx, s, "alice", o...); return err }},
+		{"uid", 255, func(s string, o ...node.ReadOption) error { _, err := n.Contains(ctx, "world", s, o...); return err }},
+		{"uid", 255, func(s string, o ...node.ReadOption) error { _, err := n.ChannelsOf(ctx, s, o...); return err }},
+		{"uid", 255, func(s string, o ...node.ReadOption) error { _, err := n.SIDsOf(ctx, s, o...); return err }},
+		{"prefix", 255, func(s string, o ...node.ReadOption) error { _, err := n.Channels(ctx, s, "", 1, o...); return err }},
+		{"after", 255, func(s string, o ...node.ReadOption) error { _, err := n.Channels(ctx, "", s, 1, o...); return err }},
+		{"name", 255, func(s string, o ...node.ReadOption) error {
+			_, err := n.Select(ctx, node.Channel("world", s), o...)
 			return err
-		},
+		}},
+		{"uid", 255, func(s string, o ...node.ReadOption) error {
+			_, err := n.Select(ctx, node.Channel("world").Except(node.UIDs("alice", s)), o...)
+			return err
+		}},
+	}
+}
+
+func TestQuestions_RefuseBadArguments(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		n := readyCluster(t, ctx, server("c1", "connector")).Node("c1")
+		for _, q := range asking(ctx, n) {
+			for what, bad := range badTexts(q.limit) {
+				if optional := q.field == "prefix" || q.field == "after"; optional && bad == "" {
+					must(t, q.run(bad))
+					continue
+				}
+				err := q.run(bad)
+				wantError(t, err, node.ErrInvalidArgument)
+				if err != nil && !strings.Contains(err.Error(), q.field) {
+					t.Errorf("%s %s: %q does not name the field", q.field, what, err)
+				}
+			}
+			wantError(t, q.run("c1", node.Stale(), node.Linearizable()), node.ErrInvalidArgument)
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			for _, same := range asking(ended, n) {
+				wantError(t, same.run("c1"), node.ErrNotSent, context.Canceled)
+			}
+		}
+		for limit, good := range map[int]bool{-1: false, 0: false, 1: true, 10_000: true, 10_001: false} {
+			_, err := n.Channels(ctx, "", "", limit)
+			if good {
+				must(t, err)
+				continue
+			}
+			wantError(t, err, node.ErrInvalidArgument)
+			if err != nil && !strings.Contains(err.Error(), "10000") {
+				t.Errorf("%q does not name the limit", err)
+			}
+		}
+		must(t, n.Close())
+		for _, q := range asking(ctx, n) {
+			wantError(t, q.run("c1"), node.ErrClosed)
+		}
+	})
+}
+
+func TestQuestions_OfAHaltedReplicaFail(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		n := readyCluster(t, ctx, server("c1", "connector")).Node("c1")
+		n.Halt()
+		for _, q := range asking(ctx, n) {
+			wantOccasion(t, q.run("c1"), node.ErrHalted)
+		}
+	})
+}
+
+func TestQuestions_CountAndContainsAllocateNothing(t *testing.T) {
+	if raceDetector {
+		t.Skip("the race detector allocates")
+	}
+	ctx := within(t)
+	n, err := node.Start(ctx, server("c1", "connector"))
+	must(t, err)
+	defer func() { must(t, n.Close()) }()
+	must(t, n.Ready(ctx))
+	must(t, n.Add(ctx, "world", "alice", "c1"))
+	for what, ask := range map[string]func() bool{
+		"Count":      func() bool { count, err := n.Count(ctx, "world"); return err == nil && count == 1 },
+		"CountBySID": func() bool { count, err := n.CountBySID(ctx, "world", "c1"); return err == nil && count == 1 },
+		"Contains":   func() bool { in, err := n.Contains(ctx, "world", "alice"); return err == nil && in },
 	} {
-		if err := f(); !errors.Is(err, node.ErrInvalidArgument) || !strings.Contains(err.Error(), want) {
-			t.Errorf("%s: error %v, want ErrInvalidArgument that names it", want, err)
+		allocs := testing.AllocsPerRun(1000, func() {
+			if !ask() {
+				t.Error(what, "answers wrong")
+			}
+		})
+		if allocs >= 1 { // others of the process may do so now and then
+			t.Errorf("%s: %v allocations", what, allocs)
 		}
 	}
-	if _, err := n.SIDsOf(ctx, ""); !errors.Is(err, node.ErrInvalidArgument) {
-		t.Errorf("SIDsOf of nobody: error %v", err)
+}
+
+func TestQuestions_PagesShowEveryChannelThatStays(t *testing.T) {
+	ctx := within(t)
+	n, err := node.Start(ctx, server("c1", "connector"))
+	must(t, err)
+	defer func() { must(t, n.Close()) }()
+	must(t, n.Ready(ctx))
+	const stays = 60
+	for i := range stays {
+		must(t, n.Add(ctx, fmt.Sprintf("stay:%03d", i), "alice", "c1"))
 	}
-	for _, limit := range []int{0, -1} {
-		if _, err := n.Channels(ctx, "", "", limit); !errors.Is(err, node.ErrInvalidArgument) {
-			t.Errorf("limit %d: error %v", limit, err)
+	restless, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	for i := range 4 { // others come and go in between, and with the same player
+		wg.Go(func() {
+			for j := 0; restless.Err() == nil; j++ {
+				name := fmt.Sprintf("stay:%03d+%d", j%stays, i)
+				_ = n.Add(restless, name, "alice", "c1")
+				_ = n.Leave(restless, name, "alice", "c1")
+			}
+		})
+	}
+	defer wg.Wait()
+	defer cancel()
+	for range 20 {
+		found, after := make(map[string]int), ""
+		for {
+			page, err := n.Channels(ctx, "stay:", after, 7)
+			must(t, err)
+			if !slices.IsSorted(page) {
+				t.Fatalf("not in order: %q", page)
+			}
+			for _, name := range page {
+				found[name]++
+			}
+			if len(page) < 7 {
+				break
+			}
+			after = page[len(page)-1]
+		}
+		of, err := n.ChannelsOf(ctx, "alice")
+		must(t, err)
+		for i := range stays {
+			name := fmt.Sprintf("stay:%03d", i)
+			if found[name] != 1 || !slices.Contains(of, name) {
+				t.Fatalf("%s is %d times in the pages; channels of alice: %q", name, found[name], of)
+			}
 		}
 	}
 }
