@@ -9,7 +9,10 @@ import (
 	"github.com/pofresh/globalchannel/fsm"
 )
 
-const askedPlaces = 1 << 16
+const (
+	askedPlaces = 1 << 16 // so many that what they need is in no cache of the processor
+	hotPlaces   = 256     // so few that it is, as it is of a channel that is pushed to
+)
 
 // place is what is asked about: every other one is a membership, and the ones
 // between are a random channel and player.
@@ -25,15 +28,18 @@ func (b *bench) questions(ctx context.Context) error {
 		}
 		places := w.places(askedPlaces)
 		for _, kind := range []struct {
-			name string
-			yes  int // of the places, at least
-			ask  func(s *fsm.State, p place) bool
+			name   string
+			places []place
+			yes    int // of the places, at least
+			ask    func(s *fsm.State, p place) bool
 		}{
-			{"contains", len(places) / 2, func(s *fsm.State, p place) bool { return s.Contains(p.name, p.uid) }},
-			{"count", len(places), func(s *fsm.State, p place) bool { return s.Count(p.name) > 0 }},
+			{"contains", places, len(places) / 2, contains},
+			{"contains_hot", places[:hotPlaces], hotPlaces / 2, contains},
+			{"count", places, len(places), counts},
+			{"count_hot", places[:hotPlaces], hotPlaces, counts},
 		} {
 			for range b.options.Runs {
-				a, err := w.ask(ctx, places, b.options.Duration, kind.ask)
+				a, err := w.ask(ctx, kind.places, b.options.Duration, kind.ask)
 				if err != nil {
 					return err
 				}
@@ -47,6 +53,10 @@ func (b *bench) questions(ctx context.Context) error {
 	}
 	return nil
 }
+
+func contains(s *fsm.State, p place) bool { return s.Contains(p.name, p.uid) }
+
+func counts(s *fsm.State, p place) bool { return s.Count(p.name) > 0 }
 
 func (w *world) places(n int) []place {
 	places := make([]place, n)
