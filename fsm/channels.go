@@ -13,7 +13,7 @@ import (
 
 // channels is one shard of the channels, by their names.
 type channels struct {
-	mu    sync.RWMutex
+	mu    shardLock
 	names *compact.Texts
 	byID  []*channel // by local id, those that have ended and are not cleared away too
 	mem   *compact.Slab

@@ -8,8 +8,18 @@ import "sync/atomic"
 // of the one before last are done, and an id waits until all are who were there when it
 // went. So it waits for those few only, however many others come all the time.
 type pins struct {
+	_     apart // readers write here all the time, which must not disturb the writer elsewhere
 	epoch atomic.Uint64
-	held  [2]atomic.Int64 // by the epoch's last bit
+	_     apart
+	held  [2]counter // by the epoch's last bit
+}
+
+// apart keeps what readers write and what the writer needs on different cache lines.
+type apart [128]byte
+
+type counter struct {
+	atomic.Int64
+	_ apart
 }
 
 // pin returns the epoch, for unpin.

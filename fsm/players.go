@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"iter"
-	"sync"
 
 	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
@@ -23,7 +22,7 @@ import (
 // ways than fit, a bot for example, has them in a crowd.
 type players struct {
 	shard  uint8
-	mu     sync.RWMutex
+	mu     shardLock
 	texts  *compact.Texts // the data is the Ref of the block; 0: none, or a crowd
 	mem    *compact.Slab
 	crowds map[uint32]*crowd

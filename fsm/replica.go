@@ -19,6 +19,7 @@ type Replica struct {
 	// mu is held for reading by those who read and by entries that are about single
 	// channels, which lock what they touch; for writing by all other entries.
 	mu             sync.RWMutex
+	_              apart
 	state          *State
 	serversChanged chan struct{}
 

@@ -14,9 +14,11 @@ import (
 type sid struct {
 	name   string
 	number uint32
-	parked bool         // the life has ended: no read sees the members
-	dead   uint64       // index of the purge; 0: none
+	parked bool   // the life has ended: no read sees the members
+	dead   uint64 // index of the purge; 0: none
+	_      apart
 	count  atomic.Int64 // memberships; of a dead one no longer kept
+	_      apart
 
 	channels compact.Set // ids of those that have a cell of it; guarded by sids.mu
 	orphans  int         // cells of it that were taken out of their channel, and have ways back yet
@@ -27,7 +29,9 @@ func (s *sid) shown() bool { return !s.parked && s.dead == 0 }
 // sids are all that have members, by name and by number. The numbers are this
 // replica's own.
 type sids struct {
+	_      apart
 	mu     sync.RWMutex // guards byName, mem and every sid's channels
+	_      apart
 	byName map[string]*sid
 	mem    compact.Slab
 

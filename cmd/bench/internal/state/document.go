@@ -85,7 +85,7 @@ func partNotes(part string, o Options) []string {
 	case "questions":
 		return []string{"contains and count: State.Contains of a player who is in the channel and of a random one in turn, and State.Count, one caller, a View for each; 1,000,000 and 10,000,000 memberships. allocs: objects."}
 	case "readers":
-		return []string{"readers_share and apply_share: speed while one reader (MembersBySID of 100) and the applier both go at full speed, divided by the speed alone; 1,000,000 memberships."}
+		return []string{"readers_share and apply_share: speed while one reader (MembersBySID of 100) and the applier both go at full speed, divided by the speed alone; 1,000,000 memberships. Apart: the reader has a state of its own, so the rest is what the machine takes."}
 	case "snapshot":
 		return []string{
 			fmt.Sprintf("snapshot: at 10,000,000 memberships and %s writes a second, an entry every ms, into Raft's file store. stop and late: the longest time from when an entry was due until it was applied, a timer's lateness included; call: the longest call of Apply or Snapshot; quiet: without a snapshot.", report.Thousands(float64(o.Rate))),

@@ -3,6 +3,7 @@ package state
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,35 +15,45 @@ const readersEntries = 500 // of a run: it has to be long beside what the schedu
 
 // readers measures how much one reader and the applier take from each other when
 // both go at full speed: each one's speed beside the other, divided by its speed
-// alone just before or after.
+// alone just before or after. What the machine takes by itself shows where the reader
+// has a state of its own: there is no lock then that both take.
 func (b *bench) readers(ctx context.Context) error {
 	w, err := b.build(ctx, hundred, 0, 0)
 	if err != nil {
 		return err
 	}
+	apart, err := b.build(ctx, hundred, 0, 0)
+	if err != nil {
+		return err
+	}
 	var c chunk
 	for run := range b.options.Runs + 1 {
-		lone, both := func() (speed, error) { return w.alone(ctx, &c) }, func() (speed, error) { return w.together(&c) }
-		first, second := lone, both
+		var speeds [3]speed
+		order := []int{0, 1, 2}
 		if run%2 == 1 {
-			first, second = both, lone
+			slices.Reverse(order)
 		}
-		one, err := first()
-		if err != nil {
-			return err
-		}
-		other, err := second()
-		if err != nil {
-			return err
-		}
-		if run%2 == 1 {
-			one, other = other, one
+		for _, i := range order {
+			var err error
+			switch i {
+			case 0:
+				speeds[i], err = w.alone(ctx, &c)
+			case 1:
+				speeds[i], err = w.together(&c, w)
+			case 2:
+				speeds[i], err = w.together(&c, apart)
+			}
+			if err != nil {
+				return err
+			}
 		}
 		if run == 0 {
 			continue // it grew what is used again
 		}
-		b.add("apply_share", other.applies/one.applies)
-		b.add("readers_share", other.reads/one.reads)
+		b.add("apply_share", speeds[1].applies/speeds[0].applies)
+		b.add("readers_share", speeds[1].reads/speeds[0].reads)
+		b.add("apply_share_apart", speeds[2].applies/speeds[0].applies)
+		b.add("readers_share_apart", speeds[2].reads/speeds[0].reads)
 	}
 	return ctx.Err()
 }
@@ -64,8 +75,8 @@ func (w *world) alone(ctx context.Context, c *chunk) (s speed, err error) {
 	return s, err
 }
 
-// together has a reader beside the applier.
-func (w *world) together(c *chunk) (s speed, err error) {
+// together has a reader beside the applier, of the same state or of another one.
+func (w *world) together(c *chunk, of *world) (s speed, err error) {
 	c.write(w, readersEntries)
 	var ended atomic.Bool
 	var reads float64
@@ -73,7 +84,7 @@ func (w *world) together(c *chunk) (s speed, err error) {
 	reader.Go(func() {
 		random := rand.New(rand.NewPCG(0, 3))
 		for !ended.Load() {
-			w.readAny(random)
+			of.readAny(random)
 			reads++
 		}
 	})
