@@ -1,0 +1,159 @@
+package fsm
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
+
+// crowded is a state with a server a, and n members of a sid that never registered:
+// one in each of n channels, or all in one.
+type crowded struct {
+	*testing.T
+	s      *State
+	number uint64
+}
+
+func newCrowded(t *testing.T, n int, name func(i int) string) *crowded {
+	c := &crowded{T: t, s: NewState()}
+	c.apply(&fsmpb.Entry{Command: &fsmpb.Entry_Found{Found: &fsmpb.Found{ClusterId: "c", Generation: 1, Settings: &fsmpb.Settings{ExternalSids: true}}}})
+	c.apply(&fsmpb.Entry{Command: &fsmpb.Entry_ServerUp{ServerUp: &fsmpb.ServerUp{Sid: "a", Stype: "t", NodeId: "n", Incarnation: "i"}}})
+	for i := 0; i < n; i += 2000 {
+		var ops []*fsmpb.Op
+		for j := i; j < min(n, i+2000); j++ {
+			ops = append(ops, &fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: name(j), Uid: fmt.Sprint("u", j), Sid: "outside"})
+		}
+		c.do(ops...)
+	}
+	return c
+}
+
+func (c *crowded) apply(e *fsmpb.Entry) {
+	c.Helper()
+	e.Version = Version
+	r := c.s.Apply(c.s.Index()+1, e)
+	if r.Err != nil || len(r.Batches) > 0 && (r.Batches[0].Outcome != BatchApplied || bytes.ContainsFunc(r.Batches[0].Results, func(code rune) bool { return refused(OpResult(code)) })) {
+		c.Fatalf("result %+v", r)
+	}
+}
+
+func (c *crowded) do(ops ...*fsmpb.Op) {
+	c.Helper()
+	c.number++
+	b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: 1<<48 | 2, Number: c.number, Groups: []*fsmpb.Group{{Seen: c.s.Index(), Ops: ops}}}
+	if len(ops) == 0 {
+		b.Groups = nil
+	}
+	c.apply(&fsmpb.Entry{Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{b}}}})
+}
+
+// held counts what is kept of players, channels and sids.
+func (c *crowded) held() (n int) {
+	for i := range shards {
+		p, cs := c.s.players[i], c.s.channels[i]
+		n += p.texts.Len() + cs.names.Len()
+		for _, ch := range cs.byID {
+			if ch != nil {
+				n++
+			}
+		}
+	}
+	g := &c.s.garbage
+	for _, l := range g.limbo {
+		n += len(l.players) + len(l.channels) + len(l.sids)
+	}
+	return n + len(c.s.sids.byName) + len(g.dead) + len(g.orphans)
+}
+
+// sweep applies empty entries, and says how many it took until nothing was left.
+func (c *crowded) sweep(most int) (entries int) {
+	c.Helper()
+	for ; c.held() > 0; entries++ {
+		if entries > most {
+			c.Fatalf("%d things are kept after %d entries", c.held(), entries)
+		}
+		c.do()
+		if err := CheckIndexes(c.s); err != nil && entries%7 == 0 {
+			c.Fatal(err)
+		}
+	}
+	return entries
+}
+
+func inOne(int) string { return "big" }
+
+func inMany(i int) string { return fmt.Sprint("c", i) }
+
+func TestState_DestroyedMembersAreGoneAtOnceAndSweptBitByBit(t *testing.T) {
+	const n = 20_000
+	c := newCrowded(t, n, inOne)
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: "big"})
+	if got := c.s.Count("big") + len(c.s.ChannelsOf("u7")) + len(c.s.SIDsOf("u7")) + c.s.Stats().Memberships; got != 0 || c.s.Contains("big", "u7") {
+		t.Error("something is seen of a channel that was destroyed")
+	}
+	if c.held() < n/2 {
+		t.Errorf("%d things are kept: it was swept in one go", c.held())
+	}
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "big", Uid: "u7", Sid: "outside"}) // while the old one is there yet
+	if got := c.s.MembersBySID("big", "outside"); len(got) != 1 || c.s.Count("big") != 1 {
+		t.Errorf("members of the new channel: %v", got)
+	}
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "big", Uid: "u7", Sid: "outside"})
+	if entries := c.sweep(n); entries < n/sweepWays-2 {
+		t.Errorf("swept by %d entries", entries)
+	}
+}
+
+func TestState_SweepWaitsForACaptureAndGoesOnAfterIt(t *testing.T) {
+	c := newCrowded(t, 5000, inOne)
+	capture := c.s.begin()
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: "big"})
+	for range 20 {
+		c.do()
+	}
+	if c.held() < 5000 {
+		t.Errorf("%d things are kept: a capture could not read what it has to", c.held())
+	}
+	capture.release()
+	c.sweep(20)
+}
+
+// How many channels there are is the same on a replica that was restored in the middle
+// of a sweep, at every index, or the limits would differ.
+func TestState_ChannelsAreCountedAlikeInTheMiddleOfASweep(t *testing.T) {
+	const n = 3000
+	c := newCrowded(t, n, inMany)
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_PURGE, Sid: "outside"})
+	if got := c.s.Channels("", "", 5); len(got) != 0 || c.s.Stats().Memberships != 0 {
+		t.Errorf("channels %v are seen after the purge", got)
+	}
+	var file bytes.Buffer
+	if _, err := c.s.WriteSnapshot(&file); err != nil {
+		t.Fatal(err)
+	}
+	restored, err := ReadSnapshot(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, channels := c.s.totals(); channels != n {
+		t.Errorf("%d channels are counted right after a purge that is too large for one entry, want %d yet", channels, n)
+	}
+	other := &crowded{T: t, s: restored, number: c.number}
+	for i := range n/sweepCells + 3 {
+		op := &fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: fmt.Sprint("new", i%3), Uid: "u", Sid: "a", Epoch: 1<<48 | 2}
+		if i%2 == 1 {
+			op.Kind = fsmpb.OpKind_OP_LEAVE
+		}
+		c.do(op)
+		other.do(op)
+		_, one := c.s.totals()
+		if _, two := other.s.totals(); one != two {
+			t.Fatalf("%d entries after the purge: %d channels, and %d on the restored one", i, one, two)
+		}
+	}
+	if _, channels := c.s.totals(); channels != c.s.Stats().Channels {
+		t.Errorf("%d channels are counted in the end, %d are there", channels, c.s.Stats().Channels)
+	}
+}
