@@ -10,8 +10,10 @@ type Explanation struct {
 	Exists    bool    // the channel is there, be it with parked members only
 	Changed   uint64  // index of its last change
 	Members   int     // that reads see
+	Parked    int     // that they do not
 	Places    []Place // of the player in the channel, parked ones too, by SID
 	Elsewhere []Stay  // where else the player is, as reads see it, by SID
+	Hidden    []Place // servers on which he is parked in other channels, by SID; without a Session
 }
 
 // Place is a membership, with what decides who sees it.
@@ -38,42 +40,60 @@ func (s *State) Explain(name, uid string) Explanation {
 	}
 	e.Elsewhere = slices.DeleteFunc(e.Elsewhere, func(stay Stay) bool { return len(stay.Channels) == 0 })
 
-	shard := shardOfString(uid)
-	p := s.players[shard]
+	p := s.players[shardOfString(uid)]
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	cs, c := s.look(name)
-	if c == nil {
+	local := p.texts.FindString(uid)
+	id := s.explainChannel(&e, name, p, local)
+	if local == 0 {
 		return e
 	}
-	defer cs.mu.RUnlock()
-	if e.Exists = s.exists(c); !e.Exists {
-		return e
+	for g := range p.stays(local) {
+		if sid := s.sids.at(g.sid); sid.parked && s.anyGoesOn(g, id) {
+			e.Hidden = append(e.Hidden, s.placeOn(sid, g.added))
+		}
 	}
-	e.Changed = s.lastChange(c)
-	if local := p.texts.FindString(uid); local != 0 {
-		e.Places = s.places(p, local, cs, c)
-	}
+	sortPlaces(e.Hidden)
 	return e
 }
 
-// places looks at locked shards.
-func (s *State) places(p *players, local uint32, cs *channels, c *channel) (places []Place) {
+// explainChannel fills in what the channel knows, and returns its id; 0: there is none.
+func (s *State) explainChannel(e *Explanation, name string, p *players, local uint32) (id uint32) {
+	cs, c := s.look(name)
+	if c == nil {
+		return 0
+	}
+	defer cs.mu.RUnlock()
+	if e.Exists = s.exists(c); !e.Exists {
+		return c.id
+	}
+	e.Changed = s.lastChange(c)
 	for i := range c.cells {
-		sid := s.sids.at(c.cells[i].sid)
-		session, there := c.cells[i].members.Get(cs.mem, local<<shardBits|uint32(p.shard))
-		if !there || sid.dead != 0 {
+		sid, set := s.sids.at(c.cells[i].sid), &c.cells[i].members
+		if sid.parked {
+			e.Parked += set.Len(cs.mem)
+		}
+		session, there := set.Get(cs.mem, local<<shardBits|uint32(p.shard))
+		if local == 0 || !there || sid.dead != 0 {
 			continue
 		}
-		at := Place{SID: sid.name, Parked: sid.parked, Session: session}
-		if stay, ok := p.stay(local, sid.number); ok {
-			at.Added = stay.added
-		}
-		at.Server, at.Known = s.Server(sid.name)
-		places = append(places, at)
+		stay, _ := p.stay(local, sid.number)
+		at := s.placeOn(sid, stay.added)
+		at.Session = session
+		e.Places = append(e.Places, at)
 	}
+	sortPlaces(e.Places)
+	return c.id
+}
+
+func (s *State) placeOn(sid *sid, added uint64) Place {
+	at := Place{SID: sid.name, Parked: sid.parked, Added: added}
+	at.Server, at.Known = s.Server(sid.name)
+	return at
+}
+
+func sortPlaces(places []Place) {
 	slices.SortFunc(places, func(a, b Place) int { return cmp.Compare(a.SID, b.SID) })
-	return places
 }
 
 // Where is all that a player is in, by SID. Of one who is in very many channels, those

@@ -179,16 +179,19 @@ func (s *State) SIDsOf(uid string) []string {
 	}
 	var names []string
 	for g := range p.stays(local) {
-		if sid := s.sids.at(g.sid); sid.shown() && s.anyGoesOn(g) {
+		if sid := s.sids.at(g.sid); sid.shown() && s.anyGoesOn(g, 0) {
 			names = append(names, sid.name)
 		}
 	}
 	return names
 }
 
-// anyGoesOn says whether any of the channels has not ended.
-func (s *State) anyGoesOn(g stay) bool {
+// anyGoesOn says whether any of the channels, but for one, has not ended.
+func (s *State) anyGoesOn(g stay, but uint32) bool {
 	for _, id := range g.channels {
+		if id == but {
+			continue
+		}
 		cs := s.channels[id&(shards-1)]
 		cs.mu.RLock()
 		c := cs.byID[id>>shardBits]

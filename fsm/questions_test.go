@@ -136,18 +136,36 @@ func (m *model) explain(name, uid string, seen map[modelMember]uint64) fsm.Expla
 		e.Exists, e.Changed = true, m.changed[name]
 		if _, shown := seen[k]; shown {
 			e.Members++
+		} else {
+			e.Parked++
 		}
 		if k.uid != uid {
 			continue
 		}
-		p := fsm.Place{SID: k.sid, Session: session, Added: m.added[[2]string{k.sid, uid}]}
-		if l := m.life(k.sid); l != nil {
-			p.Server, p.Known, p.Parked = l.server(), true, !l.up
-		}
+		p := m.place(k.sid, uid)
+		p.Session = session
 		e.Places = append(e.Places, p)
+	}
+	for _, sid := range slices.Sorted(slices.Values(someSIDs)) {
+		parked := false
+		for k := range m.members {
+			_, shown := seen[k]
+			parked = parked || k.sid == sid && k.uid == uid && k.name != name && !shown
+		}
+		if parked {
+			e.Hidden = append(e.Hidden, m.place(sid, uid))
+		}
 	}
 	slices.SortFunc(e.Places, func(a, b fsm.Place) int { return cmp.Compare(a.SID, b.SID) })
 	return e
+}
+
+func (m *model) place(sid, uid string) fsm.Place {
+	p := fsm.Place{SID: sid, Added: m.added[[2]string{sid, uid}]}
+	if l := m.life(sid); l != nil {
+		p.Server, p.Known, p.Parked = l.server(), true, !l.up
+	}
+	return p
 }
 
 func TestState_CountAndContainsDoNotAllocate(t *testing.T) {
@@ -181,6 +199,9 @@ func TestState_QuestionsDoNotSeeWhoIsParked(t *testing.T) {
 	}
 	if of, sids := w.s.MembersOf("room", "alice"), w.s.SIDsOf("alice"); len(of) != 1 || of[0].SID != "b" || !slices.Equal(sids, []string{"b"}) {
 		t.Errorf("alice is on %v, in room as %+v", sids, of)
+	}
+	if e := w.s.Explain("room", "carol"); e.Members != 1 || e.Parked != 2 || len(e.Places) > 0 || len(e.Hidden) != 1 || e.Hidden[0].Server.Epoch != a {
+		t.Errorf("carol: %+v", e)
 	}
 	if names := w.s.Channels("", "", 9); !slices.Equal(names, []string{"room"}) || len(w.s.ChannelsOf("carol"))+len(w.s.Where("carol")) > 0 {
 		t.Errorf("channels %q, of carol %q", names, w.s.ChannelsOf("carol"))
