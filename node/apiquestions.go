@@ -77,10 +77,12 @@ func (a *apiServer) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.Expl
 	if err := firstError(checkName(r.GetName()), checkUID(r.GetUid())); err != nil {
 		return nil, toStatus(err)
 	}
+	ctx, cancel := answerable(ctx) // also for those who are asked below
+	defer cancel()
 	out := &pb.ExplainResponse{AgeMs: -1}
-	var e fsm.Explanation
+	e := explanation{name: r.GetName(), uid: r.GetUid(), forgetAfter: a.node.settings().ForgetAfter}
 	err := a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
-		out.Index, e = index, s.Explain(r.GetName(), r.GetUid())
+		out.Index, e.Explanation = index, s.Explain(r.GetName(), r.GetUid())
 	})
 	if err != nil {
 		return nil, err
@@ -88,35 +90,14 @@ func (a *apiServer) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.Expl
 	if age, known := a.node.reader.old(); known {
 		out.AgeMs = age.Milliseconds()
 	}
-	out.Exists, out.Members, out.Changed = e.Exists, int64(e.Members), e.Changed
-	out.Verdict = explain(e, r.GetName(), r.GetUid())
+	out.Exists, out.Members, out.Parked, out.Changed = e.Exists, int64(e.Members), int64(e.Parked), e.Changed
+	out.Verdict = e.verdict()
 	for _, stay := range e.Elsewhere {
 		out.Elsewhere = append(out.Elsewhere, stay.SID)
 	}
-	out.Places = a.places(ctx, e.Places)
+	for _, p := range e.Hidden {
+		out.ParkedElsewhere = append(out.ParkedElsewhere, p.SID)
+	}
+	out.Places = a.node.census().places(ctx, e.Places)
 	return out, nil
-}
-
-// places asks those servers whose lives go on how they are.
-func (a *apiServer) places(ctx context.Context, places []fsm.Place) (out []*pb.PlayerPlace) {
-	subjects := make([]subject, 0, len(places))
-	for _, p := range places {
-		out = append(out, &pb.PlayerPlace{
-			Sid: p.SID, Stype: p.Server.SType, Epoch: p.Server.Epoch, Up: p.Server.Up, Parked: p.Parked,
-			Session: p.Session, Added: p.Added, Via: p.Server.Via, Addr: p.Server.Addr,
-		})
-		subjects = append(subjects, subject{nodeID: p.Server.NodeID, addr: p.Server.Addr, sid: p.SID, incarnation: p.Server.Incarnation})
-	}
-	findings := a.node.census().ask(ctx, subjects)
-	for i, p := range places {
-		switch {
-		case !p.Known:
-			out[i].Problem = "never registered: no push goes to it"
-		case p.Parked:
-			out[i].Problem = "its life is over: no push goes to it"
-		default:
-			out[i].Answers, out[i].Problem = findings[i].answers(), findings[i].problem
-		}
-	}
-	return out
 }

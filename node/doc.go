@@ -66,6 +66,6 @@
 // words force it. recover.go works on the directory of a server that does not run.
 // http.go answers probes, and metrics.go counts for Prometheus.
 //
-// api.go, apiwrite.go, apiquestions.go and apioperator.go are the public gRPC service over all of this; grpcerr.go
-// keeps an error's identity on the wire.
+// api.go, apiwrite.go, apiquestions.go and apioperator.go are the public gRPC service over all of this; explanation.go
+// has the words for Explain, and grpcerr.go keeps an error's identity on the wire.
 package node

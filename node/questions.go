@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/pofresh/globalchannel/fsm"
 )
@@ -11,7 +10,7 @@ import (
 const MaxChannels = 10_000
 
 // Count is how many (uid, sid) pairs a channel has: one uid on two servers counts twice.
-// An unknown channel has none.
+// An unknown channel has none. It does not depend on their number, and allocates nothing.
 func (n *Node) Count(ctx context.Context, name string, o ...ReadOption) (int, error) {
 	if err := checkName(name); err != nil {
 		return 0, err
@@ -31,7 +30,7 @@ func (n *Node) CountBySID(ctx context.Context, name, sid string, o ...ReadOption
 	return count, err
 }
 
-// Contains says whether a player is in a channel, on whatever server.
+// Contains says whether a player is in a channel, on whatever server. It allocates nothing.
 func (n *Node) Contains(ctx context.Context, name, uid string, o ...ReadOption) (bool, error) {
 	if err := firstError(checkName(name), checkUID(uid)); err != nil {
 		return false, err
@@ -88,26 +87,4 @@ func checkPart(field, text string) error {
 		return nil
 	}
 	return checkText(field, text, maxName)
-}
-
-// explain says of each place why it is, or is not, seen.
-func explain(e fsm.Explanation, name, uid string) string {
-	visible := 0
-	for _, p := range e.Places {
-		if !p.Parked {
-			visible++
-		}
-	}
-	switch {
-	case visible > 0:
-		return fmt.Sprintf("%q is in %q on %d of its servers", uid, name, visible)
-	case len(e.Places) > 0:
-		return fmt.Sprintf("%q is parked: the life of %s is over, and no read or push sees the members; they come back only if the same process registers again before ForgetAfter", uid, e.Places[0].SID)
-	case !e.Exists:
-		return fmt.Sprintf("there is no channel %q: nobody is in it", name)
-	case len(e.Elsewhere) > 0:
-		return fmt.Sprintf("%q has %d members, and %q is none of them, but is in other channels on %s", name, e.Members, uid, e.Elsewhere[0].SID)
-	default:
-		return fmt.Sprintf("%q has %d members, and %q is none of them, nor in any other channel: never added, left, or went with the end of a life", name, e.Members, uid)
-	}
 }

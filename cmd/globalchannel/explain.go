@@ -49,7 +49,7 @@ func (c *connection) explain(ctx context.Context, client pb.GlobalChannelClient,
 	case errors.Is(err, node.ErrServerGone):
 		return advise(err, "its players went with it: start it, let them log in again, then repeat; %s", c.registered(ctx, client))
 	case errors.Is(err, node.ErrReplicaBehind), errors.Is(err, node.ErrStale):
-		return advise(err, "%s; members --stale does not wait", c.ownWords(ctx, client))
+		return advise(err, "%s; a question with --stale does not wait", c.ownWords(ctx, client))
 	case errors.Is(err, node.ErrClosed):
 		return advise(err, "that server is shutting down: name another with --addr")
 	case errors.Is(err, node.ErrRefused) && c.tells:

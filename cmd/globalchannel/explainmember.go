@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,11 +17,14 @@ type explained struct {
 	Verdict   string   `json:"verdict"`
 	Exists    bool     `json:"exists"`
 	Members   int64    `json:"members"`
+	Parked    int64    `json:"parked"` // members whose servers' lives are over
 	Changed   uint64   `json:"changed"`
 	Index     uint64   `json:"index"`
 	AgeMS     *int64   `json:"age_ms"` // null: not known
 	Places    []place  `json:"places"`
 	Elsewhere []string `json:"elsewhere"`
+
+	ParkedElsewhere []string `json:"parked_elsewhere"`
 }
 
 type place struct {
@@ -67,8 +69,8 @@ each membership, and where a push would go and whether that server answers right
 
 func explainedOf(r *pb.ExplainResponse) explained {
 	e := explained{
-		Verdict: r.GetVerdict(), Exists: r.GetExists(), Members: r.GetMembers(), Changed: r.GetChanged(), Index: r.GetIndex(),
-		Places: []place{}, Elsewhere: list(r.GetElsewhere()),
+		Verdict: r.GetVerdict(), Exists: r.GetExists(), Members: r.GetMembers(), Parked: r.GetParked(), Changed: r.GetChanged(), Index: r.GetIndex(),
+		Places: []place{}, Elsewhere: list(r.GetElsewhere()), ParkedElsewhere: list(r.GetParkedElsewhere()),
 	}
 	if age := r.GetAgeMs(); age >= 0 {
 		e.AgeMS = &age
@@ -94,10 +96,11 @@ func (e explained) print(w io.Writer) error {
 	if e.AgeMS != nil {
 		age = fmt.Sprintf("%v old", time.Duration(*e.AgeMS)*time.Millisecond)
 	}
-	fmt.Fprintf(w, "%s\n(index %d, %s; the channel has %d members and changed at %d)\n", e.Verdict, e.Index, age, e.Members, e.Changed)
-	if len(e.Elsewhere) > 0 {
-		fmt.Fprintf(w, "in other channels on %s\n", strings.Join(e.Elsewhere, ", "))
+	parked := ""
+	if e.Parked > 0 {
+		parked = fmt.Sprintf(" and %d parked", e.Parked)
 	}
+	fmt.Fprintf(w, "%s\n(index %d, %s; the channel has %s%s and changed at %d)\n", e.Verdict, e.Index, age, plural(e.Members, "member"), parked, e.Changed)
 	if len(e.Places) == 0 {
 		return nil
 	}

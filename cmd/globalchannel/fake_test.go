@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -22,6 +23,8 @@ type fake struct {
 	members [][]*pb.Member
 	push    *pb.PushResponse
 	servers []*pb.Server
+	names   []string // of channels, sorted
+	explain *pb.ExplainResponse
 
 	lifeless []*pb.Server
 	transfer *pb.TransferLeaderResponse
@@ -115,6 +118,21 @@ func (f *fake) Members(r *pb.MembersRequest, stream grpc.ServerStreamingServer[p
 		}
 	}
 	return f.fail
+}
+
+func (f *fake) Channels(_ context.Context, r *pb.ChannelsRequest) (*pb.ChannelsResponse, error) {
+	f.ask(r)
+	from, found := slices.BinarySearch(f.names, r.After)
+	if found {
+		from++
+	}
+	rest := f.names[from:]
+	return &pb.ChannelsResponse{Index: 42, Names: rest[:min(len(rest), int(r.Limit))]}, f.fail
+}
+
+func (f *fake) Explain(_ context.Context, r *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	f.ask(r)
+	return f.explain, f.fail
 }
 
 func (f *fake) Push(_ context.Context, r *pb.PushRequest) (*pb.PushResponse, error) {

@@ -1315,17 +1315,19 @@ func (x *ExplainRequest) GetRead() *Freshness {
 }
 
 type ExplainResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Index         uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`              // that the answering server has applied
-	AgeMs         int64                  `protobuf:"varint,2,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"` // of its replica; -1: not known
-	Exists        bool                   `protobuf:"varint,3,opt,name=exists,proto3" json:"exists,omitempty"`            // the channel has members, be they parked
-	Members       int64                  `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`          // that reads see
-	Changed       uint64                 `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"`          // index of the channel's last change
-	Verdict       string                 `protobuf:"bytes,6,opt,name=verdict,proto3" json:"verdict,omitempty"`           // in words
-	Places        []*PlayerPlace         `protobuf:"bytes,7,rep,name=places,proto3" json:"places,omitempty"`             // where the player is in the channel
-	Elsewhere     []string               `protobuf:"bytes,8,rep,name=elsewhere,proto3" json:"elsewhere,omitempty"`       // servers on which it is in other channels
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Index           uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`                                            // that the answering server has applied
+	AgeMs           int64                  `protobuf:"varint,2,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`                               // of its replica; -1: not known
+	Exists          bool                   `protobuf:"varint,3,opt,name=exists,proto3" json:"exists,omitempty"`                                          // the channel has members, be they parked
+	Members         int64                  `protobuf:"varint,4,opt,name=members,proto3" json:"members,omitempty"`                                        // that reads see
+	Changed         uint64                 `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"`                                        // index of the channel's last change
+	Verdict         string                 `protobuf:"bytes,6,opt,name=verdict,proto3" json:"verdict,omitempty"`                                         // in words
+	Places          []*PlayerPlace         `protobuf:"bytes,7,rep,name=places,proto3" json:"places,omitempty"`                                           // where the player is in the channel
+	Elsewhere       []string               `protobuf:"bytes,8,rep,name=elsewhere,proto3" json:"elsewhere,omitempty"`                                     // servers on which it is in other channels
+	Parked          int64                  `protobuf:"varint,9,opt,name=parked,proto3" json:"parked,omitempty"`                                          // members that reads do not see: their servers' lives are over
+	ParkedElsewhere []string               `protobuf:"bytes,10,rep,name=parked_elsewhere,json=parkedElsewhere,proto3" json:"parked_elsewhere,omitempty"` // servers on which it is parked in other channels
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -1410,6 +1412,20 @@ func (x *ExplainResponse) GetPlaces() []*PlayerPlace {
 func (x *ExplainResponse) GetElsewhere() []string {
 	if x != nil {
 		return x.Elsewhere
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetParked() int64 {
+	if x != nil {
+		return x.Parked
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetParkedElsewhere() []string {
+	if x != nil {
+		return x.ParkedElsewhere
 	}
 	return nil
 }
@@ -3544,7 +3560,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x02 \x01(\tR\x03uid\x12/\n" +
-	"\x04read\x18\x03 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\"\xf9\x01\n" +
+	"\x04read\x18\x03 \x01(\v2\x1b.globalchannel.v1.FreshnessR\x04read\"\xbc\x02\n" +
 	"\x0fExplainResponse\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x15\n" +
 	"\x06age_ms\x18\x02 \x01(\x03R\x05ageMs\x12\x16\n" +
@@ -3553,7 +3569,10 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\achanged\x18\x05 \x01(\x04R\achanged\x12\x18\n" +
 	"\averdict\x18\x06 \x01(\tR\averdict\x125\n" +
 	"\x06places\x18\a \x03(\v2\x1d.globalchannel.v1.PlayerPlaceR\x06places\x12\x1c\n" +
-	"\telsewhere\x18\b \x03(\tR\telsewhere\"\xfd\x01\n" +
+	"\telsewhere\x18\b \x03(\tR\telsewhere\x12\x16\n" +
+	"\x06parked\x18\t \x01(\x03R\x06parked\x12)\n" +
+	"\x10parked_elsewhere\x18\n" +
+	" \x03(\tR\x0fparkedElsewhere\"\xfd\x01\n" +
 	"\vPlayerPlace\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x14\n" +
