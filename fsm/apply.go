@@ -31,7 +31,6 @@ type command struct {
 	version uint32
 	other   *fsmpb.Entry // nil: batches
 	batches []batch
-	wide    bool // an operation in them is about all channels, or a whole sid
 }
 
 func (s *State) apply(index uint64, c command) Result {
@@ -69,12 +68,6 @@ func (s *State) apply(index uint64, c command) Result {
 
 // follows says whether an index can be the next one.
 func (s *State) follows(index uint64) bool { return index > s.index.Load() && index < 1<<48 }
-
-// shareable says whether readers may go on while an entry is applied: it is about
-// single channels and players only.
-func (s *State) shareable(index uint64, c command) bool {
-	return c.other == nil && !c.wide && s.halted == nil && c.version <= s.level && s.follows(index)
-}
 
 // halt stops the state for good: to skip what it does not understand would
 // make this replica differ from those that do.

@@ -53,7 +53,6 @@ type decoder struct {
 	batches []batch
 	count   int    // operations read so far
 	level   uint32 // of the newest of them, 0 if none is newer than the first level
-	wide    bool   // one of them is; see command
 }
 
 // command reads an entry, whatever it holds. It is valid until release.
@@ -63,7 +62,7 @@ func (d *decoder) command(data []byte) (command, error) {
 		return command{}, fmt.Errorf("decode entry: %w", err)
 	}
 	if batches {
-		return command{version: version, batches: d.batches, wide: d.wide}, nil
+		return command{version: version, batches: d.batches}, nil
 	}
 	e, err := DecodeEntry(data)
 	if err != nil {
@@ -75,7 +74,7 @@ func (d *decoder) command(data []byte) (command, error) {
 // release forgets what was read, so that the bytes of the log are not kept
 // alive, and what was needed for an unusually large entry.
 func (d *decoder) release() {
-	d.ops, d.groups, d.batches, d.count, d.level, d.wide = reuse(d.ops), reuse(d.groups), reuse(d.batches), 0, 0, false
+	d.ops, d.groups, d.batches, d.count, d.level = reuse(d.ops), reuse(d.groups), reuse(d.batches), 0, 0
 }
 
 // reuse empties a slice; 8,192 elements are more than an entry of 256 KiB has
@@ -171,7 +170,6 @@ func (d *decoder) group(data []byte) error {
 			if o.kind >= fsmpb.OpKind_OP_PRUNE {
 				d.level = parkingLevel
 			}
-			d.wide = d.wide || wide(o.kind)
 		}
 	}
 	if d.keep {
@@ -179,11 +177,6 @@ func (d *decoder) group(data []byte) error {
 		d.groups = append(d.groups, g)
 	}
 	return w.err
-}
-
-// wide says that an operation is about all channels, or about all members of a sid.
-func wide(k fsmpb.OpKind) bool {
-	return k == fsmpb.OpKind_OP_DESTROY_ALL || k == fsmpb.OpKind_OP_CLEAN_ON_START_UP || k == fsmpb.OpKind_OP_PURGE
 }
 
 // lastKind of the operations that this binary knows; all below it are known.

@@ -65,8 +65,8 @@
 // at most 4 KiB, tables grow one shard at a time, so that no entry waits for a copy.
 //
 // Every shard has its lock. The one goroutine that applies takes those that a group of
-// operations is about (place.go), readers the one that they look at, so that both go
-// on beside each other. What ends many memberships at once marks them, and they are
+// operations is about (place.go), readers and captures the one that they look at: a capture
+// is read beside entries, a read between them. What ends many memberships at once marks them, and they are
 // swept bit by bit with the entries that follow (garbage.go).
 //
 // # Reading and keeping

@@ -11,8 +11,7 @@ import (
 )
 
 // The reads hand out copies: what they return is the caller's to keep. Members
-// come in no particular order, servers sorted by sid. Those of channels may run while
-// batches are applied.
+// come in no particular order, servers sorted by sid.
 
 // Index of the last entry that took effect; 0 before the first.
 func (s *State) Index() uint64 { return s.index.Load() }

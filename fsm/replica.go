@@ -16,8 +16,8 @@ import (
 // with the lock that lets readers in. Raft calls Apply,
 // Snapshot and Restore from one goroutine; everybody else reads.
 type Replica struct {
-	// mu is held for reading by those who read and by entries that are about single
-	// channels, which lock what they touch; for writing by all other entries.
+	// mu guards state and serversChanged. An entry is applied under it as a whole: a read
+	// has to be of an index, not of the middle of an entry.
 	mu             sync.RWMutex
 	_              apart
 	state          *State
@@ -54,11 +54,6 @@ func (r *Replica) Apply(l *raft.Log) any {
 	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
 	defer r.decoder.release()
 
-	if err == nil {
-		if result, done := r.share(l.Index, c); done {
-			return result
-		}
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err != nil {
@@ -77,18 +72,6 @@ func (r *Replica) Apply(l *raft.Log) any {
 	}
 	r.waiters.advance(r.state.Index())
 	return result
-}
-
-// share applies an entry beside readers, if it is one that can be.
-func (r *Replica) share(index uint64, c command) (_ Result, done bool) {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	if !r.state.shareable(index, c) {
-		return Result{}, false
-	}
-	result := r.state.apply(index, c)
-	r.waiters.advance(index)
-	return result, true
 }
 
 // StoreConfiguration implements raft.ConfigurationStore. Who votes is no part
@@ -114,10 +97,8 @@ func (r *Replica) Wait(ctx context.Context, index uint64) error {
 	return r.waiters.wait(ctx, index)
 }
 
-// View runs f on the state: it must be short and must not keep references into it.
-// What the reads of State return is safe to keep. Server records and settings stay as
-// they are meanwhile; channels may change between two reads, but each shows every
-// entry up to State.Index as it was before, and a group of operations wholly or not.
+// View runs f on the state of one index: it must be short and must not keep references
+// into it. What the reads of State return is safe to keep.
 func (r *Replica) View(f func(*State)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -12,9 +12,8 @@ import (
 // value machine. Whoever applies the same entries at the same indexes gets the same
 // State and the same Results, whatever the machine or the time.
 //
-// One goroutine applies. While it applies batches, others may read: the reads lock
-// the shard that they look at, and see a group of operations wholly or not at all.
-// Every other command needs the State for itself; Replica sees to that.
+// One goroutine applies, and nobody reads meanwhile but captures; Replica sees to
+// that. Both lock the shards that they look at.
 type State struct {
 	index      atomic.Uint64 // of the last entry that took effect
 	clusterID  string        // "" before Found
