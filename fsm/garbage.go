@@ -127,7 +127,9 @@ func (s *State) purge(name string, index uint64) bool {
 	sid.dead = index
 	s.sids.shadows.Add(1)
 	s.garbage.dead = append(s.garbage.dead, sid)
-	s.sweepPurged(index) // mostly that is all, and the count is right at once
+	if existed { // a sid that only garbage needs is not there on every replica, and must not count
+		s.sweepPurged(index) // mostly that is all, and the count is right at once
+	}
 	return existed
 }
 

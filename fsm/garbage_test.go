@@ -157,3 +157,38 @@ func TestState_ChannelsAreCountedAlikeInTheMiddleOfASweep(t *testing.T) {
 		t.Errorf("%d channels are counted in the end, %d are there", channels, c.s.Stats().Channels)
 	}
 }
+
+// A sid that only garbage needs is there on one replica and not on another, so a purge
+// of it must not count as anything.
+func TestState_PurgeOfWhatIsOnlyGarbageCountsNothing(t *testing.T) {
+	const n = 8 * sweepCells
+	c := newCrowded(t, n, inMany)
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "room", Uid: "u", Sid: "gone"})
+	held := c.s.begin() // holds the sweep up, on this replica alone
+	defer held.release()
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: "room"})
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_PURGE, Sid: "outside"})
+
+	var file bytes.Buffer
+	if _, err := c.s.WriteSnapshot(&file); err != nil {
+		t.Fatal(err)
+	}
+	restored, err := ReadSnapshot(&file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &crowded{T: t, s: restored, number: c.number}
+	for i := range 4 {
+		op := &fsmpb.Op{Kind: fsmpb.OpKind_OP_PURGE, Sid: "gone"}
+		if i > 0 {
+			op = &fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: fmt.Sprint("new", i), Uid: "u", Sid: "gone"}
+		}
+		c.do(op)
+		other.do(op)
+		_, one := c.s.totals()
+		if _, two := other.s.totals(); one != two || c.s.count.unswept != other.s.count.unswept {
+			t.Fatalf("entry %d: %d channels and %d cells to sweep, %d and %d on the restored one",
+				i, one, c.s.count.unswept, two, other.s.count.unswept)
+		}
+	}
+}
