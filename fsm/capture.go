@@ -29,11 +29,12 @@ type capture struct {
 
 	piecePlayers, pieceMembers int // that are read at a time
 
-	notes int // that were made; the writer's
-	ended atomic.Bool
-	done  chan struct{} // closed when it has ended
-	pins  *pins
-	epoch uint64 // that it is pinned in
+	notes    int // that were made; the writer's
+	ended    atomic.Bool
+	done     chan struct{} // closed when it has ended
+	pins     *pins
+	epoch    uint64 // that it is pinned in
+	released atomic.Bool
 }
 
 var errCaptureOver = errors.New("given up: another one was begun, or too much was written meanwhile")
@@ -55,11 +56,19 @@ func (s *State) maxNotes() int { return 1<<20 + int(s.count.visible.Load()+s.cou
 
 func (c *capture) over() bool { return c.ended.Load() }
 
-// release ends the capture. It is safe to repeat.
-func (c *capture) release() {
+// giveUp ends the capture. Its reader may be busy elsewhere and hear of it late: what the
+// ids stand for stays until the reader releases it, members do not. It is safe to repeat.
+func (c *capture) giveUp() {
 	if c.ended.CompareAndSwap(false, true) {
-		c.pins.unpin(c.epoch)
 		close(c.done)
+	}
+}
+
+// release is the reader's, who is done with it. It is safe to repeat.
+func (c *capture) release() {
+	c.giveUp()
+	if c.released.CompareAndSwap(false, true) {
+		c.pins.unpin(c.epoch)
 	}
 }
 
@@ -67,7 +76,7 @@ func (c *capture) release() {
 // up. Nobody applies meanwhile.
 func (s *State) begin() *capture {
 	if old := s.capturing(); old != nil {
-		old.release()
+		old.giveUp()
 	}
 	c := &capture{
 		tables: s.tables, index: s.index.Load(), head: s.snapshotHead(),

@@ -140,7 +140,7 @@ func (s *State) sweep(index uint64) {
 	case c == nil:
 		s.sweepWays(sweepWays)
 	case c.notes > s.maxNotes():
-		c.release()
+		c.giveUp()
 	}
 	s.sweepIDs()
 }

@@ -178,6 +178,9 @@ type readMember struct{ key, session uint64 }
 func (c *capture) readPiece(cs *channels, u *channelUndo, list []*channel, b *memberBatch) []*channel {
 	cs.mu.RLock()
 	defer cs.mu.RUnlock()
+	if c.over() { // and lost cells may have been swept
+		return list
+	}
 	for before := len(b.members); len(list) > 0 && len(b.members)-before < c.pieceMembers; {
 		ch := list[0]
 		if !b.open {
