@@ -1,6 +1,11 @@
 package fsm
 
-import "github.com/pofresh/globalchannel/fsm/fsmpb"
+import (
+	"maps"
+	"slices"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
 
 // serverUp registers a life. It is safe to repeat and safe to arrive late: the
 // order of its checks is that of DESIGN.md, section 5.
@@ -131,9 +136,11 @@ func (s *State) serverDown(index uint64, down *fsmpb.ServerDown, version uint32)
 // record stays: it fences late batches and answers repeated ones.
 func (s *State) end(srv *server, index uint64, version uint32) {
 	s.endOne(srv, index, version)
+	sids := slices.Sorted(maps.Keys(s.servers)) // an old entry purges, and the count of channels depends on the order
 	for again := true; again; {
 		again = false
-		for _, o := range s.servers {
+		for _, sid := range sids {
+			o := s.servers[sid]
 			if o.Up && o.Via != "" && !s.lives(o.Via, o.ViaEpoch) {
 				s.endOne(o, index, version)
 				again = true

@@ -192,3 +192,59 @@ func TestState_PurgeOfWhatIsOnlyGarbageCountsNothing(t *testing.T) {
 		}
 	}
 }
+
+// The countdown of purged cells depends on the order of purges, so that must not be the
+// order of a map.
+func TestState_LivesThatEndTogetherAreCountedAlikeEverywhere(t *testing.T) {
+	const few, many = 10, 5 * sweepCells
+	down := func(sid string, epoch uint64) *fsmpb.Entry {
+		return &fsmpb.Entry{Command: &fsmpb.Entry_ServerDown{ServerDown: &fsmpb.ServerDown{Sid: sid, Epoch: epoch}}}
+	}
+	filled := func(t *testing.T, via string) *crowded { // lives at 3 and 4
+		c := newCrowded(t, 0, inMany)
+		for _, sid := range []string{"x", "y"} {
+			up := &fsmpb.ServerUp{Sid: sid, Stype: "t", NodeId: "n", Incarnation: "i", Via: via}
+			if via != "" {
+				up.ViaEpoch = 1<<48 | 2
+			}
+			c.apply(&fsmpb.Entry{Command: &fsmpb.Entry_ServerUp{ServerUp: up}})
+		}
+		for i := range few + many {
+			sid, epoch := "x", uint64(1<<48|3)
+			if i >= few {
+				sid, epoch = "y", 1<<48|4
+			}
+			c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: inMany(i), Uid: "u", Sid: sid, Epoch: epoch})
+		}
+		return c
+	}
+	for name, end := range map[string]struct {
+		via string
+		do  func(c *crowded)
+	}{
+		"forgotten": {"", func(c *crowded) {
+			c.apply(down("x", 1<<48|3))
+			c.apply(down("y", 1<<48|4))
+			c.apply(&fsmpb.Entry{Command: &fsmpb.Entry_Forget{Forget: &fsmpb.Forget{Index: c.s.Index()}}})
+		}},
+		"purged with their agent by an old entry": {"a", func(c *crowded) {
+			e := down("a", 1<<48|2)
+			e.Version = parkingLevel - 1
+			if r := c.s.Apply(c.s.Index()+1, e); r.Err != nil {
+				c.Fatal(r.Err)
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			unswept := make(map[int]bool)
+			for range 12 {
+				c := filled(t, end.via)
+				end.do(c)
+				unswept[c.s.count.unswept] = true
+			}
+			if len(unswept) != 1 || unswept[0] { // or there was nothing to count
+				t.Errorf("cells to be swept: %v, want one number", unswept)
+			}
+		})
+	}
+}

@@ -1,6 +1,11 @@
 package fsm
 
-import "github.com/pofresh/globalchannel/fsm/fsmpb"
+import (
+	"maps"
+	"slices"
+
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
+)
 
 // A life that has ended may have been a mistake: its process was paused, or cut
 // off. So its members are parked. They stay where they are, out of every read and
@@ -92,8 +97,8 @@ func (s *State) forget(index, upTo uint64) bool {
 		return false
 	}
 	s.forgotten = upTo
-	for sid, srv := range s.servers {
-		if !srv.Up && srv.Changed <= upTo {
+	for _, sid := range slices.Sorted(maps.Keys(s.servers)) { // the count of channels depends on the order of purges
+		if srv := s.servers[sid]; !srv.Up && srv.Changed <= upTo {
 			s.purge(sid, index)
 			delete(s.servers, sid)
 			s.records++
