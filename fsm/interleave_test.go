@@ -169,6 +169,7 @@ func TestCapture_IsTheStateAtItsIndexWhateverIsAppliedMeanwhile(t *testing.T) {
 		want := read(t, still.begin(), func() {})
 		c := moving.begin()
 		rare := rand.New(rand.NewPCG(seed, 8))
+		p.run(t, moving, rare.IntN(3)) // before the header is written
 		got := read(t, c, func() {
 			if rare.IntN([]int{1, 30, 200}[seed%3]) == 0 { // always: everything has changed long before it is read
 				p.run(t, moving, 1+rare.IntN(3))
