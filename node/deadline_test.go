@@ -140,6 +140,7 @@ func TestNode_CallsWithAnEndedContextDoNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, server("c1", "connector"))
 		n := f.Node("c1")
+		settle(ctx)
 		index := n.Index()
 		over, cancel := context.WithCancel(ctx)
 		cancel()
