@@ -96,8 +96,7 @@ func sortPlaces(places []Place) {
 	slices.SortFunc(places, func(a, b Place) int { return cmp.Compare(a.SID, b.SID) })
 }
 
-// Where is all that a player is in, by SID. Of one who is in very many channels, those
-// may be in it or not that change meanwhile.
+// Where is all that a player is in, by SID.
 func (s *State) Where(uid string) []Stay {
 	shard := shardOfString(uid)
 	p := s.players[shard]

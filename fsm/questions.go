@@ -100,11 +100,7 @@ func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
 	return there
 }
 
-// waysAtOnce is how many ways back are followed under a player's lock.
-const waysAtOnce = 1024
-
 // ChannelsOf are the channels that a player is in, each once, in no particular order.
-// Of one who is in very many, those may be in it or not that change meanwhile.
 func (s *State) ChannelsOf(uid string) []string {
 	shard := shardOfString(uid)
 	p := s.players[shard]
@@ -116,11 +112,7 @@ func (s *State) ChannelsOf(uid string) []string {
 	}
 	defer s.pins.unpin(s.pins.pin())
 	ids, sids := s.shownWays(p, local)
-	if len(ids) > waysAtOnce {
-		p.mu.RUnlock()
-	} else {
-		defer p.mu.RUnlock()
-	}
+	p.mu.RUnlock()
 	names := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if name, in := s.nameIfIn(id, local<<shardBits|uint32(shard), sids); in {

@@ -76,8 +76,7 @@ func (s *State) look(name string) (cs *channels, c *channel) {
 	return cs, c
 }
 
-// PlayersOn are the uids that are in any channel on a server that is up. Who comes or
-// goes meanwhile may be in it or not.
+// PlayersOn are the uids that are in any channel on a server that is up.
 func (s *State) PlayersOn(name string) []string {
 	sid := s.shown(name)
 	if sid == nil {

@@ -3,8 +3,7 @@ package fsm
 import "sync"
 
 // shardLock is a lock that is held for about a microsecond. To sleep until it is free
-// takes fifty times that, so who has to wait looks again a few times first: with one
-// reader beside the writer, each of them was at half its speed without that.
+// takes fifty times that, so who has to wait looks again a few times first.
 type shardLock struct{ sync.RWMutex }
 
 const spins = 50 // about 5 microseconds
@@ -20,7 +19,7 @@ func (l *shardLock) Lock() {
 	l.RWMutex.Lock()
 }
 
-// RLock is for readers.
+// RLock is for readers and captures.
 func (l *shardLock) RLock() {
 	for range spins {
 		if l.TryRLock() {

@@ -41,8 +41,7 @@ func (n *Node) Contains(ctx context.Context, name, uid string, o ...ReadOption) 
 }
 
 // ChannelsOf lists the channels that a player is in, on whatever server, each once,
-// unordered. Of one who is in more than 1,024, a channel that changes during the call may
-// be in the list or not.
+// unordered.
 func (n *Node) ChannelsOf(ctx context.Context, uid string, o ...ReadOption) ([]string, error) {
 	if err := checkUID(uid); err != nil {
 		return nil, err
