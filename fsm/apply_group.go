@@ -276,6 +276,9 @@ func (r *run) external(o *op) OpResult {
 }
 
 func validMember(o *op) bool {
+	if o.plain {
+		return len(o.name) > 0 && len(o.uid) > 0 && len(o.sid) > 0 && len(o.sid) <= MaxSIDBytes
+	}
 	return validOpText(o.name, MaxNameBytes) && validOpText(o.uid, MaxNameBytes) && validOpText(o.sid, MaxSIDBytes)
 }
 

@@ -40,6 +40,7 @@ type group struct {
 type op struct {
 	kind   fsmpb.OpKind
 	extras bool // meta or options are set, which nothing uses yet
+	plain  bool // the texts were found to be what quick.go takes
 	place
 	session, epoch uint64
 }
@@ -155,6 +156,13 @@ func (d *decoder) batch(data []byte) (batch, error) {
 }
 
 func (d *decoder) group(data []byte) error {
+	if d.quickGroup(data) {
+		return nil
+	}
+	return d.anyGroup(data)
+}
+
+func (d *decoder) anyGroup(data []byte) error {
 	var g group
 	w := wire{rest: data, message: "Group"}
 	first := len(d.ops)
@@ -185,12 +193,17 @@ const lastKind = fsmpb.OpKind_OP_PURGE
 // nextOp is a zero operation to read into.
 func (d *decoder) nextOp() *op {
 	d.count++
-	if d.keep || len(d.ops) == 0 {
+	n := len(d.ops)
+	switch {
+	case !d.keep && n > 0:
+		d.ops[0] = op{}
+		return &d.ops[0]
+	case n < cap(d.ops):
+		d.ops = d.ops[:n+1] // release has cleared it
+	default:
 		d.ops = append(d.ops, op{})
 	}
-	o := &d.ops[len(d.ops)-1]
-	*o = op{}
-	return o
+	return &d.ops[n]
 }
 
 func decodeOp(data []byte, o *op) error {
