@@ -22,12 +22,14 @@ type capture struct {
 
 	numbers []uint32          // by sid number, its place in the head's sids plus 1; 0: not in the capture
 	dead    map[uint32]uint64 // sids that had been purged, by number, and when
+	clean   bool              // no way back led to a channel that had ended
 	ranks   [shards][]uint32  // by local id: the player's place in its section plus 1
 
 	playerUndo  [shards]*playerUndo
 	channelUndo [shards]*channelUndo
 
 	piecePlayers, pieceMembers int // that are read at a time
+	pieceIDs                   uint32
 
 	notes    int // that were made; the writer's
 	ended    atomic.Bool
@@ -81,7 +83,7 @@ func (s *State) begin() *capture {
 	c := &capture{
 		tables: s.tables, index: s.index.Load(), head: s.snapshotHead(),
 		dead: make(map[uint32]uint64), pins: &s.pins, epoch: s.pins.pin(), done: make(chan struct{}),
-		piecePlayers: piecePlayers, pieceMembers: pieceMembers,
+		clean: len(s.garbage.orphans) == 0, piecePlayers: piecePlayers, pieceMembers: pieceMembers, pieceIDs: pieceIDs,
 	}
 	c.takeSIDs(s.sids)
 	for _, sid := range s.garbage.dead {
@@ -129,11 +131,14 @@ func (c *capture) lastChange(ch *channel) uint64 {
 
 // alive says whether a player had a channel on a sid at the index, if its ways have
 // not changed since. Those of channels that have ended since are there yet: nothing is
-// swept while there is a capture. The shards of channels are locked, or it is the writer
-// who asks.
+// swept while there is a capture. The shards of channels are locked if it is not clean, or
+// it is the writer who asks.
 func (c *capture) alive(g stay) bool {
 	if c.number(g.sid) == 0 {
 		return false
+	}
+	if c.clean {
+		return true
 	}
 	return slices.ContainsFunc(g.channels, func(id uint32) bool {
 		_, ch := c.channel(id)

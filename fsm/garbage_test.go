@@ -2,10 +2,12 @@ package fsm
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"testing"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/fsm/internal/snapfile"
 )
 
 // crowded is a state with a server a, and n members of a sid that never registered:
@@ -118,6 +120,30 @@ func TestState_SweepWaitsForACaptureAndGoesOnAfterIt(t *testing.T) {
 	}
 	capture.release()
 	c.sweep(20)
+}
+
+// A player of whom only garbage is left is in no capture.
+func TestState_CapturesHaveNothingThatIsNotSweptYet(t *testing.T) {
+	c := newCrowded(t, 5000, inOne)
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "hall", Uid: "stays", Sid: "outside"})
+	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_DESTROY, Name: "big"})
+	if c.held() < 2000 {
+		t.Fatalf("%d things are kept: all was swept at once", c.held())
+	}
+	capture, players := c.s.begin(), 0
+	defer capture.release()
+	err := capture.sections(context.Background(), func(kind snapfile.Kind, _ uint32, raw []byte) error {
+		if kind != snapfile.Players {
+			return nil
+		}
+		return snapfile.DecodePlayers(raw, capture.index, 1, func(uint32, []byte, []snapfile.Pair) error {
+			players++
+			return nil
+		})
+	})
+	if err != nil || players != 1 {
+		t.Errorf("%d players (%v), want the one that is in a channel", players, err)
+	}
 }
 
 // How many channels there are is the same on a replica that was restored in the middle

@@ -37,7 +37,7 @@ func heldUp(t *testing.T, stop int, giveUp func(*crowded, *capture)) bool {
 	t.Helper()
 	c := newCrowded(t, 3000, inOne)
 	capture := c.s.begin()
-	capture.piecePlayers, capture.pieceMembers = 20, 300
+	capture.piecePlayers, capture.pieceMembers, capture.pieceIDs = 20, 300, 40
 	pieces := 0
 	between := func() {
 		if pieces++; pieces != stop {

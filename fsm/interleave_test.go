@@ -144,7 +144,7 @@ func (h hooked) Err() error {
 // read gives all sections of a capture, one after another.
 func read(t *testing.T, c *capture, between func()) []byte {
 	t.Helper()
-	c.piecePlayers, c.pieceMembers = 3, 40
+	c.piecePlayers, c.pieceMembers, c.pieceIDs = 3, 40, 5
 	var all bytes.Buffer
 	err := c.sections(hooked{context.Background(), between}, func(kind snapfile.Kind, number uint32, raw []byte) error {
 		fmt.Fprintf(&all, "\nsection %d of kind %d, %d bytes: ", number, kind, len(raw))

@@ -4,23 +4,29 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
 
 	"github.com/pofresh/globalchannel/fsm/internal/snapfile"
 )
 
 // A shard is read in pieces, and locked for one at a time, which bounds how long a
-// write waits for it.
+// write waits for it: about 50 microseconds, in a large state. An entry of many operations may
+// meet one piece after another.
 const (
-	piecePlayers = 256    // players in a piece
-	pieceMembers = 16_384 // members in a piece, and then up to the end of a small channel
+	piecePlayers = 32   // players in a piece
+	pieceMembers = 1024 // members in a piece, and then up to the end of a small channel
+	pieceIDs     = 1024 // ids that are looked at for whether they are in use
 )
 
 // readPlayers reads a shard of players as it was at the index. It gives the players
 // their ranks, so the channels come after all players.
 func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.PlayersEncoder) error {
 	p, u := c.players[shard], c.playerUndo[shard]
-	ids := c.orderPlayers(p, u)
+	ids, err := c.orderPlayers(ctx, p, u)
+	if err != nil {
+		return err
+	}
 	c.ranks[shard] = make([]uint32, u.high)
 	rank := uint32(0)
 	out.Reset(c.index)
@@ -42,8 +48,11 @@ func (c *capture) readPlayers(ctx context.Context, shard int, out *snapfile.Play
 }
 
 // interrupted says why not to go on. It is asked after a piece was read, since nobody
-// notes what changes from the moment on at which the capture is over.
+// notes what changes from the moment on at which the capture is over. Whoever waited for
+// the piece to be read goes first now: with both processors busy the scheduler would leave
+// him waiting for up to 10 ms.
 func (c *capture) interrupted(ctx context.Context) error {
+	runtime.Gosched()
 	switch {
 	case c.over():
 		return errCaptureOver
@@ -54,16 +63,15 @@ func (c *capture) interrupted(ctx context.Context) error {
 }
 
 // orderPlayers are those who may be in the capture, by uid.
-func (c *capture) orderPlayers(p *players, u *playerUndo) []uint32 {
-	p.mu.RLock()
-	var ids []uint32
-	for id := uint32(1); id < u.high; id++ {
-		if _, noted := u.past[id]; noted || !p.idle(id) {
-			ids = append(ids, id)
+func (c *capture) orderPlayers(ctx context.Context, p *players, u *playerUndo) ([]uint32, error) {
+	ids := make([]uint32, 0, u.high)
+	for from := uint32(1); from < u.high; from += c.pieceIDs {
+		ids = c.playersFrom(p, u, from, ids)
+		if err := c.interrupted(ctx); err != nil {
+			return nil, err
 		}
 	}
-	p.mu.RUnlock()
-	slices.SortFunc(ids, func(a, b uint32) int { return bytes.Compare(p.texts.Text(a), p.texts.Text(b)) })
+	sortYielding(ids, func(a, b uint32) int { return bytes.Compare(p.texts.Text(a), p.texts.Text(b)) })
 	turn := make([]uint32, u.high)
 	for i, id := range ids {
 		turn[id] = uint32(i) + 1
@@ -71,7 +79,30 @@ func (c *capture) orderPlayers(p *players, u *playerUndo) []uint32 {
 	p.mu.RLock() // keeps the writer out
 	u.turn, u.now = turn, 1
 	p.mu.RUnlock()
+	return ids, nil
+}
+
+// playersFrom appends some. Who goes later leaves a note, and who comes later is younger.
+func (c *capture) playersFrom(p *players, u *playerUndo, from uint32, ids []uint32) []uint32 {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for id := from; id < min(from+c.pieceIDs, u.high); id++ {
+		if _, noted := u.past[id]; noted || !p.idle(id) {
+			ids = append(ids, id)
+		}
+	}
 	return ids
+}
+
+// sortYielding lets others run now and then.
+func sortYielding[T any](list []T, compare func(a, b T) int) {
+	n := 0
+	slices.SortFunc(list, func(a, b T) int {
+		if n++; n%512 == 0 {
+			runtime.Gosched()
+		}
+		return compare(a, b)
+	})
 }
 
 // playerBatch are the pairs of some players, one after another.
@@ -91,9 +122,11 @@ func (b *playerBatch) of(i int) []snapfile.Pair {
 func (c *capture) readPairs(p *players, u *playerUndo, ids []uint32, b *playerBatch) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	for i := range shards { // for alive
-		c.channels[i].mu.RLock()
-		defer c.channels[i].mu.RUnlock()
+	if !c.clean {
+		for i := range shards { // for alive
+			c.channels[i].mu.RLock()
+			defer c.channels[i].mu.RUnlock()
+		}
 	}
 	b.pairs, b.ends = b.pairs[:0], b.ends[:0]
 	for _, id := range ids {
@@ -118,7 +151,10 @@ func (c *capture) readPairs(p *players, u *playerUndo, ids []uint32, b *playerBa
 // readChannels reads a shard of channels as it was at the index.
 func (c *capture) readChannels(ctx context.Context, shard int, out *snapfile.ChannelsEncoder) error {
 	cs, u := c.channels[shard], c.channelUndo[shard]
-	list := c.orderChannels(cs, u)
+	list, err := c.orderChannels(ctx, cs, u)
+	if err != nil {
+		return err
+	}
 	out.Reset(c.index)
 	var b memberBatch
 	for len(list) > 0 || b.open {
@@ -131,16 +167,15 @@ func (c *capture) readChannels(ctx context.Context, shard int, out *snapfile.Cha
 	return c.interrupted(ctx)
 }
 
-func (c *capture) orderChannels(cs *channels, u *channelUndo) []*channel {
-	cs.mu.RLock()
+func (c *capture) orderChannels(ctx context.Context, cs *channels, u *channelUndo) ([]*channel, error) {
 	var list []*channel
-	for _, ch := range cs.byID[:min(int(u.high), len(cs.byID))] {
-		if ch != nil && (ch.ended == 0 || ch.ended > c.index) {
-			list = append(list, ch)
+	for from := uint32(1); from < u.high; from += c.pieceIDs {
+		list = c.channelsFrom(cs, u, from, list)
+		if err := c.interrupted(ctx); err != nil {
+			return nil, err
 		}
 	}
-	cs.mu.RUnlock()
-	slices.SortFunc(list, func(a, b *channel) int { return bytes.Compare(a.name(), b.name()) })
+	sortYielding(list, func(a, b *channel) int { return bytes.Compare(a.name(), b.name()) })
 	turn := make([]uint32, u.high)
 	for i, ch := range list {
 		turn[ch.local()] = uint32(i) + 1
@@ -148,6 +183,20 @@ func (c *capture) orderChannels(cs *channels, u *channelUndo) []*channel {
 	cs.mu.RLock() // keeps the writer out
 	u.turn, u.now = turn, 1
 	cs.mu.RUnlock()
+	return list, nil
+}
+
+// channelsFrom appends some. One that is younger than the capture and has the id of an
+// older one has notes that nobody was in it.
+func (c *capture) channelsFrom(cs *channels, u *channelUndo, from uint32, list []*channel) []*channel {
+	cs.mu.RLock()
+	defer cs.mu.RUnlock()
+	end := min(int(from+c.pieceIDs), int(u.high), len(cs.byID))
+	for _, ch := range cs.byID[min(int(from), end):end] {
+		if ch != nil && (ch.ended == 0 || ch.ended > c.index) {
+			list = append(list, ch)
+		}
+	}
 	return list
 }
 
@@ -222,21 +271,18 @@ func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memb
 			from = 0
 		}
 		next, done := a.members.Scan(cs.mem, from, c.pieceMembers, func(player uint32, session uint64) {
-			if p != nil {
-				if _, noted := p.members[pair{a.sid, player}]; noted {
-					return
-				}
+			if p == nil || !p.noted(pair{a.sid, player}) {
+				b.add(number, player, session)
 			}
-			b.add(number, player, session)
 		})
 		if u.at = (mark{sid: a.sid, order: next}); done {
 			u.at = mark{sid: a.sid + 1}
 		}
 	}
 	if p != nil {
-		for k, w := range p.members {
+		for _, w := range p.members {
 			if w.there {
-				b.add(c.number(k.sid), k.player, w.session)
+				b.add(c.number(w.sid), w.player, w.session)
 			}
 		}
 	}
@@ -295,7 +341,7 @@ func (c *capture) rename(members []readMember) {
 		canonical := c.ranks[shard][id>>shardBits]<<shardBits | shard
 		members[i].key = members[i].key&^(1<<32-1) | uint64(canonical)
 	}
-	slices.SortFunc(members, func(a, b readMember) int { return cmp.Compare(a.key, b.key) })
+	sortYielding(members, func(a, b readMember) int { return cmp.Compare(a.key, b.key) })
 }
 
 // cells are valid until the next ones.

@@ -1,6 +1,10 @@
 package fsm
 
-import "github.com/pofresh/globalchannel/fsm/internal/compact"
+import (
+	"slices"
+
+	"github.com/pofresh/globalchannel/fsm/internal/compact"
+)
 
 // A capture reads the state bit by bit while writes go on, and has to see it as it was
 // at one index. So whoever changes what it has not read yet first notes how that was.
@@ -31,19 +35,46 @@ func (m mark) passed(sid, player uint32) bool {
 // past is how a channel was.
 type past struct {
 	changed uint64
-	members map[pair]was
-	cells   []cell // that it lost, as a whole
+	members []was
+	places  map[pair]struct{} // of the members, if they are many
+	cells   []cell            // that it lost, as a whole
 }
+
+// fewNotes is how many are looked through: most channels have one or two.
+const fewNotes = 16
 
 // pair is a player on a sid, by their numbers.
 type pair struct{ sid, player uint32 }
 
 type was struct {
+	pair
 	session uint64
 	there   bool
 }
 
-// of is where to note a change of a channel; nil: nobody needs it.
+func (p *past) noted(k pair) bool {
+	if p.places != nil {
+		_, noted := p.places[k]
+		return noted
+	}
+	return slices.ContainsFunc(p.members, func(w was) bool { return w.pair == k })
+}
+
+func (p *past) note(w was) {
+	p.members = append(p.members, w)
+	if len(p.members) <= fewNotes {
+		return
+	}
+	if p.places == nil {
+		p.places = make(map[pair]struct{})
+		for _, before := range p.members {
+			p.places[before.pair] = struct{}{}
+		}
+	}
+	p.places[w.pair] = struct{}{}
+}
+
+// past is where to note a change of a channel; nil: nobody needs it.
 func (cs *channels) past(c *channel) *past {
 	u := cs.undo
 	if u == nil || u.capture.over() || c.local() >= u.high || u.turn != nil && u.turn[c.local()] < u.now {
@@ -51,7 +82,7 @@ func (cs *channels) past(c *channel) *past {
 	}
 	p := u.past[c.local()]
 	if p == nil {
-		p = &past{changed: u.capture.lastChange(c), members: make(map[pair]was)}
+		p = &past{changed: u.capture.lastChange(c)}
 		u.past[c.local()] = p
 	}
 	return p
@@ -65,8 +96,8 @@ func (cs *channels) noteMember(c *channel, sid, player uint32, session uint64, t
 	if u := cs.undo; u.turn != nil && u.turn[c.local()] == u.now && u.at.passed(sid, player) {
 		return
 	}
-	if _, noted := p.members[pair{sid, player}]; !noted {
-		p.members[pair{sid, player}] = was{session, there}
+	if k := (pair{sid, player}); !p.noted(k) {
+		p.note(was{k, session, there})
 		cs.undo.capture.notes++
 	}
 }

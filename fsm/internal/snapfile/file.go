@@ -1,6 +1,7 @@
 package snapfile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -9,6 +10,8 @@ import (
 	"hash"
 	"hash/crc32"
 	"io"
+	"runtime"
+	"slices"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -65,10 +68,25 @@ func NewSummer(version uint32) *Summer {
 }
 
 // Section adds a section, and gives the SHA-256 of its content.
-func (s *Summer) Section(kind Kind, number uint32, raw []byte) [sha256.Size]byte {
-	sum := sha256.Sum256(raw)
+func (s *Summer) Section(kind Kind, number uint32, raw []byte) (sum [sha256.Size]byte) {
+	h := sha256.New()
+	inSteps(h, raw) // a Hash has no errors
+	h.Sum(sum[:0])
 	s.add(kind, number, uint32(len(raw)), sum)
 	return sum
+}
+
+// inSteps writes in steps of a fraction of a millisecond, and lets others run in between:
+// a section takes some, and with both processors busy somebody who has a write to apply
+// would wait that long, and up to 10 ms.
+func inSteps(w io.Writer, b []byte) error {
+	for step := range slices.Chunk(b, 64<<10) {
+		if _, err := w.Write(step); err != nil {
+			return err
+		}
+		runtime.Gosched()
+	}
+	return nil
 }
 
 func (s *Summer) add(kind Kind, number, length uint32, sum [sha256.Size]byte) {
@@ -90,14 +108,15 @@ type Writer struct {
 	out    io.Writer
 	sum    *Summer
 	pack   *zstd.Encoder
-	stored []byte
+	stored bytes.Buffer
 	err    error
 }
 
 // NewWriter begins a file.
 func NewWriter(out io.Writer, version uint32) *Writer {
 	w := &Writer{out: out, sum: NewSummer(version)}
-	// One section at a time: two would need twice the memory and both processors.
+	// One section at a time, in this goroutine: two would need twice the memory and both
+	// processors.
 	w.pack, w.err = zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false))
 	w.write(binary.BigEndian.AppendUint32([]byte(Magic), version))
 	return w
@@ -118,14 +137,23 @@ func (w *Writer) Section(kind Kind, number uint32, raw []byte) error {
 		return w.err
 	}
 	sum := w.sum.Section(kind, number, raw)
-	w.stored = w.pack.EncodeAll(raw, w.stored[:0])
+	if w.err = w.compress(raw); w.err != nil {
+		return w.err
+	}
+	stored := w.stored.Bytes()
 	head := binary.BigEndian.AppendUint32([]byte{byte(kind)}, number)
 	head = binary.BigEndian.AppendUint32(head, uint32(len(raw)))
-	head = binary.BigEndian.AppendUint32(head, uint32(len(w.stored)))
-	head = binary.BigEndian.AppendUint32(head, crc32.Checksum(w.stored, castagnoli))
+	head = binary.BigEndian.AppendUint32(head, uint32(len(stored)))
+	head = binary.BigEndian.AppendUint32(head, crc32.Checksum(stored, castagnoli))
 	w.write(append(head, sum[:]...))
-	w.write(w.stored)
+	w.write(stored)
 	return w.err
+}
+
+func (w *Writer) compress(raw []byte) error {
+	w.stored.Reset()
+	w.pack.Reset(&w.stored)
+	return errors.Join(inSteps(w.pack, raw), w.pack.Close())
 }
 
 // Close ends the file and gives its sum. It does not close what was written to.

@@ -101,21 +101,22 @@ func upperEnd(buckets []float64, i int) float64 {
 
 const peakEvery = 5 * time.Millisecond
 
-// peak watches the memory of objects, garbage included.
+// peak watches the highest value of a figure.
 type peak struct {
+	of        func() float64
 	end, done chan struct{}
 	bytes     float64
 }
 
 // watchPeak starts watching. Stop it.
-func watchPeak() *peak {
-	p := &peak{end: make(chan struct{}), done: make(chan struct{})}
+func watchPeak(of func() float64) *peak {
+	p := &peak{of: of, end: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(p.done)
 		every := time.NewTicker(peakEvery)
 		defer every.Stop()
 		for {
-			p.bytes = max(p.bytes, objects())
+			p.bytes = max(p.bytes, of())
 			select {
 			case <-every.C:
 			case <-p.end:
@@ -130,11 +131,20 @@ func watchPeak() *peak {
 func (p *peak) stop() float64 {
 	close(p.end)
 	<-p.done
-	return max(p.bytes, objects())
+	return max(p.bytes, p.of())
 }
 
+// objects is the memory of objects, garbage included.
 func objects() float64 {
 	s := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(s)
+	return float64(s[0].Value.Uint64())
+}
+
+// live is the memory of objects that a collection finds in use.
+func live() float64 {
+	runtime.GC()
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(s)
 	return float64(s[0].Value.Uint64())
 }

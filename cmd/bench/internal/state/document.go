@@ -89,7 +89,7 @@ func partNotes(part string, o Options) []string {
 	case "snapshot":
 		return []string{
 			fmt.Sprintf("snapshot: at 10,000,000 memberships and %s writes a second, an entry every ms, into Raft's file store. stop and late: the longest time from when an entry was due until it was applied, a timer's lateness included; call: the longest call of Apply or Snapshot; quiet: without a snapshot.", report.Thousands(float64(o.Rate))),
-			"snapshot_extra_memory_share: the most memory of objects, garbage included, beyond that before, as a share of the state's.",
+			"snapshot_extra_memory_share: the most memory of objects in use beyond that before, as a share of the state's, in a snapshot of its own during which collections go on all the time. _garbage_share: the same of the measured one, garbage included, and of a time of the same writes without one.",
 		}
 	case "restore":
 		return []string{"restore: Replica.Restore from Raft's file store into an empty replica; the file is mostly in the page cache."}
