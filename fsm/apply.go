@@ -40,7 +40,7 @@ func (s *State) apply(index uint64, c command) Result {
 	// An index at or below the state's own would give two lives one epoch: the
 	// log and the snapshot under it do not belong together.
 	if !s.follows(index) {
-		return s.halt(index, fmt.Errorf("%w: index %d after %d", ErrMalformed, index, s.index.Load()))
+		return s.halt(index, fmt.Errorf("%w: index %d after %d", ErrMalformed, index, s.index))
 	}
 	raised := s.raise(index, c.version) // whoever wrote it knew that everybody can read it
 	r := Result{Index: index}
@@ -62,12 +62,12 @@ func (s *State) apply(index uint64, c command) Result {
 		r.Batches = s.batches(index, c)
 	}
 	s.sweep(index)
-	s.index.Store(index) // last: who reads it sees what came with it
+	s.index = index
 	return r
 }
 
 // follows says whether an index can be the next one.
-func (s *State) follows(index uint64) bool { return index > s.index.Load() && index < 1<<48 }
+func (s *State) follows(index uint64) bool { return index > s.index && index < 1<<48 }
 
 // halt stops the state for good: to skip what it does not understand would
 // make this replica differ from those that do.

@@ -58,9 +58,14 @@ type run struct {
 // group applies a caller's operations, all or none, and appends their results.
 func (r *run) group(origin *server, g *group, results []byte) []byte {
 	r.origin, r.seen, r.alone = origin, g.seen, len(g.ops) == 1
-	tables, need := r.state.tables, r.state.locksOf(g.ops)
-	tables.lock(need)
-	defer tables.unlock(need)
+	for i := range g.ops {
+		r.state.locate(&g.ops[i].place)
+	}
+	if !r.state.pins.none() {
+		tables, need := r.state.tables, r.state.locksOf(g.ops)
+		tables.lock(need)
+		defer tables.unlock(need)
+	}
 	if r.alone { // if it is refused it has changed nothing
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))

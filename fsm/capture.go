@@ -54,7 +54,7 @@ func (s *State) capturing() *capture {
 
 // maxNotes bounds the memory of a capture whose reader does not come along, because the
 // disk that it writes to hangs for example.
-func (s *State) maxNotes() int { return 1<<20 + int(s.count.visible.Load()+s.count.parked.Load())/4 }
+func (s *State) maxNotes() int { return 1<<20 + (s.count.visible+s.count.parked)/4 }
 
 func (c *capture) over() bool { return c.ended.Load() }
 
@@ -81,7 +81,7 @@ func (s *State) begin() *capture {
 		old.giveUp()
 	}
 	c := &capture{
-		tables: s.tables, index: s.index.Load(), head: s.snapshotHead(),
+		tables: s.tables, index: s.index, head: s.snapshotHead(),
 		dead: make(map[uint32]uint64), pins: &s.pins, epoch: s.pins.pin(), done: make(chan struct{}),
 		clean: len(s.garbage.orphans) == 0, piecePlayers: piecePlayers, pieceMembers: pieceMembers, pieceIDs: pieceIDs,
 	}
@@ -101,9 +101,9 @@ func (s *State) begin() *capture {
 
 // takeSIDs numbers the sids that have members.
 func (c *capture) takeSIDs(t *sids) {
-	c.numbers = make([]uint32, len(*t.slots.Load()))
+	c.numbers = make([]uint32, len(t.slots))
 	for _, name := range slices.Sorted(maps.Keys(t.byName)) {
-		if s := t.byName[name]; s.count.Load() > 0 {
+		if s := t.byName[name]; s.count > 0 {
 			c.head.Sids = append(c.head.Sids, name)
 			c.numbers[s.number] = uint32(len(c.head.Sids))
 		}

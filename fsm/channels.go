@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"hash/maphash"
 	"slices"
-	"sync"
 
 	"github.com/google/btree"
 
@@ -103,7 +102,6 @@ func (c *channel) members(sid uint32) *compact.Set {
 
 // order is the channels by name, across the shards.
 type order struct {
-	mu   sync.RWMutex // taken inside a shard's lock, so no shard is locked inside it
 	tree *btree.BTreeG[*channel]
 }
 
@@ -111,17 +109,9 @@ func newOrder() *order {
 	return &order{tree: btree.NewG(32, func(a, b *channel) bool { return string(a.name()) < string(b.name()) })}
 }
 
-func (o *order) add(c *channel) {
-	o.mu.Lock()
-	o.tree.ReplaceOrInsert(c)
-	o.mu.Unlock()
-}
+func (o *order) add(c *channel) { o.tree.ReplaceOrInsert(c) }
 
-func (o *order) remove(c *channel) {
-	o.mu.Lock()
-	o.tree.Delete(c)
-	o.mu.Unlock()
-}
+func (o *order) remove(c *channel) { o.tree.Delete(c) }
 
 // probeSeed does not matter: nothing is found by it.
 var probeSeed = maphash.MakeSeed()
@@ -132,22 +122,11 @@ func probe(name []byte) *channel {
 	return &channel{names: names, id: names.Add(0, name) << shardBits}
 }
 
-// from copies up to n names from the given one on, for as long as they are wanted.
-func (o *order) from(name string, n int, wanted func(name []byte) bool) []string {
-	o.mu.RLock()
-	defer o.mu.RUnlock()
-	var names []string
-	visit := func(c *channel) bool {
-		if len(names) == n || !wanted(c.name()) {
-			return false
-		}
-		names = append(names, string(c.name()))
-		return true
-	}
+// from visits the channels from a name on, until visit returns false.
+func (o *order) from(name string, visit func(c *channel) bool) {
 	if name == "" {
 		o.tree.Ascend(visit)
 	} else {
 		o.tree.AscendGreaterOrEqual(probe([]byte(name)), visit)
 	}
-	return names
 }

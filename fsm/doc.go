@@ -64,10 +64,11 @@
 // the memberships of a player. Nothing of it is large: sets of millions are pages of
 // at most 4 KiB, tables grow one shard at a time, so that no entry waits for a copy.
 //
-// Every shard has its lock. The one goroutine that applies takes those that a group of
-// operations is about (place.go), readers and captures the one that they look at: a capture
-// is read beside entries, a read between them. What ends many memberships at once marks them, and they are
-// swept bit by bit with the entries that follow (garbage.go).
+// Reads go between entries: an entry of thousands of operations takes some
+// milliseconds, and a read is of one index. A capture is read beside entries: while there
+// is one, its reader and the writer lock the shards that they look at (place.go). What
+// ends many memberships at once marks them, and they are swept bit by bit with the entries
+// that follow (garbage.go).
 //
 // # Reading and keeping
 //

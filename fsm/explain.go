@@ -41,8 +41,6 @@ func (s *State) Explain(name, uid string) Explanation {
 	e.Elsewhere = slices.DeleteFunc(e.Elsewhere, func(stay Stay) bool { return len(stay.Channels) == 0 })
 
 	p := s.players[shardOfString(uid)]
-	p.mu.RLock()
-	defer p.mu.RUnlock()
 	local := p.texts.FindString(uid)
 	id := s.explainChannel(&e, name, p, local)
 	if local == 0 {
@@ -63,7 +61,6 @@ func (s *State) explainChannel(e *Explanation, name string, p *players, local ui
 	if c == nil {
 		return 0
 	}
-	defer cs.mu.RUnlock()
 	if e.Exists = s.exists(c); !e.Exists {
 		return c.id
 	}
@@ -100,25 +97,18 @@ func sortPlaces(places []Place) {
 func (s *State) Where(uid string) []Stay {
 	shard := shardOfString(uid)
 	p := s.players[shard]
-	defer s.pins.unpin(s.pins.pin())
-	p.mu.RLock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
-		p.mu.RUnlock()
 		return nil
 	}
 	player := local<<shardBits | uint32(shard)
-	var stays []stay
-	for g := range p.stays(local) {
-		if s.sids.at(g.sid).shown() {
-			g.channels = slices.Clone(g.channels)
-			stays = append(stays, g)
-		}
-	}
-	p.mu.RUnlock()
 	var where []Stay
-	for _, g := range stays {
-		at := Stay{SID: s.sids.at(g.sid).name}
+	for g := range p.stays(local) {
+		sid := s.sids.at(g.sid)
+		if !sid.shown() {
+			continue
+		}
+		at := Stay{SID: sid.name}
 		for _, id := range g.channels {
 			if name, in := s.nameIfIn(id, player, []uint32{g.sid}); in {
 				at.Channels = append(at.Channels, name)

@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/fsm/internal/compact"
@@ -29,7 +28,8 @@ func CheckIndexes(s *State) error {
 			}
 			for at, a := range c.cells {
 				sid := s.sids.at(a.sid)
-				if at > 0 && c.cells[at-1].sid >= a.sid || a.members.Empty() || !slices.Contains(s.sids.channelsOf(sid), c.id) {
+				_, linked := sid.channels.Get(&s.sids.mem, c.id)
+				if at > 0 && c.cells[at-1].sid >= a.sid || a.members.Empty() || !linked {
 					return fmt.Errorf("cell of %q in channel %q: empty, out of order or without a way back", sid.name, c.name())
 				}
 				if sid.dead == 0 {
@@ -74,8 +74,8 @@ func CheckIndexes(s *State) error {
 		return fmt.Errorf("%d ways back of %d members", back, len(forward))
 	}
 	for name, sid := range s.sids.byName {
-		if sid.name != name || int(sid.count.Load()) != counts[sid.number] || sid.channels.Empty() && sid.orphans == 0 {
-			return fmt.Errorf("sid %q: %d members counted, %d there", name, sid.count.Load(), counts[sid.number])
+		if sid.name != name || sid.count != counts[sid.number] || sid.channels.Empty() && sid.orphans == 0 {
+			return fmt.Errorf("sid %q: %d members counted, %d there", name, sid.count, counts[sid.number])
 		}
 		if srv := s.servers[name]; sid.parked != (srv != nil && !srv.Up) && !sid.channels.Empty() {
 			return fmt.Errorf("members of %q parked: %v", name, sid.parked)

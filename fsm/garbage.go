@@ -35,8 +35,8 @@ type orphan struct {
 	next uint64 // how far its ways back are taken down
 }
 
-// limbo are ids that nothing leads to any more, but that somebody who holds no lock
-// may have in hand.
+// limbo are ids that nothing leads to any more, but that the reader of a capture may have
+// in hand.
 type limbo struct {
 	players  []uint32
 	channels []uint32
@@ -84,8 +84,8 @@ func (s *State) destroy(p place, index uint64) bool {
 	for _, a := range c.cells {
 		sid := s.sids.at(a.sid)
 		s.sids.unlink(sid, c.id)
-		if n := int64(a.members.Len(cs.mem)); sid.dead == 0 {
-			sid.count.Add(-n)
+		if n := a.members.Len(cs.mem); sid.dead == 0 {
+			sid.count -= n
 			s.count.add(sid, -n)
 		}
 		s.orphan(c, a)
@@ -104,12 +104,10 @@ func (s *State) orphan(c *channel, a cell) {
 // destroyAll begins with new tables: what was in the old ones is for the garbage
 // collector, and for a capture that reads them yet.
 func (s *State) destroyAll() bool {
-	existed := s.count.visible.Load()+s.count.parked.Load() > 0
+	existed := s.count.visible+s.count.parked > 0
 	s.tables = newTables(s.seed) // by which operations of this very group were hashed
 	s.garbage = garbage{}
-	s.count.visible.Store(0)
-	s.count.parked.Store(0)
-	s.count.channels, s.count.named, s.count.unswept = 0, 0, 0
+	s.count = count{}
 	return existed
 }
 
@@ -119,13 +117,13 @@ func (s *State) purge(name string, index uint64) bool {
 	if sid == nil {
 		return false
 	}
-	existed := sid.count.Load() > 0
-	s.count.add(sid, -sid.count.Load())
+	existed := sid.count > 0
+	s.count.add(sid, -sid.count)
 	s.count.unswept += sid.channels.Len(&s.sids.mem)
 	s.sids.setParked(sid, false)
 	s.sids.drop(sid)
 	sid.dead = index
-	s.sids.shadows.Add(1)
+	s.sids.shadows++
 	s.garbage.dead = append(s.garbage.dead, sid)
 	if existed { // a sid that only garbage needs is not there on every replica, and must not count
 		s.sweepPurged(index) // mostly that is all, and the count is right at once
@@ -167,7 +165,7 @@ func (s *State) sweepCells(n int, index uint64) {
 		}
 		if sid.channels.Empty() {
 			s.garbage.dead = slices.Delete(s.garbage.dead, 0, 1)
-			s.sids.shadows.Add(-1)
+			s.sids.shadows--
 			s.freeIfUnused(sid)
 		}
 	}
@@ -267,12 +265,12 @@ func (s *State) freeIfUnused(sid *sid) {
 }
 
 // limbo is where ids go now.
-func (s *State) limbo() *limbo { return &s.garbage.limbo[s.pins.epoch.Load()&1] }
+func (s *State) limbo() *limbo { return &s.garbage.limbo[s.pins.epoch&1] }
 
 // sweepIDs gives ids free that nobody can have in hand any more, a bounded number: the
 // epoch ends only when none of them is left.
 func (s *State) sweepIDs() {
-	done := (s.pins.epoch.Load() + 1) & 1
+	done := (s.pins.epoch + 1) & 1
 	l := &s.garbage.limbo[done]
 	if s.pins.held[done].Load() == 0 {
 		s.release(l, sweepWays)

@@ -19,8 +19,7 @@ type spot struct {
 	session uint64
 }
 
-// find fills in a spot. It is the writer's, and the shards are locked. The sid that
-// was there stays if it is the one.
+// find fills in a spot.
 func (s *State) find(sp *spot, p place) {
 	sp.players, sp.channels = s.players[p.playerShard], s.channels[p.channelShard]
 	sp.local = sp.players.texts.Find(p.playerHash, p.uid)
@@ -96,7 +95,7 @@ func (s *State) join(sp *spot, p place, session, index, added uint64) {
 	c.cells[at].members.Put(sp.channels.mem, sp.player, session)
 	c.changed = index
 	sp.players.link(sp.local, number, c.id, added)
-	sp.sid.count.Add(1)
+	sp.sid.count++
 	s.count.add(sp.sid, 1)
 }
 
@@ -115,7 +114,7 @@ func (s *State) remove(sp *spot, index uint64) {
 	}
 	sp.players.unlink(sp.local, number, c.id)
 	s.freeIfIdle(sp.players, sp.local)
-	sp.sid.count.Add(-1)
+	sp.sid.count--
 	s.count.add(sp.sid, -1)
 	s.freeIfUnused(sp.sid)
 	sp.there = false
@@ -180,7 +179,7 @@ func (s *State) prune(p place, seen, index uint64) bool {
 
 // exists says whether a channel has members that have not been purged.
 func (s *State) exists(c *channel) bool {
-	if s.sids.shadows.Load() == 0 {
+	if s.sids.shadows == 0 {
 		return len(c.cells) > 0
 	}
 	return slices.ContainsFunc(c.cells, func(a cell) bool { return s.sids.at(a.sid).dead == 0 })
@@ -199,7 +198,7 @@ func (s *State) visible(c *channel, visit func(sid *sid, members *compact.Set) b
 // only when what it left there is cleared away.
 func (s *State) lastChange(c *channel) uint64 {
 	changed := c.changed
-	if s.sids.shadows.Load() > 0 {
+	if s.sids.shadows > 0 {
 		for i := range c.cells {
 			changed = max(changed, s.sids.at(c.cells[i].sid).dead)
 		}

@@ -23,11 +23,11 @@ func (s *State) park(name string) int {
 	if sid == nil {
 		return 0
 	}
-	n := sid.count.Load()
+	n := sid.count
 	s.count.add(sid, -n)
 	s.sids.setParked(sid, true)
 	s.count.add(sid, n)
-	return int(n)
+	return n
 }
 
 // resume gives the parked members of a life to the next one of the same process,
@@ -52,11 +52,11 @@ func (s *State) resume(index uint64, old *server, r *fsmpb.Resume) int {
 	if sid == nil {
 		return 0
 	}
-	n := sid.count.Load()
+	n := sid.count
 	s.count.add(sid, -n)
 	s.sids.setParked(sid, false)
 	s.count.add(sid, n)
-	return int(n)
+	return n
 }
 
 // removeUnanswered does what a Leave or a LeaveAll of that life would have done.

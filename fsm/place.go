@@ -59,14 +59,11 @@ func (s *State) locksOf(ops []op) (l locks) {
 		o := &ops[i]
 		switch o.kind {
 		case fsmpb.OpKind_OP_ADD, fsmpb.OpKind_OP_LEAVE:
-			s.locate(&o.place)
 			l.players |= 1 << o.playerShard
 			l.channels |= 1 << o.channelShard
 		case fsmpb.OpKind_OP_DESTROY:
-			s.locate(&o.place)
 			l.channels |= 1 << o.channelShard
 		case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_PRUNE:
-			s.locate(&o.place)
 			l.players |= 1 << o.playerShard
 			l.channels |= s.channelsOf(o, len(ops) == 1)
 		default: // nobody reads

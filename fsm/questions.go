@@ -12,7 +12,6 @@ func (s *State) Count(name string) int {
 	if c == nil {
 		return 0
 	}
-	defer cs.mu.RUnlock()
 	n := 0
 	for i := range c.cells {
 		if s.sids.at(c.cells[i].sid).shown() {
@@ -32,7 +31,6 @@ func (s *State) CountBySID(name, sid string) int {
 	if c == nil {
 		return 0
 	}
-	defer cs.mu.RUnlock()
 	if set := c.members(on.number); set != nil {
 		return set.Len(cs.mem)
 	}
@@ -43,8 +41,6 @@ func (s *State) CountBySID(name, sid string) int {
 func (s *State) Contains(name, uid string) bool {
 	shard := shardOfString(uid)
 	p := s.players[shard]
-	p.mu.RLock()
-	defer p.mu.RUnlock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
 		return false
@@ -53,7 +49,6 @@ func (s *State) Contains(name, uid string) bool {
 	if c == nil {
 		return false
 	}
-	defer cs.mu.RUnlock()
 	player := local<<shardBits | uint32(shard)
 	if len(c.cells) <= 4 {
 		for i := range c.cells {
@@ -75,8 +70,6 @@ func (s *State) Contains(name, uid string) bool {
 func (s *State) MembersOf(name, uid string) (members []Member) {
 	shard := shardOfString(uid)
 	p := s.players[shard]
-	p.mu.RLock()
-	defer p.mu.RUnlock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
 		return nil
@@ -85,7 +78,6 @@ func (s *State) MembersOf(name, uid string) (members []Member) {
 	if c == nil {
 		return nil
 	}
-	defer cs.mu.RUnlock()
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
 		if session, there := set.Get(cs.mem, local<<shardBits|uint32(shard)); there {
 			members = append(members, Member{UID: uid, SID: sid.name, Session: session})
@@ -104,15 +96,11 @@ func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
 func (s *State) ChannelsOf(uid string) []string {
 	shard := shardOfString(uid)
 	p := s.players[shard]
-	p.mu.RLock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
-		p.mu.RUnlock()
 		return nil
 	}
-	defer s.pins.unpin(s.pins.pin())
 	ids, sids := s.shownWays(p, local)
-	p.mu.RUnlock()
 	names := make([]string, 0, len(ids))
 	for _, id := range ids {
 		if name, in := s.nameIfIn(id, local<<shardBits|uint32(shard), sids); in {
@@ -145,13 +133,7 @@ func (s *State) shownWays(p *players, local uint32) (ids, sids []uint32) {
 }
 
 func (s *State) nameIfIn(id, player uint32, sids []uint32) (name string, in bool) {
-	cs := s.channels[id&(shards-1)]
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
-	c := cs.byID[id>>shardBits]
-	if c == nil {
-		return "", false
-	}
+	cs, c := s.channel(id)
 	for _, sid := range sids {
 		if set := c.members(sid); set != nil && has(cs.mem, set, player) {
 			return string(c.name()), true
@@ -163,8 +145,6 @@ func (s *State) nameIfIn(id, player uint32, sids []uint32) (name string, in bool
 // SIDsOf are the servers on which a player is in any channel, each once.
 func (s *State) SIDsOf(uid string) []string {
 	p := s.players[shardOfString(uid)]
-	p.mu.RLock()
-	defer p.mu.RUnlock()
 	local := p.texts.FindString(uid)
 	if local == 0 {
 		return nil
@@ -184,48 +164,26 @@ func (s *State) anyGoesOn(g stay, but uint32) bool {
 		if id == but {
 			continue
 		}
-		cs := s.channels[id&(shards-1)]
-		cs.mu.RLock()
-		c := cs.byID[id>>shardBits]
-		goes := c != nil && c.ended == 0
-		cs.mu.RUnlock()
-		if goes {
+		if _, c := s.channel(id); c.ended == 0 {
 			return true
 		}
 	}
 	return false
 }
 
-// namesAtOnce is how many names are copied while no channel can begin or end.
-const namesAtOnce = 512
-
 // Channels are the names with a prefix that come after another one, in the order of
 // their bytes, limit of them at most.
 func (s *State) Channels(prefix, after string, limit int) []string {
-	from := max(prefix, after)
 	var names []string
-	for len(names) < limit {
-		want := min(limit-len(names), namesAtOnce) + 1 // the one that was the last may be the first
-		some := s.order.from(from, want, func(name []byte) bool { return strings.HasPrefix(string(name), prefix) })
-		for _, name := range some {
-			if name > after && len(names) < limit && s.isShown(name) {
-				names = append(names, name)
-			}
+	s.order.from(max(prefix, after), func(c *channel) bool {
+		name := c.name()
+		if len(names) == limit || !strings.HasPrefix(string(name), prefix) {
+			return false
 		}
-		if len(some) < want {
-			break
+		if string(name) > after && s.seen(c) {
+			names = append(names, string(name))
 		}
-		after = some[len(some)-1]
-		from = after
-	}
+		return true
+	})
 	return names
-}
-
-func (s *State) isShown(name string) bool {
-	cs, c := s.look(name)
-	if c == nil {
-		return false
-	}
-	defer cs.mu.RUnlock()
-	return s.seen(c)
 }

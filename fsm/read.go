@@ -14,7 +14,7 @@ import (
 // come in no particular order, servers sorted by sid.
 
 // Index of the last entry that took effect; 0 before the first.
-func (s *State) Index() uint64 { return s.index.Load() }
+func (s *State) Index() uint64 { return s.index }
 
 // ClusterID is empty before Found.
 func (s *State) ClusterID() string { return s.clusterID }
@@ -66,14 +66,10 @@ func (s *State) shown(name string) *sid {
 	return nil
 }
 
-// look finds a channel and locks its shard; nil: there is none, and nothing is locked.
-func (s *State) look(name string) (cs *channels, c *channel) {
-	cs = s.channels[shardOfString(name)]
-	cs.mu.RLock()
-	if c = cs.findString(name); c == nil {
-		cs.mu.RUnlock()
-	}
-	return cs, c
+// look finds a channel; nil: there is none.
+func (s *State) look(name string) (*channels, *channel) {
+	cs := s.channels[shardOfString(name)]
+	return cs, cs.findString(name)
 }
 
 // PlayersOn are the uids that are in any channel on a server that is up.
@@ -82,10 +78,12 @@ func (s *State) PlayersOn(name string) []string {
 	if sid == nil {
 		return nil
 	}
-	defer s.pins.unpin(s.pins.pin())
 	seen := make(map[uint32]struct{})
-	for _, id := range s.sids.channelsOf(sid) {
-		s.readCell(id, sid.number, seen)
+	for id := range sid.channels.All(&s.sids.mem) {
+		cs, c := s.channel(id)
+		for player := range c.members(sid.number).All(cs.mem) {
+			seen[player] = struct{}{}
+		}
 	}
 	uids := make([]string, 0, len(seen))
 	for player := range seen {
@@ -94,36 +92,18 @@ func (s *State) PlayersOn(name string) []string {
 	return uids
 }
 
-// readCell adds the players of a cell, if it is there yet.
-func (s *State) readCell(id, sid uint32, seen map[uint32]struct{}) {
-	cs := s.channels[id&(shards-1)]
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
-	c := cs.byID[id>>shardBits]
-	if c == nil {
-		return
-	}
-	if set := c.members(sid); set != nil {
-		for player := range set.All(cs.mem) {
-			seen[player] = struct{}{}
-		}
-	}
-}
-
 // MembersBySID are the uids of a channel on one server.
 func (s *State) MembersBySID(name, sid string) []string {
 	on := s.shown(sid)
 	if on == nil {
 		return nil
 	}
-	defer s.pins.unpin(s.pins.pin()) // before the lock: the ids stay what they are
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
 	set := c.members(on.number)
 	if set == nil {
-		cs.mu.RUnlock()
 		return nil
 	}
 	return s.uids(cs, set)
@@ -132,17 +112,14 @@ func (s *State) MembersBySID(name, sid string) []string {
 // idsAtHand is how many ids are copied without an allocation.
 const idsAtHand = 128
 
-// uids are those of a set, whose shard is locked and will not be. Under the lock only the
-// ids are copied: to find the uids takes much longer.
+// uids are those of a set.
 func (s *State) uids(cs *channels, set *compact.Set) []string {
 	var hand [idsAtHand]uint32
 	ids := hand[:0]
 	if n := set.Len(cs.mem); n > idsAtHand {
 		ids = make([]uint32, 0, n)
 	}
-	ids = set.AppendKeys(cs.mem, ids)
-	cs.mu.RUnlock()
-	return s.textsOf(ids)
+	return s.textsOf(set.AppendKeys(cs.mem, ids))
 }
 
 func (s *State) textsOf(players []uint32) []string {
@@ -177,7 +154,6 @@ func (s *State) MembersByType(name, stype string) []string {
 
 // Members are all memberships of a channel, those on external sids included.
 func (s *State) Members(name string) []Member {
-	defer s.pins.unpin(s.pins.pin())
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
@@ -192,7 +168,6 @@ func (s *State) Members(name string) []Member {
 		}
 		return true
 	})
-	cs.mu.RUnlock()
 	for i, uid := range s.textsOf(ids) {
 		members[i].UID = uid
 	}
@@ -202,7 +177,6 @@ func (s *State) Members(name string) []Member {
 // Targets are the servers of a type that are up and have members of the
 // channel: those that a push to it goes to.
 func (s *State) Targets(name, stype string) []Target {
-	defer s.pins.unpin(s.pins.pin())
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
@@ -216,7 +190,6 @@ func (s *State) Targets(name, stype string) []Target {
 		}
 		return true
 	})
-	cs.mu.RUnlock()
 	for i, players := range ids {
 		targets[i].UIDs = s.textsOf(players)
 	}
@@ -228,21 +201,16 @@ func (s *State) Targets(name, stype string) []Target {
 // channel, since nothing is kept of one that ended. The end and the return of a
 // life that has members in it are no change of the channel, but of that life.
 func (s *State) Changed(name string) uint64 {
-	cs, c := s.look(name)
-	if c == nil {
-		return 0
-	}
-	defer cs.mu.RUnlock()
-	if !s.exists(c) {
+	_, c := s.look(name)
+	if c == nil || !s.exists(c) {
 		return 0
 	}
 	return s.lastChange(c)
 }
 
-// Stats counts what there is. While members are parked it looks at every channel, a
-// shard at a time.
+// Stats counts what there is. While members are parked it looks at every channel.
 func (s *State) Stats() Stats {
-	st := Stats{Memberships: int(s.count.visible.Load()), Parked: int(s.count.parked.Load())}
+	st := Stats{Memberships: s.count.visible, Parked: s.count.parked}
 	for _, cs := range s.tables.channels {
 		st.Channels += s.countShown(cs)
 	}
@@ -255,9 +223,7 @@ func (s *State) Stats() Stats {
 }
 
 func (s *State) countShown(cs *channels) (n int) {
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
-	if s.sids.shadows.Load() == 0 {
+	if s.sids.shadows == 0 {
 		return cs.names.Len()
 	}
 	for _, c := range cs.byID {

@@ -12,7 +12,7 @@ import (
 
 func (s *State) header() *fsmpb.SnapshotHeader {
 	h := &fsmpb.SnapshotHeader{
-		ClusterId: s.clusterID, Generation: s.generation, Index: s.index.Load(), Forgotten: s.forgotten, Settings: s.settings,
+		ClusterId: s.clusterID, Generation: s.generation, Index: s.index, Forgotten: s.forgotten, Settings: s.settings,
 		SettingsIndex: s.settingsIndex, SettingsId: s.settingsID,
 	}
 	if s.level > firstLevel {
@@ -23,7 +23,7 @@ func (s *State) header() *fsmpb.SnapshotHeader {
 
 func (s *State) setHeader(h *fsmpb.SnapshotHeader) {
 	s.clusterID, s.generation, s.forgotten = h.GetClusterId(), h.GetGeneration(), h.GetForgotten()
-	s.index.Store(h.GetIndex())
+	s.index = h.GetIndex()
 	s.level = max(h.GetLevel(), firstLevel)
 	s.settingsIndex, s.settingsID = h.GetSettingsIndex(), h.GetSettingsId()
 	if h.GetSettings() != nil {

@@ -25,7 +25,7 @@ func (s *State) Recover(index uint64) error {
 	case !s.follows(index):
 		return fmt.Errorf("recover the state: index %d after %d", index, s.Index())
 	}
-	s.index.Store(index)
+	s.index = index
 	s.generation++
 	for _, sid := range slices.Sorted(maps.Keys(s.servers)) {
 		if srv := s.servers[sid]; srv.Up {

@@ -64,6 +64,7 @@ type restorer struct {
 
 	players [shards]restoredPlayers
 	workers []*restoreWorker
+	common  sync.Mutex // guards what all shards of channels have in common
 }
 
 // restoredPlayers are the pairs of a shard's players, one after another.
@@ -76,7 +77,7 @@ type restoredPlayers struct {
 type restoreWorker struct {
 	opener *snapfile.Opener
 	ways   [shards][]way // by the shard of the player
-	counts []int64       // memberships by sid
+	counts []int         // memberships by sid
 }
 
 // way is a way back of a player in its shard.
@@ -99,7 +100,7 @@ func (r *restorer) read() error {
 		return err
 	}
 	for _, w := range r.workers {
-		w.counts = make([]int64, len(r.head.GetSids()))
+		w.counts = make([]int, len(r.head.GetSids()))
 	}
 	if err := r.round(snapfile.Players, r.readPlayers); err != nil {
 		return err
@@ -153,7 +154,7 @@ func (r *restorer) readHead() error {
 	if s.snapshotVersion() != r.file.Version() {
 		return fmt.Errorf("%w: snapshot of version %d with a state of level %d", ErrMalformed, r.file.Version(), s.level)
 	}
-	r.base = s.index.Load()
+	r.base = s.index
 	last := ""
 	for _, p := range r.head.GetServers() {
 		if !validSID(p.GetSid()) || p.GetSid() <= last {
@@ -283,19 +284,27 @@ func (r *restorer) readChannels(w *restoreWorker, shard int, raw []byte) error {
 		c := cs.begin(compact.Hash(s.seed, name), uint8(shard), name)
 		c.changed = changed
 		c.cells = make([]cell, len(cells))
-		s.order.add(c)
 		for i, a := range cells {
-			sid := s.sids.at(a.SID + 1)
-			c.cells[i].sid = sid.number
-			s.sids.link(sid, c.id)
+			c.cells[i].sid = a.SID + 1
 			w.fill(&c.cells[i].members, cs.mem, a, c.id)
 		}
+		r.register(c)
 		return nil
 	})
 }
 
+// register puts a channel where those of all shards are.
+func (r *restorer) register(c *channel) {
+	r.common.Lock()
+	defer r.common.Unlock()
+	r.state.order.add(c)
+	for _, a := range c.cells {
+		r.state.sids.link(r.state.sids.at(a.sid), c.id)
+	}
+}
+
 func (w *restoreWorker) fill(set *compact.Set, mem *compact.Slab, a snapfile.Cell, channel uint32) {
-	w.counts[a.SID] += int64(len(a.Members))
+	w.counts[a.SID] += len(a.Members)
 	for i, player := range a.Members {
 		session := uint64(0)
 		if a.Sessions != nil {
@@ -311,7 +320,7 @@ func (w *restoreWorker) fill(set *compact.Set, mem *compact.Slab, a snapfile.Cel
 func (r *restorer) finish() error {
 	s := r.state
 	for i := range r.head.GetSids() {
-		n := int64(0)
+		n := 0
 		for _, w := range r.workers {
 			n += w.counts[i]
 		}
@@ -319,8 +328,8 @@ func (r *restorer) finish() error {
 		if n == 0 {
 			return fmt.Errorf("%w: no members on %q", ErrMalformed, sid.name)
 		}
-		sid.count.Store(n)
-		s.count.visible.Add(n)
+		sid.count = n
+		s.count.visible += n
 	}
 	for i := range shards {
 		s.count.named += s.channels[i].names.Len()

@@ -76,16 +76,16 @@ func (c *capture) orderPlayers(ctx context.Context, p *players, u *playerUndo) (
 	for i, id := range ids {
 		turn[id] = uint32(i) + 1
 	}
-	p.mu.RLock() // keeps the writer out
+	p.mu.Lock()
 	u.turn, u.now = turn, 1
-	p.mu.RUnlock()
+	p.mu.Unlock()
 	return ids, nil
 }
 
 // playersFrom appends some. Who goes later leaves a note, and who comes later is younger.
 func (c *capture) playersFrom(p *players, u *playerUndo, from uint32, ids []uint32) []uint32 {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for id := from; id < min(from+c.pieceIDs, u.high); id++ {
 		if _, noted := u.past[id]; noted || !p.idle(id) {
 			ids = append(ids, id)
@@ -120,12 +120,12 @@ func (b *playerBatch) of(i int) []snapfile.Pair {
 }
 
 func (c *capture) readPairs(p *players, u *playerUndo, ids []uint32, b *playerBatch) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if !c.clean {
 		for i := range shards { // for alive
-			c.channels[i].mu.RLock()
-			defer c.channels[i].mu.RUnlock()
+			c.channels[i].mu.Lock()
+			defer c.channels[i].mu.Unlock()
 		}
 	}
 	b.pairs, b.ends = b.pairs[:0], b.ends[:0]
@@ -180,17 +180,17 @@ func (c *capture) orderChannels(ctx context.Context, cs *channels, u *channelUnd
 	for i, ch := range list {
 		turn[ch.local()] = uint32(i) + 1
 	}
-	cs.mu.RLock() // keeps the writer out
+	cs.mu.Lock()
 	u.turn, u.now = turn, 1
-	cs.mu.RUnlock()
+	cs.mu.Unlock()
 	return list, nil
 }
 
 // channelsFrom appends some. One that is younger than the capture and has the id of an
 // older one has notes that nobody was in it.
 func (c *capture) channelsFrom(cs *channels, u *channelUndo, from uint32, list []*channel) []*channel {
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	end := min(int(from+c.pieceIDs), int(u.high), len(cs.byID))
 	for _, ch := range cs.byID[min(int(from), end):end] {
 		if ch != nil && (ch.ended == 0 || ch.ended > c.index) {
@@ -225,8 +225,8 @@ type readMember struct{ key, session uint64 }
 
 // readPiece reads on, and gives what is left of the list.
 func (c *capture) readPiece(cs *channels, u *channelUndo, list []*channel, b *memberBatch) []*channel {
-	cs.mu.RLock()
-	defer cs.mu.RUnlock()
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
 	if c.over() { // and lost cells may have been swept
 		return list
 	}

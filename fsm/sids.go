@@ -1,11 +1,6 @@
 package fsm
 
-import (
-	"sync"
-	"sync/atomic"
-
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
-)
+import "github.com/pofresh/globalchannel/fsm/internal/compact"
 
 // sid is a server's id as the channels know it, while it has members. What a
 // sid's life does to its members is one flag here, whatever their number. After a
@@ -16,11 +11,9 @@ type sid struct {
 	number uint32
 	parked bool   // the life has ended: no read sees the members
 	dead   uint64 // index of the purge; 0: none
-	_      apart
-	count  atomic.Int64 // memberships; of a dead one no longer kept
-	_      apart
+	count  int    // memberships; of a dead one no longer kept
 
-	channels compact.Set // ids of those that have a cell of it; guarded by sids.mu
+	channels compact.Set // ids of those that have a cell of it
 	orphans  int         // cells of it that were taken out of their channel, and have ways back yet
 }
 
@@ -29,36 +22,26 @@ func (s *sid) shown() bool { return !s.parked && s.dead == 0 }
 // sids are all that have members, by name and by number. The numbers are this
 // replica's own.
 type sids struct {
-	_      apart
-	mu     sync.RWMutex // guards byName, mem and every sid's channels
-	_      apart
 	byName map[string]*sid
 	mem    compact.Slab
-
-	slots atomic.Pointer[[]*sid] // by number, 0 is none; read without the lock
-	free  []uint32               // the writer's
-	last  *sid                   // that the writer asked for: the next one is often the same
+	slots  []*sid // by number, 0 is none
+	free   []uint32
+	last   *sid // that the writer asked for: the next one is often the same
 
 	// shadows says how many are parked or dead. While there are none, every cell of a
 	// channel counts.
-	shadows atomic.Int64
+	shadows int
 }
 
 func newSIDs() *sids {
-	t := &sids{byName: make(map[string]*sid)}
-	t.slots.Store(&[]*sid{nil})
-	return t
+	return &sids{byName: make(map[string]*sid), slots: []*sid{nil}}
 }
 
 // at is for the numbers of cells and ways, which are in use.
-func (t *sids) at(number uint32) *sid { return (*t.slots.Load())[number] }
+func (t *sids) at(number uint32) *sid { return t.slots[number] }
 
 // find is for readers.
-func (t *sids) find(name string) *sid {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.byName[name]
-}
+func (t *sids) find(name string) *sid { return t.byName[name] }
 
 // known is find for the writer.
 func (t *sids) known(name []byte) *sid {
@@ -72,55 +55,34 @@ func (t *sids) add(name string) *sid {
 	s := &sid{name: name}
 	if n := len(t.free); n > 0 {
 		s.number, t.free = t.free[n-1], t.free[:n-1]
-		(*t.slots.Load())[s.number] = s
+		t.slots[s.number] = s
 	} else {
-		slots := *t.slots.Load()
-		s.number = uint32(len(slots))
-		slots = append(slots, s)
-		t.slots.Store(&slots)
+		s.number = uint32(len(t.slots))
+		t.slots = append(t.slots, s)
 	}
-	t.mu.Lock()
 	t.byName[name] = s
-	t.mu.Unlock()
 	return s
 }
 
 // drop takes the name away; the number stays in use until it is released.
 func (t *sids) drop(s *sid) {
-	t.mu.Lock()
 	delete(t.byName, s.name)
-	t.mu.Unlock()
 	t.last = nil
 }
 
 func (t *sids) release(s *sid) {
-	(*t.slots.Load())[s.number] = nil
+	t.slots[s.number] = nil
 	t.free = append(t.free, s.number)
 }
 
-func (t *sids) link(s *sid, channel uint32) {
-	t.mu.Lock()
-	s.channels.Put(&t.mem, channel, 0)
-	t.mu.Unlock()
-}
+func (t *sids) link(s *sid, channel uint32) { s.channels.Put(&t.mem, channel, 0) }
 
-func (t *sids) unlink(s *sid, channel uint32) {
-	t.mu.Lock()
-	s.channels.Delete(&t.mem, channel)
-	t.mu.Unlock()
-}
+func (t *sids) unlink(s *sid, channel uint32) { s.channels.Delete(&t.mem, channel) }
 
 // some are channels of a sid, about so many of them.
 func (t *sids) some(s *sid, dst []uint32, n int) []uint32 {
 	s.channels.Scan(&t.mem, 0, n, func(id uint32, _ uint64) { dst = append(dst, id) })
 	return dst
-}
-
-// channelsOf are all channels of a sid, for readers.
-func (t *sids) channelsOf(s *sid) []uint32 {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return s.channels.AppendKeys(&t.mem, nil)
 }
 
 func (t *sids) setParked(s *sid, parked bool) {
@@ -129,8 +91,8 @@ func (t *sids) setParked(s *sid, parked bool) {
 	}
 	s.parked = parked
 	if parked {
-		t.shadows.Add(1)
+		t.shadows++
 	} else {
-		t.shadows.Add(-1)
+		t.shadows--
 	}
 }

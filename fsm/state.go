@@ -2,7 +2,6 @@ package fsm
 
 import (
 	"hash/maphash"
-	"sync/atomic"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/fsm/internal/compact"
@@ -13,10 +12,10 @@ import (
 // State and the same Results, whatever the machine or the time.
 //
 // One goroutine applies, and nobody reads meanwhile but captures; Replica sees to
-// that. Both lock the shards that they look at.
+// that. While there is a capture, both lock the shards that they look at.
 type State struct {
-	index      atomic.Uint64 // of the last entry that took effect
-	clusterID  string        // "" before Found
+	index      uint64 // of the last entry that took effect
+	clusterID  string // "" before Found
 	generation uint32
 	level      uint32 // version of the entries that are written; see Level
 	forgotten  uint64 // dead servers were dropped up to this index
@@ -38,8 +37,7 @@ type State struct {
 }
 
 // tables are the channels and players, in shards, each with its lock. Lock order:
-// players, channels (each by number), then order and sids, which nobody holds
-// together.
+// players, then channels, each by number.
 type tables struct {
 	players  [shards]*players
 	channels [shards]*channels

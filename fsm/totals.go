@@ -1,10 +1,8 @@
 package fsm
 
-import "sync/atomic"
-
 // count is what there is.
 type count struct {
-	visible, parked atomic.Int64 // memberships
+	visible, parked int // memberships
 
 	// channels is how many there are. How many a purge has ended is known only when all
 	// that it left has been looked at. So the number is set right when a purge has been
@@ -22,21 +20,21 @@ func (c *count) begun(named bool) {
 }
 
 // add counts memberships of a sid.
-func (c *count) add(sid *sid, n int64) {
+func (c *count) add(sid *sid, n int) {
 	if sid.parked {
-		c.parked.Add(n)
+		c.parked += n
 	} else {
-		c.visible.Add(n)
+		c.visible += n
 	}
 }
 
 // totals are what the limits of the settings count: all memberships, the parked
 // ones too, which may come back, and all channels that have one of them.
 func (s *State) totals() (memberships, channels int) {
-	return int(s.count.visible.Load() + s.count.parked.Load()), s.count.channels
+	return s.count.visible + s.count.parked, s.count.channels
 }
 
-// size counts the members of a channel, parked ones too. It is the writer's.
+// size counts the members of a channel, parked ones too.
 func (s *State) size(name string) (members int) {
 	cs := s.channels[shardOfString(name)]
 	if c := cs.findString(name); c != nil {
