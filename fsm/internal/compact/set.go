@@ -74,18 +74,18 @@ func (s *Set) Get(mem *Slab, key uint32) (value uint64, ok bool) {
 	return p.value(mem, at), true
 }
 
-// Touch reads a word where a key is or would be, so that the next one who needs it finds
-// it in the processor's cache.
-func (s *Set) Touch(mem *Slab, key uint32) uint32 {
+// Slots is where a key is or would be: about from one word of a block to another. 0 is
+// nowhere.
+func (s *Set) Slots(mem *Slab, key uint32) (r Ref, from, to int) {
 	p := s.of(mem, key)
 	switch {
 	case p.words == 0:
-		return 0
+		return 0, 0, 0
 	case p.list():
-		return p.block(mem)[0]
+		return p.keys, 0, int(p.words) - 1
 	}
-	b := p.block(mem)
-	return b[start(key, len(b))]
+	at := start(key, int(p.words))
+	return p.keys, at, min(at+2, int(p.words)-1)
 }
 
 // Put sets the value of a key, and says whether the key is new.

@@ -100,13 +100,28 @@ func (s *Slab) Free(r Ref) {
 // Words is how many words a block really has.
 func (s *Slab) Words(r Ref) int { return classes[s.states[r>>spanBits].class] }
 
+// Word is one of a block.
+func (s *Slab) Word(r Ref, at int) *uint32 {
+	return &s.span(uint32(r) >> spanBits)[int(r&(spanWords-1))+at]
+}
+
+// Span is where it is kept what Words needs, and Free.
+func (s *Slab) Span(r Ref) *uint32 { return &s.states[r>>spanBits].next }
+
 // Block is a block, or the first words of it.
 func (s *Slab) Block(r Ref, words int) []uint32 {
 	at := int(r & (spanWords - 1))
-	return (*s.spans.Load())[r>>spanBits][at : at+words : at+words]
+	return s.span(uint32(r) >> spanBits)[at : at+words : at+words]
 }
 
-func (s *Slab) span(n uint32) *[spanWords]uint32 { return (*s.spans.Load())[n] }
+// span is the memory of one. Without the comparison Go would read its first byte to see
+// whether it is nil: from memory, mostly, where nobody needs it.
+func (s *Slab) span(n uint32) *[spanWords]uint32 {
+	if sp := (*s.spans.Load())[n]; sp != nil {
+		return sp
+	}
+	panic("compact: a block that is not there")
+}
 
 // begin makes a span for a class.
 func (s *Slab) begin(class uint8) uint32 {

@@ -62,7 +62,10 @@ func (t *Texts) Size() int {
 }
 
 func (t *Texts) record(id uint32) *record {
-	return &(*t.records.Load())[id>>recordBits][id&recordMask]
+	if chunk := (*t.records.Load())[id>>recordBits]; chunk != nil { // see Slab.span
+		return &chunk[id&recordMask]
+	}
+	panic("compact: an id that never was given")
 }
 
 // Text is what an id stands for, borrowed.
@@ -92,22 +95,33 @@ func (t *Texts) Find(hash uint64, text []byte) uint32 {
 	return 0
 }
 
-// Guess is the id that Find most likely gives. It looks at one place only.
+// Guess is the id that Find most likely gives. It looks at no text.
 func (t *Texts) Guess(hash uint64) uint32 {
 	if t.n == 0 {
 		return 0
 	}
-	return t.index[t.start(hash)] & idMask
+	tag := tagOf(hash)
+	for at := t.start(hash); t.index[at] != 0; at = t.after(at) {
+		if t.index[at]&tagMask == tag {
+			return t.index[at] & idMask
+		}
+	}
+	return 0
 }
 
-// Peek is where the text of an id is, and its data.
-func (t *Texts) Peek(id uint32) (text Ref, data uint32) {
-	r := t.record(id)
-	return r.text, r.data
+// FirstSlot is where Guess and Find begin to look; nil if the index is empty.
+func (t *Texts) FirstSlot(hash uint64) *uint32 {
+	if t.n == 0 {
+		return nil
+	}
+	return &t.index[t.start(hash)]
 }
 
-// Word is the first word of a text. Who reads it needs it in the processor's cache soon.
-func (t *Texts) Word(text Ref) uint32 { return t.mem.Block(text, 1)[0] }
+// Record is the data that SetData put beside a text.
+func (t *Texts) Record(id uint32) *uint32 { return &t.record(id).data }
+
+// Word is the first of a text.
+func (t *Texts) Word(id uint32) *uint32 { return t.mem.Word(t.record(id).text, 0) }
 
 // FindString is Find without the hash.
 func (t *Texts) FindString(text string) uint32 {
