@@ -31,6 +31,7 @@ type command struct {
 	version uint32
 	other   *fsmpb.Entry // nil: batches
 	batches []batch
+	near    bool // what they need was looked at and is in the processor's cache
 }
 
 func (s *State) apply(index uint64, c command) Result {

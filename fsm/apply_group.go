@@ -43,6 +43,7 @@ func (l *ledger) destroy(p place) bool                  { return l.State.destroy
 type run struct {
 	state   *State
 	version uint32 // of the entry
+	near    bool   // it was looked at; see lookAhead
 	real    *ledger
 
 	origin *server // of the batch
@@ -51,8 +52,6 @@ type run struct {
 
 	sid    []byte // of the last operation
 	server *server
-
-	warmth
 }
 
 // group applies a caller's operations, all or none, and appends their results.

@@ -16,7 +16,8 @@
 // Raft commits the bytes and hands them to Replica.Apply (replica.go) on every
 // node. That reads them to the end outside the lock; unknown versions, fields
 // and enum values are found at any depth, and the state halts there instead of
-// skipping something that newer replicas do not skip. Under the lock
+// skipping something that newer replicas do not skip. What the operations need is
+// fetched from memory while reads go on (warm.go), which is most of the work. Under the lock
 // State.apply (apply.go) takes the entry's batches in order (apply_batch.go). A
 // batch names its origin, a life of a server, and its number there: one of the
 // last Window numbers again gets its stored results, a gap or another life has

@@ -52,8 +52,7 @@ func (r *Replica) Apply(l *raft.Log) any {
 	defer r.decoding.Unlock()
 	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
 	defer r.decoder.release()
-
-	r.mu.Lock()
+	r.lockFor(&c)
 	defer r.mu.Unlock()
 	if err != nil {
 		if r.state.halted != nil {
@@ -71,6 +70,19 @@ func (r *Replica) Apply(l *raft.Log) any {
 	}
 	r.waiters.advance(r.state.Index())
 	return result
+}
+
+// lockFor locks the state for an entry. If somebody reads just now, others want to as well,
+// so most of the work is done before: together it takes a third longer, but half of it
+// keeps nobody out.
+func (r *Replica) lockFor(c *command) {
+	if r.mu.TryLock() {
+		return
+	}
+	r.mu.RLock()
+	r.state.lookAhead(c)
+	r.mu.RUnlock()
+	r.mu.Lock()
 }
 
 // StoreConfiguration implements raft.ConfigurationStore. Who votes is no part

@@ -31,6 +31,7 @@ type State struct {
 	*tables
 	count   count
 	garbage garbage
+	warmth  warmth
 
 	capture *capture // that was begun last; see there
 	pins    pins

@@ -42,26 +42,61 @@ func (w *warmth) read() {
 	w.sum, w.reading = w.sum+sum, 0
 }
 
+// lookAhead looks at what an entry needs. It changes nothing that reads look at, so they
+// may go on, and the entry, which keeps them out, takes half as long.
+func (s *State) lookAhead(c *command) {
+	w, n := &s.warmth, 0
+	for i := range c.batches {
+		for j := range c.batches[i].groups {
+			ops := c.batches[i].groups[j].ops
+			for k := range ops {
+				s.note(w, &ops[k])
+				if w.n == warmOps {
+					s.warmUp(w)
+				}
+			}
+			n += len(ops)
+		}
+	}
+	s.warmUp(w)
+	c.near = n <= nearOps
+}
+
+// nearOps is how many operations the cache of a core has room for. Of larger entries what
+// they need has come nearer only, so they look ahead once more.
+const nearOps = 256
+
 // warm looks at what the first operations of some groups need, and says how many groups
 // that were.
-func (s *State) warm(w *warmth, groups []group) (n int) {
-	w.n = 0
+func (s *State) warm(groups []group) (n int) {
+	w := &s.warmth
 	for n < len(groups) && w.n+len(groups[n].ops) <= warmOps {
 		for i := range groups[n].ops {
-			o := &groups[n].ops[i]
-			if o.kind == fsmpb.OpKind_OP_ADD || o.kind == fsmpb.OpKind_OP_LEAVE {
-				s.locate(&o.place)
-				w.ops[w.n] = o
-				w.n++
-			}
+			s.note(w, &groups[n].ops[i])
 		}
 		n++
 	}
-	if w.n > 1 {
+	s.warmUp(w)
+	return max(n, 1)
+}
+
+func (s *State) note(w *warmth, o *op) {
+	if o.kind == fsmpb.OpKind_OP_ADD || o.kind == fsmpb.OpKind_OP_LEAVE {
+		s.locate(&o.place)
+		w.ops[w.n] = o
+		w.n++
+	}
+}
+
+func (s *State) warmUp(w *warmth) {
+	if w.n > 1 { // alone it would wait here as long as there
 		s.warmPlayers(w)
 		s.warmChannels(w)
+		clear(w.places[:]) // a pointer keeps alive what it leads to
+		clear(w.channels[:w.n])
 	}
-	return max(n, 1)
+	clear(w.ops[:w.n])
+	w.n = 0
 }
 
 func (s *State) warmPlayers(w *warmth) {
