@@ -26,6 +26,7 @@ type channel struct {
 	id      uint32         // global
 	orphans int32          // cells that were taken out and have ways back yet
 	changed uint64         // index of its last change; see lastChange
+	size    int            // members in all cells
 	ended   uint64         // index from which its name no longer finds it; 0: it does
 	cells   []cell         // by sid number
 }

@@ -26,6 +26,9 @@ func CheckIndexes(s *State) error {
 			if found, _ := s.order.tree.Get(c); (found == c) != (c.ended == 0) {
 				return fmt.Errorf("channel %q ended at %d and is in order: %v", c.name(), c.ended, found == c)
 			}
+			if size := sizeOf(cs, c); size != c.size {
+				return fmt.Errorf("channel %q has %d members, counted %d", c.name(), size, c.size)
+			}
 			for at, a := range c.cells {
 				sid := s.sids.at(a.sid)
 				_, linked := sid.channels.Get(&s.sids.mem, c.id)
@@ -85,6 +88,13 @@ func CheckIndexes(s *State) error {
 		return fmt.Errorf("%d members and %d parked, counted %+v", visible, parked, st)
 	}
 	return nil
+}
+
+func sizeOf(cs *channels, c *channel) (n int) {
+	for i := range c.cells {
+		n += c.cells[i].members.Len(cs.mem)
+	}
+	return n
 }
 
 // ApplyMessage applies an entry that never was bytes.

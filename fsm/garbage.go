@@ -90,7 +90,7 @@ func (s *State) destroy(p place, index uint64) bool {
 		}
 		s.orphan(c, a)
 	}
-	c.cells = nil
+	c.cells, c.size = nil, 0
 	s.unname(cs, c, index)
 	return existed
 }
@@ -180,6 +180,7 @@ func (s *State) detach(sid *sid, id uint32, index uint64) {
 	cs.noteCells(c, a)
 	c.changed = max(c.changed, sid.dead)
 	c.cells = slices.Delete(c.cells, at, at+1)
+	c.size -= a.members.Len(cs.mem)
 	s.sids.unlink(sid, id)
 	s.orphan(c, a)
 	if len(c.cells) == 0 {

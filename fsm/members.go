@@ -93,6 +93,7 @@ func (s *State) join(sp *spot, p place, session, index, added uint64) {
 		s.sids.link(sp.sid, c.id)
 	}
 	c.cells[at].members.Put(sp.channels.mem, sp.player, session)
+	c.size++
 	c.changed = index
 	sp.players.link(sp.local, number, c.id, added)
 	sp.sid.count++
@@ -106,6 +107,7 @@ func (s *State) remove(sp *spot, index uint64) {
 	s.notePair(sp.players, sp.local, number)
 	at, _ := c.cell(number)
 	c.cells[at].members.Delete(sp.channels.mem, sp.player)
+	c.size--
 	c.changed = index
 	if c.cells[at].members.Empty() {
 		c.cells = slices.Delete(c.cells, at, at+1)

@@ -12,6 +12,9 @@ func (s *State) Count(name string) int {
 	if c == nil {
 		return 0
 	}
+	if s.sids.shadows == 0 {
+		return c.size
+	}
 	n := 0
 	for i := range c.cells {
 		if s.sids.at(c.cells[i].sid).shown() {

@@ -122,12 +122,40 @@ func (s *State) uids(cs *channels, set *compact.Set) []string {
 	return s.textsOf(set.AppendKeys(cs.mem, ids))
 }
 
-func (s *State) textsOf(players []uint32) []string {
+func (s *State) textsOf(players []uint32) []string { return s.copyTexts(players).strings() }
+
+func (s *State) copyTexts(players []uint32) *textCopy {
 	t := newTextCopy(len(players))
-	for _, player := range players {
-		t.add(s.uid(player))
+	for some := range slices.Chunk(players, fetchedTexts) {
+		s.fetchTexts(some)
+		for _, player := range some {
+			t.add(s.uid(player))
+		}
 	}
-	return t.strings()
+	return t
+}
+
+const fetchedTexts = 64
+
+// fetchTexts reads where uids begin, for all of some players at once; see warm.go. What
+// it returns is of no use.
+//
+//go:noinline
+func (s *State) fetchTexts(players []uint32) (sum uint32) {
+	var places [fetchedTexts]*uint32
+	for i, id := range players {
+		places[i] = s.players[id&(shards-1)].texts.Record(id >> shardBits)
+	}
+	for _, p := range places[:len(players)] {
+		sum += *p
+	}
+	for i, id := range players {
+		places[i] = s.players[id&(shards-1)].texts.Word(id >> shardBits)
+	}
+	for _, p := range places[:len(players)] {
+		sum += *p
+	}
+	return sum
 }
 
 // MembersByType are the uids of a channel on all servers of a type, each once.
@@ -158,19 +186,28 @@ func (s *State) Members(name string) []Member {
 	if c == nil {
 		return nil
 	}
-	var members []Member
-	var ids []uint32
+	var hand [idsAtHand]uint32
+	ids, members := hand[:0], make([]Member, 0, c.size)
+	if c.size > idsAtHand {
+		ids = make([]uint32, 0, c.size)
+	}
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		members, ids = slices.Grow(members, set.Len(cs.mem)), slices.Grow(ids, set.Len(cs.mem))
+		if !set.Valued(cs.mem) {
+			ids = set.AppendKeys(cs.mem, ids)
+			for len(members) < len(ids) {
+				members = append(members, Member{SID: sid.name})
+			}
+			return true
+		}
 		for player, session := range set.All(cs.mem) {
-			members = append(members, Member{SID: sid.name, Session: session})
-			ids = append(ids, player)
+			ids, members = append(ids, player), append(members, Member{SID: sid.name, Session: session})
 		}
 		return true
 	})
-	for i, uid := range s.textsOf(ids) {
-		members[i].UID = uid
+	if len(ids) == 0 {
+		return nil
 	}
+	s.copyTexts(ids).each(func(i int, uid string) { members[i].UID = uid })
 	return members
 }
 

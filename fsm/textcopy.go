@@ -24,10 +24,16 @@ func (t *textCopy) strings() []string {
 	if len(t.ends) == 0 {
 		return nil
 	}
-	all, start := t.all.String(), 0
 	texts := make([]string, len(t.ends))
-	for i, end := range t.ends {
-		texts[i], start = all[start:end], end
-	}
+	t.each(func(i int, text string) { texts[i] = text })
 	return texts
+}
+
+// each visits the texts in the order in which they were added.
+func (t *textCopy) each(visit func(i int, text string)) {
+	all, start := t.all.String(), 0
+	for i, end := range t.ends {
+		visit(i, all[start:end])
+		start = end
+	}
 }

@@ -167,6 +167,15 @@ func (p *page) each(mem *Slab, yield func(uint32, uint64) bool) bool {
 	return true
 }
 
+func (p *page) appendKeys(mem *Slab, dst []uint32) []uint32 {
+	for _, key := range p.block(mem) {
+		if key != 0 {
+			dst = append(dst, key)
+		}
+	}
+	return dst
+}
+
 // The values of a page are in a block of their own, two words for each slot.
 
 func (p *page) valueWords(mem *Slab, at int) []uint32 {

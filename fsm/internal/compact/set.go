@@ -159,10 +159,28 @@ func (s *Set) All(mem *Slab) iter.Seq2[uint32, uint64] {
 
 // AppendKeys appends the keys.
 func (s *Set) AppendKeys(mem *Slab, dst []uint32) []uint32 {
-	for key := range s.All(mem) {
-		dst = append(dst, key)
+	big := s.big(mem)
+	if big == nil {
+		return s.page.appendKeys(mem, dst)
+	}
+	for p := range big.all() {
+		dst = p.appendKeys(mem, dst)
 	}
 	return dst
+}
+
+// Valued says that a value may be other than 0.
+func (s *Set) Valued(mem *Slab) bool {
+	big := s.big(mem)
+	if big == nil {
+		return s.values != 0
+	}
+	for p := range big.all() {
+		if p.values != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // Scan visits the keys whose Order is at least from and below next, in any order. It
