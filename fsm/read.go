@@ -135,7 +135,7 @@ func (s *State) copyTexts(players []uint32) *textCopy {
 	return t
 }
 
-const fetchedTexts = 64
+const fetchedTexts = 32
 
 // fetchTexts reads where uids begin, for all of some players at once; see warm.go. What
 // it returns is of no use.
