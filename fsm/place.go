@@ -66,7 +66,7 @@ func (s *State) locksOf(ops []op) (l locks) {
 		case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_PRUNE:
 			l.players |= 1 << o.playerShard
 			l.channels |= s.channelsOf(o, len(ops) == 1)
-		default: // nobody reads
+		default: // begins with new tables, or locks by itself what it sweeps
 		}
 	}
 	return l
