@@ -20,14 +20,8 @@ func CheckIndexes(s *State) error {
 			if int(c.local()) != id || int(c.id&(shards-1)) != i {
 				return fmt.Errorf("channel %d of shard %d has id %d", id, i, c.id)
 			}
-			if c.ended == 0 && (cs.findString(string(c.name())) != c || len(c.cells) == 0) {
-				return fmt.Errorf("channel %q is not found by its name, or has no cells", c.name())
-			}
-			if found, _ := s.order.tree.Get(c); (found == c) != (c.ended == 0) {
-				return fmt.Errorf("channel %q ended at %d and is in order: %v", c.name(), c.ended, found == c)
-			}
-			if size := sizeOf(cs, c); size != c.size {
-				return fmt.Errorf("channel %q has %d members, counted %d", c.name(), size, c.size)
+			if err := checkChannel(s, cs, c); err != nil {
+				return err
 			}
 			for at, a := range c.cells {
 				sid := s.sids.at(a.sid)
@@ -90,11 +84,21 @@ func CheckIndexes(s *State) error {
 	return nil
 }
 
-func sizeOf(cs *channels, c *channel) (n int) {
-	for i := range c.cells {
-		n += c.cells[i].members.Len(cs.mem)
+func checkChannel(s *State, cs *channels, c *channel) error {
+	if c.ended == 0 && (cs.findString(string(c.name())) != c || len(c.cells) == 0) {
+		return fmt.Errorf("channel %q is not found by its name, or has no cells", c.name())
 	}
-	return n
+	if found, _ := s.order.tree.Get(c); (found == c) != (c.ended == 0) {
+		return fmt.Errorf("channel %q ended at %d and is in order: %v", c.name(), c.ended, found == c)
+	}
+	size := 0
+	for i := range c.cells {
+		size += c.cells[i].members.Len(cs.mem)
+	}
+	if size != c.size {
+		return fmt.Errorf("channel %q has %d members, counted %d", c.name(), size, c.size)
+	}
+	return nil
 }
 
 // ApplyMessage applies an entry that never was bytes.
