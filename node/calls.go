@@ -119,7 +119,7 @@ func (n *Node) PushMessage(ctx context.Context, stype, route string, msg []byte,
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
-	r, err := n.pusher.push(ctx, pushJob{stype: stype, route: route, channel: name, msg: msg})
+	r, err := n.pusher.push(ctx, pushJob{stype: stype, route: route, channel: name, msg: msg, countsOnly: o.CountsOnly})
 	n.meters.pushed(r)
 	return r, err
 }
@@ -135,9 +135,9 @@ func (n *Node) checkPush(ctx context.Context, stype, route string, msg []byte, n
 		return invalid("Timeout", "is negative")
 	}
 	if rest := o; true {
-		rest.Timeout = 0
+		rest.Timeout, rest.CountsOnly = 0, false
 		if rest != (PushOptions{}) {
-			return fmt.Errorf("%w: of PushOptions only Timeout is built", ErrUnsupported)
+			return fmt.Errorf("%w: of PushOptions only Timeout and CountsOnly are built", ErrUnsupported)
 		}
 	}
 	if handling(ctx, name) {

@@ -27,7 +27,7 @@ func (b *inbox) hand(h *handing) {
 			b.log.Error("push handler did not return", "channel", h.d.Channel, "route", h.d.Route, "reason", a.reason, "stack", string(debug.Stack()))
 		}
 		b.release(h)
-		h.done <- a
+		h.settle(a)
 	}()
 	if reason := b.tooLate(h); reason != "" {
 		a.reason = reason
@@ -42,6 +42,13 @@ func (b *inbox) call(h *handing) delivered {
 	defer cancel(nil)
 	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
 	defer stop()
+	if h.find != nil {
+		uids, a := h.find(ctx)
+		if a != nil {
+			return *a
+		}
+		h.d.uids = uids
+	}
 	offline, err := b.handle(ctx, h.d)
 	var known *handlerOutcome
 	switch {

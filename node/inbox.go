@@ -38,10 +38,12 @@ type lane struct{ queue []*handing }
 
 // handing is one push on its way to the handler.
 type handing struct {
-	ctx  context.Context
-	d    *Delivery
-	size int
-	done chan delivered // buffered
+	ctx    context.Context // who gave up waiting ends it
+	d      *Delivery
+	find   func(context.Context) ([]string, *delivered) // the receivers, when it is this push's turn; nil: d has them
+	settle func(delivered)                              // called once, maybe under a lock; must not block
+	size   int
+	leave  func() bool // stops waiting for the end of ctx; nil: it does not wait
 }
 
 // delivered is a frontend's answer.
@@ -51,38 +53,43 @@ type delivered struct {
 	offline []string
 }
 
+// stillHandled is why it is not known whether a push reached anybody.
+const stillHandled = "the handler has not answered in time"
+
 func newInbox(handle PushHandler, log *slog.Logger) *inbox {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &inbox{handle: handle, log: log, ctx: ctx, cancel: cancel, lanes: make(map[string]*lane)}
 }
 
 // deliver waits for the handler's answer, or until ctx ends.
-func (b *inbox) deliver(ctx context.Context, d *Delivery) delivered {
-	if b == nil || b.handle == nil {
-		return delivered{outcome: NotDelivered, reason: "no push handler"}
-	}
-	h := &handing{ctx: ctx, d: d, size: sizeOf(d), done: make(chan delivered, 1)}
-	if reason := b.enqueue(h); reason != "" {
-		return delivered{outcome: NotDelivered, reason: reason}
-	}
+func (b *inbox) deliver(h *handing) delivered {
+	done := make(chan delivered, 1)
+	h.settle = func(a delivered) { done <- a }
+	b.submit(h)
 	select {
-	case a := <-h.done:
+	case a := <-done:
 		return a
-	case <-ctx.Done():
-	case <-b.ctx.Done():
+	case <-h.ctx.Done():
 	}
-	if b.withdraw(h) {
-		return delivered{outcome: NotDelivered, reason: b.tooLate(h)}
-	}
+	b.withdraw(h)
 	select {
-	case a := <-h.done: // at the same moment
+	case a := <-done: // it was in the queue, or at the same moment
 		return a
 	default:
+		return delivered{outcome: Unknown, reason: stillHandled}
 	}
-	if ctx.Err() == nil {
-		return delivered{outcome: Unknown, reason: "the frontend closed"}
+}
+
+// submit puts a push behind those of its channel. It does not block.
+func (b *inbox) submit(h *handing) {
+	if b == nil || b.handle == nil {
+		h.settle(delivered{outcome: NotDelivered, reason: "no push handler"})
+		return
 	}
-	return delivered{outcome: Unknown, reason: "the handler has not answered in time"}
+	h.size = len(h.d.Msg) + sizeOf(h.d.uids)
+	if reason := b.enqueue(h); reason != "" {
+		h.settle(delivered{outcome: NotDelivered, reason: reason})
+	}
 }
 
 func (b *inbox) enqueue(h *handing) (refused string) {
@@ -99,6 +106,7 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	b.held++
 	b.bytes += h.size
 	if l != nil {
+		h.leave = context.AfterFunc(h.ctx, func() { b.withdraw(h) })
 		l.queue = append(l.queue, h)
 		return ""
 	}
@@ -132,24 +140,44 @@ func (b *inbox) next(channel string, l *lane) *handing {
 	}
 	h := l.queue[0]
 	l.queue = slices.Delete(l.queue, 0, 1)
+	if h.leave != nil {
+		h.leave()
+	}
 	return h
 }
 
-// withdraw takes h back, unless the handler has it.
-func (b *inbox) withdraw(h *handing) bool {
+// withdraw takes h back and settles it, unless the handler has it. That is one step for
+// whoever withdraws it at the same time.
+func (b *inbox) withdraw(h *handing) {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lanes[h.d.Channel]
 	if l == nil {
-		return false
+		return
 	}
-	i := slices.Index(l.queue, h)
-	if i < 0 {
-		return false
+	if i := slices.Index(l.queue, h); i >= 0 {
+		l.queue = slices.Delete(l.queue, i, i+1)
+		b.withdrawnLocked(h)
 	}
-	l.queue = slices.Delete(l.queue, i, i+1)
+}
+
+func (b *inbox) withdrawnLocked(h *handing) {
 	b.releaseLocked(h)
-	return true
+	if h.leave != nil {
+		h.leave()
+	}
+	h.settle(delivered{outcome: NotDelivered, reason: b.tooLate(h)})
+}
+
+// grow counts what h turned out to take, beyond what the queue knew.
+func (b *inbox) grow(h *handing, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.size += bytes
+	b.bytes += bytes
 }
 
 func (b *inbox) release(h *handing) {
@@ -174,24 +202,30 @@ func (b *inbox) tooLate(h *handing) string {
 	return ""
 }
 
-// sizeOf is about what d takes in memory.
-func sizeOf(d *Delivery) int {
-	size := len(d.Msg)
-	for _, uid := range d.uids {
+// sizeOf is about what uids take in memory.
+func sizeOf(uids []string) (size int) {
+	for _, uid := range uids {
 		size += len(uid) + 16 // the string's header
 	}
 	return size
 }
 
-// close ends all handlers' contexts and waits for them until ctx ends.
+// close ends all handlers' contexts and waits for them until ctx ends. Who waits in a
+// queue is settled at once, whatever the handlers do.
 func (b *inbox) close(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	b.closed = true
-	b.mu.Unlock()
 	b.cancel(ErrClosed)
+	for _, l := range b.lanes {
+		for _, h := range l.queue {
+			b.withdrawnLocked(h)
+		}
+		l.queue = nil
+	}
+	b.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		b.running.Wait()

@@ -22,7 +22,7 @@ func silentInbox(handle PushHandler) *inbox { return newInbox(handle, slog.New(s
 func deliverFor(t *testing.T, b *inbox, d *Delivery) delivered {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	return b.deliver(ctx, d)
+	return b.deliver(&handing{ctx: ctx, d: d})
 }
 
 func TestInbox_PushesThatTimedOutGiveTheirPlaceFree(t *testing.T) {
@@ -75,7 +75,7 @@ func TestInbox_KeepsTheOrderAroundAPushThatTimedOut(t *testing.T) {
 				if route == "late" {
 					deliverFor(t, b, d)
 				} else {
-					b.deliver(t.Context(), d)
+					b.deliver(&handing{ctx: t.Context(), d: d})
 				}
 			}()
 			synctest.Wait()
@@ -99,7 +99,7 @@ func TestInbox_RefusesMoreBytesThanItHolds(t *testing.T) {
 		var pushes sync.WaitGroup
 		push := func(d *Delivery) {
 			pushes.Go(func() {
-				if got := b.deliver(t.Context(), d); got.outcome != Delivered {
+				if got := b.deliver(&handing{ctx: t.Context(), d: d}); got.outcome != Delivered {
 					t.Errorf("%s: %+v", d.Channel, got)
 				}
 			})
@@ -175,7 +175,7 @@ func TestInbox_ReasonsAreShortAndFitIntoAMessage(t *testing.T) {
 			"cut in another": {"x" + strings.Repeat("€", maxReason), strings.Repeat("€", maxReason/3-20)},
 		} {
 			b := silentInbox(func(context.Context, *Delivery) ([]string, error) { return nil, fail(c.text) })
-			got := b.deliver(t.Context(), &Delivery{Channel: "world"}).reason
+			got := b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}}).reason
 			if !utf8.ValidString(got) || len(got) > maxReason || !strings.Contains(got, c.part) ||
 				strings.Contains(got, "\uFFFD") && utf8.ValidString(c.text) {
 				t.Errorf("%s, %s: %d bytes: %.100q", way, what, len(got), got)

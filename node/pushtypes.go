@@ -15,7 +15,7 @@ type PushOptions struct {
 	OnFull       FullPolicy    // not supported yet
 	Key, ID      string        // not supported yet
 	PruneOffline bool          // not supported yet
-	CountsOnly   bool          // not supported yet
+	CountsOnly   bool          // for huge channels: the pusher does not read who the members are, and Undelivered yields only Failed
 }
 
 // Priority orders pushes of one channel. Only the zero value is supported yet.

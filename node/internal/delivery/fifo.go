@@ -1,0 +1,62 @@
+package delivery
+
+import "slices"
+
+// fifo is pushes that wait to be sent. Abandoned ones are skipped, not searched for.
+type fifo struct {
+	pushes []*Push
+	head   int
+	live   int // that are not abandoned
+}
+
+func (f *fifo) push(p *Push) {
+	f.pushes = append(f.pushes, p)
+	f.live++
+}
+
+// peek is the first one; nil: there is none.
+func (f *fifo) peek() *Push {
+	for f.head < len(f.pushes) {
+		if p := f.pushes[f.head]; p.stage == queued {
+			return p
+		}
+		f.drop()
+	}
+	f.pushes, f.head = f.pushes[:0], 0
+	return nil
+}
+
+// take removes the one that peek has shown.
+func (f *fifo) take() {
+	f.drop()
+	f.live--
+}
+
+func (f *fifo) drop() {
+	f.pushes[f.head] = nil
+	f.head++
+}
+
+// withdrew tells that one that waits here is about to be settled.
+func (f *fifo) withdrew() { f.live-- }
+
+// compact lets go of abandoned pushes: a peer that does not read may leave
+// nothing else for a long time, and of full queues only the head moves.
+func (f *fifo) compact() {
+	waiting := len(f.pushes) - f.head
+	if waiting > 64 && waiting > 2*f.live {
+		f.pushes = slices.DeleteFunc(f.pushes[f.head:], func(p *Push) bool { return p.stage != queued })
+		f.head = 0
+	} else if f.head > 64 && f.head > len(f.pushes)/2 {
+		f.pushes = slices.Delete(f.pushes, 0, f.head)
+		f.head = 0
+	}
+}
+
+func (f *fifo) takeAll() (all []*Push) {
+	for p := f.peek(); p != nil; p = f.peek() {
+		f.take()
+		all = append(all, p)
+	}
+	return all
+}
