@@ -23,22 +23,21 @@ func (a *arrivals) accept(in *delivery.Incoming) {
 		in.Answer(nobodyHere.toWire())
 		return
 	}
+	to := players(inChannels{p.GetChannel()})
+	if p.GetAudience() != nil {
+		to = audienceFromWire(p.GetAudience())
+	}
 	c := claim{
-		fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), name: p.GetChannel(), index: p.GetIndex(),
+		fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), to: to, index: p.GetIndex(),
 		arrived: time.Now(), given: p.GetGiven(), uids: in.UIDs,
 	}
-	h := &handing{
-		ctx:    in.Ctx,
-		d:      &Delivery{Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node},
-		settle: func(d delivered) { in.Answer(d.toWire()) },
+	if _, all := baseOf(to).(everybody); all {
+		c.uids = nil // nobody could list them
 	}
-	h.find = func(ctx context.Context) ([]string, *delivered) {
-		uids, missed := a.receivers.find(ctx, c)
-		if missed == nil && c.given {
-			fe.inbox.grow(h, sizeOf(uids))
-		}
-		return uids, missed
-	}
+	h := a.receivers.handing(in.Ctx, c, &Delivery{
+		Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node,
+	})
+	h.urgent, h.settle = p.GetUrgent(), func(d delivered) { in.Answer(d.toWire()) }
 	fe.inbox.submit(h)
 }
 

@@ -34,13 +34,35 @@ type inbox struct {
 }
 
 // lane is the queue of one channel; it exists while it has work.
-type lane struct{ queue []*handing }
+type lane struct {
+	queue  []*handing
+	urgent int // so many of them are, at the front
+}
+
+func (l *lane) put(h *handing) {
+	if !h.urgent {
+		l.queue = append(l.queue, h)
+		return
+	}
+	l.queue = slices.Insert(l.queue, l.urgent, h)
+	l.urgent++
+}
+
+func (l *lane) remove(i int) *handing {
+	h := l.queue[i]
+	l.queue = slices.Delete(l.queue, i, i+1)
+	if i < l.urgent {
+		l.urgent--
+	}
+	return h
+}
 
 // handing is one push on its way to the handler.
 type handing struct {
 	ctx    context.Context // who gave up waiting ends it
 	d      *Delivery
 	find   func(context.Context) ([]string, *delivered) // the receivers, when it is this push's turn; nil: d has them
+	urgent bool                                         // overtakes those of the channel that are not
 	settle func(delivered)                              // called once, maybe under a lock; must not block
 	size   int
 	leave  func() bool // stops waiting for the end of ctx; nil: it does not wait
@@ -107,10 +129,11 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	b.bytes += h.size
 	if l != nil {
 		h.leave = context.AfterFunc(h.ctx, func() { b.withdraw(h) })
-		l.queue = append(l.queue, h)
+		l.put(h)
 		return ""
 	}
-	l = &lane{queue: []*handing{h}}
+	l = new(lane)
+	l.put(h)
 	b.lanes[h.d.Channel] = l
 	b.running.Go(func() { b.work(h.d.Channel, l) })
 	return ""
@@ -138,8 +161,7 @@ func (b *inbox) next(channel string, l *lane) *handing {
 		delete(b.lanes, channel)
 		return nil
 	}
-	h := l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1)
+	h := l.remove(0)
 	if h.leave != nil {
 		h.leave()
 	}
@@ -159,8 +181,7 @@ func (b *inbox) withdraw(h *handing) {
 		return
 	}
 	if i := slices.Index(l.queue, h); i >= 0 {
-		l.queue = slices.Delete(l.queue, i, i+1)
-		b.withdrawnLocked(h)
+		b.withdrawnLocked(l.remove(i))
 	}
 }
 
@@ -223,7 +244,7 @@ func (b *inbox) close(ctx context.Context) error {
 		for _, h := range l.queue {
 			b.withdrawnLocked(h)
 		}
-		l.queue = nil
+		l.queue, l.urgent = nil, 0
 	}
 	b.mu.Unlock()
 	done := make(chan struct{})

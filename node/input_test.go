@@ -109,7 +109,7 @@ func TestNode_RefusesWhatIsNotBuilt(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, server("c1", "connector"))
 		n := f.Node("c1")
-		for _, o := range []node.PushOptions{{NoWait: true}, {Priority: 1}, {OnFull: 1}, {Key: "k"}, {ID: "i"}, {PruneOffline: true}} {
+		for _, o := range []node.PushOptions{{NoWait: true}, {OnFull: 1}, {Key: "k"}, {ID: "i"}, {PruneOffline: true}} {
 			_, err := n.PushMessage(ctx, "connector", "r", nil, "world", o)
 			wantError(t, err, node.ErrUnsupported, node.ErrRejected)
 		}

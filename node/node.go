@@ -173,7 +173,7 @@ func (n *Node) assemble() {
 	n.presence, n.host = newPresence(n), newHost(n)
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
-		replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
+		node: n, replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
 		indexes: n.indexes, age: n.age, refresh: newRefresher(n.indexes, n.age, n.replica.Index),
 	}
 	n.frontends = newFrontends(n)
@@ -181,7 +181,7 @@ func (n *Node) assemble() {
 	found := &receivers{reader: n.reader}
 	n.arrivals = &arrivals{node: n, local: n.frontends, receivers: found}
 	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
-	n.pusher = &pusher{node: n, reader: n.reader, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
+	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
 	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}
 }

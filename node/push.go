@@ -8,94 +8,84 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/node/internal/delivery"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
-// pusher sends a message to the frontends that own a channel's members, each on
-// its own, so that a slow or dead one delays nobody else. What it sends names the
-// channel, not the members.
+// pusher sends a message to the frontends of its receivers, each on its own, so that
+// a slow or dead one delays nobody else. What it sends names channels, not members.
 type pusher struct {
 	node      *Node
-	reader    *reader
+	aims      *aims
 	local     *frontends
 	receivers *receivers
 	links     *delivery.Links
-	kept      rosters[audienceKey, []fsm.Target]
 }
-
-// audienceKey is a channel and the type of its frontends.
-type audienceKey struct{ name, stype string }
 
 // pushJob is one push.
 type pushJob struct {
-	stype, route, channel string
-	msg                   []byte
-	countsOnly            bool
+	stype, route string
+	msg          []byte
+	to           players
+	PushOptions
 }
 
+// lane is the channel in whose order the push goes.
+func (j pushJob) lane() string { return laneOf(j.to) }
+
 func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
-	var result PushResult
-	targets, changed, err := p.targets(ctx, job, &result)
-	if err != nil || len(targets) == 0 {
+	at, err := p.aims.take(ctx, job)
+	result := PushResult{Index: at.index}
+	if err != nil || len(at.targets) == 0 {
 		return result, err
 	}
-	r := newRound(targets)
-	p.send(ctx, job, targets, changed, r)
+	for _, t := range at.targets {
+		result.Members += t.Members
+	}
+	r := newRound(at.targets)
+	if err := p.send(ctx, job, at, r); err != nil {
+		return result, err
+	}
 	select {
 	case <-r.done:
 	case <-ctx.Done():
 		r.abandon(ctx)
 	}
 	result.Servers = r.reports
-	return result, conclude(&result, targets)
-}
-
-// targets are who the push goes to, and the index of the last change that matters to them.
-func (p *pusher) targets(ctx context.Context, job pushJob, result *PushResult) (targets []fsm.Target, changed uint64, err error) {
-	key, fresh := audienceKey{job.channel, job.stype}, false
-	var stamp fsm.Stamp
-	err = p.reader.view(ctx, nil, func(s *fsm.State) {
-		result.Index, changed = s.Index(), s.Changed(job.channel)
-		stamp = s.Stamp(job.channel)
-		if targets, fresh = p.kept.get(key, stamp); fresh {
-			return
-		}
-		if job.countsOnly {
-			targets = s.TargetCounts(job.channel, job.stype)
-		} else {
-			targets = s.Targets(job.channel, job.stype)
-		}
-	})
-	bytes := 0
-	for _, t := range targets {
-		result.Members += t.Members
-		bytes += 128 + sizeOf(t.UIDs)
-	}
-	if err == nil && !fresh && !job.countsOnly {
-		p.kept.put(key, stamp, targets, bytes)
-	}
-	return targets, changed, err
+	return result, conclude(&result, job, at.targets)
 }
 
 // send gives each frontend its push.
-func (p *pusher) send(ctx context.Context, job pushJob, targets []fsm.Target, changed uint64, r *round) {
-	body := delivery.NewBody(job.channel, job.route, job.msg, false)
+func (p *pusher) send(ctx context.Context, job pushJob, at aim, r *round) error {
+	var audience []byte
+	if at.audience != nil {
+		var err error
+		if audience, err = proto.Marshal(at.audience); err != nil {
+			return fmt.Errorf("encode the audience: %w", err)
+		}
+	}
+	body := delivery.NewBody(job.lane(), job.route, job.msg, audience, job.Priority == PrioritySystem)
 	deadline, _ := ctx.Deadline()
-	for i, t := range targets {
+	for i, t := range at.targets {
 		if p.here(t) {
-			r.here = append(r.here, p.handOver(ctx, body, t, changed, func(d delivered) { r.settle(i, d) }))
+			r.here = append(r.here, p.handOver(ctx, job, body, at, t, func(d delivered) { r.settle(i, d) }))
 			continue
 		}
 		d := &r.pushes[i]
 		*d = delivery.Push{
-			SID: t.Server.SID, Epoch: t.Server.Epoch, Index: changed, Deadline: deadline, Body: body,
+			SID: t.Server.SID, Epoch: t.Server.Epoch, Index: at.changed, Deadline: deadline, Body: body, Given: at.given,
 			UIDs:   func() []string { return p.uids(job, t) },
 			Settle: func(a delivery.Answer) { r.settle(i, fromWire(a)) },
 		}
+		if _, all := baseOf(job.to).(everybody); all {
+			d.UIDs = nil
+		}
 		p.links.Send(t.Server.Addr, d)
 	}
+	return nil
 }
 
 // here: this process answers for the server.
@@ -106,19 +96,22 @@ func (p *pusher) here(t fsm.Target) bool {
 
 // handOver is send within this process. What it returns takes the push back, if it
 // waits in a queue.
-func (p *pusher) handOver(ctx context.Context, body *delivery.Body, t fsm.Target, changed uint64, settle func(delivered)) (withdraw func()) {
+func (p *pusher) handOver(ctx context.Context, job pushJob, body *delivery.Body, at aim, t fsm.Target, settle func(delivered)) (withdraw func()) {
 	fe := p.local.get(t.Server.SID)
 	if fe == nil {
 		settle(nobodyHere)
 		return func() {}
 	}
-	c := claim{fe: fe, sid: t.Server.SID, epoch: t.Server.Epoch, name: body.Channel, index: changed}
-	h := &handing{
-		ctx:    ctx,
-		d:      &Delivery{Route: body.Route, Channel: body.Channel, From: p.node.cfg.SID, Msg: body.Msg, Node: p.node},
-		find:   func(ctx context.Context) ([]string, *delivered) { return p.receivers.find(ctx, c) },
-		settle: settle,
+	c := claim{fe: fe, sid: t.Server.SID, epoch: t.Server.Epoch, to: job.to, index: at.changed}
+	if at.given {
+		c.given, c.uids = true, func() <-chan []string {
+			uids := make(chan []string, 1)
+			uids <- t.UIDs
+			return uids
+		}
 	}
+	h := p.receivers.handing(ctx, c, &Delivery{Route: body.Route, Channel: body.Channel, From: p.node.cfg.SID, Msg: body.Msg, Node: p.node})
+	h.urgent, h.settle = body.Urgent, settle
 	fe.inbox.submit(h)
 	return func() { fe.inbox.withdraw(h) }
 }
@@ -128,12 +121,12 @@ func (p *pusher) uids(job pushJob, t fsm.Target) (uids []string) {
 	if len(t.UIDs) == t.Members {
 		return t.UIDs
 	}
-	p.reader.replica.View(func(s *fsm.State) { uids = s.MembersBySID(job.channel, t.Server.SID) })
+	p.aims.reader.replica.View(func(s *fsm.State) { uids = s.MembersBySID(job.lane(), t.Server.SID) })
 	return uids
 }
 
 // conclude adds up the reports. Its error is ErrPushFailed if nobody was reached.
-func conclude(r *PushResult, targets []fsm.Target) error {
+func conclude(r *PushResult, job pushJob, targets []fsm.Target) error {
 	reached := false
 	for i, s := range r.Servers {
 		if s.Outcome == Delivered {
@@ -141,7 +134,9 @@ func conclude(r *PushResult, targets []fsm.Target) error {
 			r.Failed = append(r.Failed, s.Failed...)
 			continue
 		}
-		r.missed = append(r.missed, targets[i].UIDs)
+		if !job.CountsOnly {
+			r.missed = append(r.missed, targets[i].UIDs)
+		}
 	}
 	slices.Sort(r.Failed)
 	r.Failed = slices.Compact(r.Failed)

@@ -4,22 +4,41 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/pofresh/globalchannel/fsm"
 )
+
+// Push is a message to an audience: the players whom To chooses, on servers of type
+// SType. PushMessage is Push with Channel(name).
+type Push struct {
+	SType, Route string
+	Msg          []byte // at most 1 MiB by default (Settings.Limits); must not be changed until the call returns
+	To           Audience
+	PushOptions
+}
 
 // PushOptions are the choices of one push. What is not built yet gets
 // ErrUnsupported when it is set.
 type PushOptions struct {
 	Timeout      time.Duration // default: the context's deadline, else Config.Timeout
 	NoWait       bool          // not supported yet
-	Priority     Priority      // not supported yet
+	Priority     Priority      // within a channel; the others do not wait for each other anyway
 	OnFull       FullPolicy    // not supported yet
 	Key, ID      string        // not supported yet
 	PruneOffline bool          // not supported yet
 	CountsOnly   bool          // for huge channels: the pusher does not read who the members are, and Undelivered yields only Failed
 }
 
-// Priority orders pushes of one channel. Only the zero value is supported yet.
+// Priority says which pushes wait for which. The order of calls holds within one.
 type Priority uint8
+
+const (
+	// PriorityChat is for most pushes.
+	PriorityChat Priority = iota
+	// PrioritySystem overtakes pushes of PriorityChat that wait, on the way and in the
+	// queue of its channel at the frontend. A handler that runs is not interrupted.
+	PrioritySystem
+)
 
 // FullPolicy says what happens at a full queue. Only the zero value, wait, is supported yet.
 type FullPolicy uint8
@@ -114,14 +133,15 @@ type PushHandler func(ctx context.Context, d *Delivery) (offline []string, err e
 // Delivery is one push as a frontend's handler sees it.
 type Delivery struct {
 	Route     string
-	Channel   string
+	Channel   string // the one that was pushed to; empty if the audience is not of one channel
 	From      string // sid of the pusher
 	Msg       []byte // shared: may be kept, must not be written to
-	Everybody bool   // always false yet: meant for all sessions, in a channel or not
+	Everybody bool   // meant for all sessions, in a channel or not, that Includes includes; UIDs is empty then
 	Node      *Node
 
 	uids []string
 	set  map[string]struct{} // of uids; made at the first Includes
+	to   players             // of Everybody
 }
 
 // UIDs yields the receivers on this server, each once. Valid until the handler returns.
@@ -136,7 +156,11 @@ func (d *Delivery) UIDs() iter.Seq[string] {
 }
 
 // Includes reports whether uid is a receiver. Not for concurrent use.
-func (d *Delivery) Includes(uid string) bool {
+func (d *Delivery) Includes(uid string) (is bool) {
+	if d.Everybody {
+		d.Node.replica.View(func(s *fsm.State) { is = chosen(s, d.to, uid) })
+		return is
+	}
 	if d.set == nil {
 		d.set = make(map[string]struct{}, len(d.uids))
 		for _, u := range d.uids {

@@ -32,11 +32,27 @@ type claim struct {
 	fe      *frontend
 	sid     string
 	epoch   uint64 // the life that is meant
-	name    string // of the channel
+	to      players
 	index   uint64 // the replica must have it
 	arrived time.Time
 	given   bool                   // the uids come along
 	uids    func() <-chan []string // asks for them, unless they do; nil: nobody can be asked
+}
+
+// handing is a push that finds its receivers when it is its turn.
+func (r *receivers) handing(ctx context.Context, c claim, d *Delivery) *handing {
+	h := &handing{ctx: ctx, d: d}
+	if _, d.Everybody = baseOf(c.to).(everybody); d.Everybody {
+		d.to = c.to
+	}
+	h.find = func(ctx context.Context) ([]string, *delivered) {
+		uids, missed := r.find(ctx, c)
+		if missed == nil && c.given {
+			c.fe.inbox.grow(h, sizeOf(uids))
+		}
+		return uids, missed
+	}
+	return h
 }
 
 // find returns the receivers, or what becomes of the push without any.
@@ -44,17 +60,43 @@ func (r *receivers) find(ctx context.Context, c claim) ([]string, *delivered) {
 	if a := c.check(ctx); a != nil {
 		return nil, a
 	}
-	if !c.given && r.reach(ctx, c) {
-		uids, there := r.members(c)
-		switch {
-		case !there:
-			return nil, anotherLife()
-		case len(uids) == 0:
-			return nil, &delivered{outcome: Delivered} // they have left meanwhile
-		}
-		return uids, nil
+	if c.given || !r.reach(ctx, c) {
+		return c.ask(ctx)
 	}
-	return c.ask(ctx)
+	uids, there, err := r.who(ctx, c)
+	_, all := baseOf(c.to).(everybody)
+	switch {
+	case err != nil:
+		return nil, &delivered{outcome: NotDelivered, reason: err.Error()}
+	case !there:
+		return nil, anotherLife()
+	case len(uids) == 0 && !all:
+		return nil, &delivered{outcome: Delivered} // they have left meanwhile
+	}
+	return uids, nil
+}
+
+// who are the receivers, of everybody nobody in particular. there: the replica has the
+// life as the one that is up.
+func (r *receivers) who(ctx context.Context, c claim) (uids []string, there bool, err error) {
+	if isChannel(c.to) {
+		uids, there = r.members(c, laneOf(c.to))
+		return uids, there, nil
+	}
+	l := &looks{ctx: ctx, node: r.reader.node}
+	if err := l.look(func(s *fsm.State) { there = c.up(s) }); err != nil || !there {
+		return nil, false, err
+	}
+	if _, ok := baseOf(c.to).(inChannels); ok {
+		uids, err = playersOn(l, c.to, c.sid)
+	}
+	return uids, true, err
+}
+
+// up says that the life is the one that the state shows.
+func (c claim) up(s *fsm.State) bool {
+	srv, known := s.Server(c.sid)
+	return known && srv.Up && srv.Epoch == c.epoch
 }
 
 // check compares the life that is meant with the one that is here.
@@ -97,18 +139,17 @@ func (r *receivers) reach(ctx context.Context, c claim) bool {
 	return r.reader.replica.Wait(ctx, index) == nil
 }
 
-// members are those of the life. there: the replica has it as the one that is up.
-func (r *receivers) members(c claim) (uids []string, there bool) {
-	key, fresh := cell{c.name, c.sid}, false
+// members are those of a channel, which did perhaps not change since the last push.
+func (r *receivers) members(c claim, name string) (uids []string, there bool) {
+	key, fresh := cell{name, c.sid}, false
 	var stamp fsm.Stamp
 	r.reader.replica.View(func(s *fsm.State) {
-		srv, known := s.Server(c.sid)
-		if there = known && srv.Up && srv.Epoch == c.epoch; !there {
+		if there = c.up(s); !there {
 			return
 		}
-		stamp = s.Stamp(c.name)
+		stamp = s.Stamp(name)
 		if uids, fresh = r.kept.get(key, stamp); !fresh {
-			uids = s.MembersBySID(c.name, c.sid)
+			uids = s.MembersBySID(name, c.sid)
 		}
 	})
 	if there && !fresh {

@@ -1899,8 +1899,7 @@ func (x *PushRequest) GetReceived() uint64 {
 	return 0
 }
 
-// Push is for one frontend. What is the same for all frontends comes last, so that it is
-// encoded once.
+// Push is for one frontend. What is the same for all frontends is encoded once.
 type Push struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // 1, 2, 3... of the link; some may be left out
@@ -1908,11 +1907,12 @@ type Push struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`                          // the life that is meant
 	Index         uint64                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`                          // what the frontend's replica must have
 	TimeoutUs     uint64                 `protobuf:"varint,5,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"` // from the sending; 0: none
-	Channel       string                 `protobuf:"bytes,6,opt,name=channel,proto3" json:"channel,omitempty"`
+	Channel       string                 `protobuf:"bytes,6,opt,name=channel,proto3" json:"channel,omitempty"`                       // in whose order it is handed over; empty: of none
 	Route         string                 `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
 	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`
 	Msg           []byte                 `protobuf:"bytes,9,opt,name=msg,proto3" json:"msg,omitempty"`
-	Given         bool                   `protobuf:"varint,10,opt,name=given,proto3" json:"given,omitempty"` // the uids follow without being asked for
+	Given         bool                   `protobuf:"varint,10,opt,name=given,proto3" json:"given,omitempty"`      // the uids follow without being asked for
+	Audience      *PushAudience          `protobuf:"bytes,11,opt,name=audience,proto3" json:"audience,omitempty"` // who is meant, if that is not just the members of the channel
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2017,6 +2017,142 @@ func (x *Push) GetGiven() bool {
 	return false
 }
 
+func (x *Push) GetAudience() *PushAudience {
+	if x != nil {
+		return x.Audience
+	}
+	return nil
+}
+
+// PushAudience is one of these.
+type PushAudience struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Channels      []string               `protobuf:"bytes,1,rep,name=channels,proto3" json:"channels,omitempty"` // whoever is in any of them
+	Uids          []string               `protobuf:"bytes,2,rep,name=uids,proto3" json:"uids,omitempty"`
+	Everybody     bool                   `protobuf:"varint,3,opt,name=everybody,proto3" json:"everybody,omitempty"` // all sessions of the frontend
+	Filter        *PushFilter            `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushAudience) Reset() {
+	*x = PushAudience{}
+	mi := &file_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushAudience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushAudience) ProtoMessage() {}
+
+func (x *PushAudience) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushAudience.ProtoReflect.Descriptor instead.
+func (*PushAudience) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PushAudience) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *PushAudience) GetUids() []string {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *PushAudience) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+func (x *PushAudience) GetFilter() *PushFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+type PushFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *PushAudience          `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	By            *PushAudience          `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Keep          bool                   `protobuf:"varint,3,opt,name=keep,proto3" json:"keep,omitempty"` // those who are in it; else those who are not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushFilter) Reset() {
+	*x = PushFilter{}
+	mi := &file_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushFilter) ProtoMessage() {}
+
+func (x *PushFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushFilter.ProtoReflect.Descriptor instead.
+func (*PushFilter) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PushFilter) GetFrom() *PushAudience {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PushFilter) GetBy() *PushAudience {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *PushFilter) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
 type PushUids struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
@@ -2028,7 +2164,7 @@ type PushUids struct {
 
 func (x *PushUids) Reset() {
 	*x = PushUids{}
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2040,7 +2176,7 @@ func (x *PushUids) String() string {
 func (*PushUids) ProtoMessage() {}
 
 func (x *PushUids) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2053,7 +2189,7 @@ func (x *PushUids) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushUids.ProtoReflect.Descriptor instead.
 func (*PushUids) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{27}
+	return file_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PushUids) GetNumber() uint64 {
@@ -2088,7 +2224,7 @@ type PushResponse struct {
 
 func (x *PushResponse) Reset() {
 	*x = PushResponse{}
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2236,7 @@ func (x *PushResponse) String() string {
 func (*PushResponse) ProtoMessage() {}
 
 func (x *PushResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2249,7 @@ func (x *PushResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushResponse.ProtoReflect.Descriptor instead.
 func (*PushResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{28}
+	return file_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *PushResponse) GetWelcome() *PushWelcome {
@@ -2147,7 +2283,7 @@ type PushWelcome struct {
 
 func (x *PushWelcome) Reset() {
 	*x = PushWelcome{}
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2295,7 @@ func (x *PushWelcome) String() string {
 func (*PushWelcome) ProtoMessage() {}
 
 func (x *PushWelcome) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2308,7 @@ func (x *PushWelcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushWelcome.ProtoReflect.Descriptor instead.
 func (*PushWelcome) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{29}
+	return file_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PushWelcome) GetKnown() bool {
@@ -2202,7 +2338,7 @@ type PushAnswer struct {
 
 func (x *PushAnswer) Reset() {
 	*x = PushAnswer{}
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2350,7 @@ func (x *PushAnswer) String() string {
 func (*PushAnswer) ProtoMessage() {}
 
 func (x *PushAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2363,7 @@ func (x *PushAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PushAnswer.ProtoReflect.Descriptor instead.
 func (*PushAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{30}
+	return file_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PushAnswer) GetNumber() uint64 {
@@ -2275,7 +2411,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +2423,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +2436,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{31}
+	return file_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -2331,7 +2467,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[32]
+	mi := &file_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2343,7 +2479,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[32]
+	mi := &file_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2356,7 +2492,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{32}
+	return file_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -2412,7 +2548,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[33]
+	mi := &file_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2424,7 +2560,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[33]
+	mi := &file_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2437,7 +2573,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{33}
+	return file_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -2606,7 +2742,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x06pushes\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.PushR\x06pushes\x123\n" +
 	"\x04uids\x18\x03 \x03(\v2\x1f.globalchannel.peer.v1.PushUidsR\x04uids\x12\x1c\n" +
 	"\tabandoned\x18\x04 \x03(\x04R\tabandoned\x12\x1a\n" +
-	"\breceived\x18\x05 \x01(\x04R\breceived\"\xeb\x01\n" +
+	"\breceived\x18\x05 \x01(\x04R\breceived\"\xac\x02\n" +
 	"\x04Push\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x14\n" +
@@ -2619,7 +2755,18 @@ const file_peer_proto_rawDesc = "" +
 	"\x06urgent\x18\b \x01(\bR\x06urgent\x12\x10\n" +
 	"\x03msg\x18\t \x01(\fR\x03msg\x12\x14\n" +
 	"\x05given\x18\n" +
-	" \x01(\bR\x05given\"J\n" +
+	" \x01(\bR\x05given\x12?\n" +
+	"\baudience\x18\v \x01(\v2#.globalchannel.peer.v1.PushAudienceR\baudience\"\x97\x01\n" +
+	"\fPushAudience\x12\x1a\n" +
+	"\bchannels\x18\x01 \x03(\tR\bchannels\x12\x12\n" +
+	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x1c\n" +
+	"\teverybody\x18\x03 \x01(\bR\teverybody\x129\n" +
+	"\x06filter\x18\x04 \x01(\v2!.globalchannel.peer.v1.PushFilterR\x06filter\"\x8e\x01\n" +
+	"\n" +
+	"PushFilter\x127\n" +
+	"\x04from\x18\x01 \x01(\v2#.globalchannel.peer.v1.PushAudienceR\x04from\x123\n" +
+	"\x02by\x18\x02 \x01(\v2#.globalchannel.peer.v1.PushAudienceR\x02by\x12\x12\n" +
+	"\x04keep\x18\x03 \x01(\bR\x04keep\"J\n" +
 	"\bPushUids\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x12\n" +
@@ -2695,7 +2842,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_peer_proto_goTypes = []any{
 	(Disposition)(0),             // 0: globalchannel.peer.v1.Disposition
 	(StateStanding)(0),           // 1: globalchannel.peer.v1.StateStanding
@@ -2727,13 +2874,15 @@ var file_peer_proto_goTypes = []any{
 	(*PushLink)(nil),             // 27: globalchannel.peer.v1.PushLink
 	(*PushRequest)(nil),          // 28: globalchannel.peer.v1.PushRequest
 	(*Push)(nil),                 // 29: globalchannel.peer.v1.Push
-	(*PushUids)(nil),             // 30: globalchannel.peer.v1.PushUids
-	(*PushResponse)(nil),         // 31: globalchannel.peer.v1.PushResponse
-	(*PushWelcome)(nil),          // 32: globalchannel.peer.v1.PushWelcome
-	(*PushAnswer)(nil),           // 33: globalchannel.peer.v1.PushAnswer
-	(*DeliverRequest)(nil),       // 34: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),          // 35: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),      // 36: globalchannel.peer.v1.DeliverResponse
+	(*PushAudience)(nil),         // 30: globalchannel.peer.v1.PushAudience
+	(*PushFilter)(nil),           // 31: globalchannel.peer.v1.PushFilter
+	(*PushUids)(nil),             // 32: globalchannel.peer.v1.PushUids
+	(*PushResponse)(nil),         // 33: globalchannel.peer.v1.PushResponse
+	(*PushWelcome)(nil),          // 34: globalchannel.peer.v1.PushWelcome
+	(*PushAnswer)(nil),           // 35: globalchannel.peer.v1.PushAnswer
+	(*DeliverRequest)(nil),       // 36: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),          // 37: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),      // 38: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
 	3,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
@@ -2745,43 +2894,47 @@ var file_peer_proto_depIdxs = []int32{
 	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
 	27, // 7: globalchannel.peer.v1.PushRequest.link:type_name -> globalchannel.peer.v1.PushLink
 	29, // 8: globalchannel.peer.v1.PushRequest.pushes:type_name -> globalchannel.peer.v1.Push
-	30, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
-	32, // 10: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
-	33, // 11: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
-	2,  // 12: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	35, // 13: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	2,  // 14: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	4,  // 15: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	6,  // 16: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	8,  // 17: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	13, // 18: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	15, // 19: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	11, // 20: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	17, // 21: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	19, // 22: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	21, // 23: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
-	23, // 24: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
-	25, // 25: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
-	28, // 26: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
-	34, // 27: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	5,  // 28: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	7,  // 29: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	10, // 30: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	14, // 31: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	16, // 32: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	12, // 33: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	18, // 34: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	20, // 35: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	22, // 36: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
-	24, // 37: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
-	26, // 38: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
-	31, // 39: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
-	36, // 40: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	28, // [28:41] is the sub-list for method output_type
-	15, // [15:28] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	32, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
+	30, // 10: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
+	31, // 11: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
+	30, // 12: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
+	30, // 13: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
+	34, // 14: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
+	35, // 15: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
+	2,  // 16: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	37, // 17: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	2,  // 18: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	4,  // 19: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	6,  // 20: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	8,  // 21: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	13, // 22: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	15, // 23: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	11, // 24: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	17, // 25: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	19, // 26: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	21, // 27: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
+	23, // 28: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
+	25, // 29: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
+	28, // 30: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
+	36, // 31: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	5,  // 32: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	7,  // 33: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	10, // 34: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	14, // 35: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	16, // 36: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	12, // 37: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	18, // 38: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	20, // 39: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	22, // 40: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	24, // 41: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	26, // 42: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
+	33, // 43: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
+	38, // 44: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	32, // [32:45] is the sub-list for method output_type
+	19, // [19:32] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2795,7 +2948,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   34,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -40,6 +40,9 @@ func (ls *Links) alone(ctx context.Context, addr string, p *Push) Answer {
 		ctx, cancel = context.WithDeadline(ctx, p.Deadline)
 		defer cancel()
 	}
+	if p.UIDs == nil {
+		return notDelivered("the server is too old for this push")
+	}
 	client, err := ls.dial(addr)
 	if err != nil {
 		return notDelivered("unreachable: " + Brief(err))

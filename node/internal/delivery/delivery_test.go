@@ -46,9 +46,9 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 	deadline := time.Now().Add(time.Hour)
 	large := strings.Repeat("x", bySelf)
 	pushes := []*Push{
-		{number: 1, SID: "a", Epoch: 1 << 60, Index: 9, Body: NewBody("world", "chat", []byte("hi"), false)},
-		{number: 300, SID: "b", Epoch: 2, Index: 1 << 50, Given: true, Body: NewBody("world", "chat", []byte(large), true)},
-		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Deadline: deadline, Body: NewBody("world", "chat", nil, false)},
+		{number: 1, SID: "a", Epoch: 1 << 60, Index: 9, Body: NewBody("world", "chat", []byte("hi"), nil, false)},
+		{number: 300, SID: "b", Epoch: 2, Index: 1 << 50, Given: true, Body: NewBody("world", "chat", []byte(large), nil, true)},
+		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Deadline: deadline, Body: NewBody("world", "chat", nil, nil, false)},
 	}
 	f := newFrame(pushes, []uint64{5, 1 << 40}, 77, 10)
 	var got peerpb.PushRequest
@@ -74,7 +74,7 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 
 func TestBody_IsAMessageOfItsOwn(t *testing.T) {
 	msg := []byte("hi")
-	b := NewBody("c", "r", msg, true)
+	b := NewBody("c", "r", msg, nil, true)
 	msg[0] = 'H'
 	if string(b.Msg) != "hi" {
 		t.Errorf("%q", b.Msg)
@@ -105,7 +105,7 @@ func TestLink_AsksForTheUIDsOfWhoIsBehind(t *testing.T) {
 		answers := make(chan Answer, 3)
 		for _, kind := range []string{"asked", "given"} {
 			w.links.Send("addr", &Push{
-				Body: NewBody(kind, "route", nil, false), Given: kind == "given",
+				Body: NewBody(kind, "route", nil, nil, false), Given: kind == "given",
 				UIDs: func() []string { return many }, Settle: func(a Answer) { answers <- a },
 			})
 		}

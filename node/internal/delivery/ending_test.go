@@ -99,7 +99,7 @@ func TestLink_UrgentOnesOvertakeWhatWaits(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, m := range []string{"first", "chat", "chat2", "system"} {
 			wg.Add(1)
-			w.links.Send("addr", &Push{Body: NewBody("world", "r", []byte(m), m == "system"), Settle: func(Answer) { wg.Done() }})
+			w.links.Send("addr", &Push{Body: NewBody("world", "r", []byte(m), nil, m == "system"), Settle: func(Answer) { wg.Done() }})
 			synctest.Wait()
 		}
 		close(block)
@@ -307,7 +307,7 @@ func TestLink_SendsOldServersEachPushAlone(t *testing.T) {
 		}
 		stuck := make(chan Answer, 2)
 		p := &Push{
-			Body: NewBody("world", "stuck", nil, false), UIDs: func() []string { return nil },
+			Body: NewBody("world", "stuck", nil, nil, false), UIDs: func() []string { return nil },
 			Deadline: time.Now().Add(time.Minute), Settle: func(a Answer) { stuck <- a },
 		}
 		w.links.Send("addr", p)

@@ -30,6 +30,8 @@ const (
 	fieldMsg     = 9
 	fieldGiven   = 10
 
+	fieldAudience = 11
+
 	// bySelf: a body of at least so many bytes is not copied into each frontend's message.
 	bySelf = 16 << 10
 )

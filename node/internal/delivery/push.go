@@ -16,7 +16,7 @@ type Push struct {
 	Deadline time.Time
 	Body     *Body
 	Given    bool            // the uids follow without being asked for: they are not in the replica
-	UIDs     func() []string // asked for if Given, or if the frontend's replica does not have Index
+	UIDs     func() []string // asked for if Given, or if the frontend's replica does not have Index; nil: nobody knows them
 	Settle   func(Answer)    // called once, from any goroutine; must not block
 
 	// Guarded by link.mu, once the push is sent.
@@ -60,9 +60,14 @@ type Body struct {
 	encoded []byte // the last fields of peerpb.Push
 }
 
-// NewBody copies the message.
-func NewBody(channel, route string, msg []byte, urgent bool) *Body {
-	b := make([]byte, 0, len(channel)+len(route)+len(msg)+24)
+// NewBody copies the message. audience is an encoded peerpb.PushAudience, or empty: the
+// members of the channel.
+func NewBody(channel, route string, msg, audience []byte, urgent bool) *Body {
+	b := make([]byte, 0, len(channel)+len(route)+len(msg)+len(audience)+32)
+	if len(audience) > 0 {
+		b = protowire.AppendTag(b, fieldAudience, protowire.BytesType)
+		b = protowire.AppendBytes(b, audience)
+	}
 	b = appendString(b, fieldChannel, channel)
 	b = appendString(b, fieldRoute, route)
 	if urgent {

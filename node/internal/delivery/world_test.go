@@ -139,7 +139,7 @@ func (s *breakable) Recv() (*peerpb.PushResponse, error) {
 func (w *world) push(channel, msg string) (*Push, <-chan Answer) {
 	answer := make(chan Answer, 2)
 	p := &Push{
-		SID: "frontend", Epoch: 7, Index: 42, Body: NewBody(channel, "route", []byte(msg), false), Deadline: time.Now().Add(patience),
+		SID: "frontend", Epoch: 7, Index: 42, Body: NewBody(channel, "route", []byte(msg), nil, false), Deadline: time.Now().Add(patience),
 		UIDs:   func() []string { return []string{"alice", "bob"} },
 		Settle: func(a Answer) { answer <- a },
 	}
