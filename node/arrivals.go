@@ -15,6 +15,17 @@ type arrivals struct {
 	receivers *receivers
 }
 
+// arrival is a push of another server: all that is needed of it here.
+type arrival struct {
+	handing
+	claim
+	delivery Delivery
+	in       *delivery.Incoming
+}
+
+// settle implements settler.
+func (a *arrival) settle(d delivered) { a.in.Answer(d.toWire()) }
+
 // accept puts a push into the queue of its channel. It does not block.
 func (a *arrivals) accept(in *delivery.Incoming) {
 	p := in.Push
@@ -27,18 +38,17 @@ func (a *arrivals) accept(in *delivery.Incoming) {
 	if p.GetAudience() != nil {
 		to = audienceFromWire(p.GetAudience())
 	}
-	c := claim{
-		fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), to: to, index: p.GetIndex(),
-		arrived: time.Now(), given: p.GetGiven(), uids: in.UIDs,
+	n := &arrival{in: in}
+	n.claim = claim{
+		receivers: a.receivers, fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), to: to, index: p.GetIndex(),
+		arrived: time.Now(), given: p.GetGiven(), asked: in,
 	}
+	n.delivery = Delivery{Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node}
 	if _, all := baseOf(to).(everybody); all {
-		c.uids = nil // nobody could list them
+		n.delivery.Everybody, n.delivery.to, n.asked = true, to, nil // nobody could list them
 	}
-	h := a.receivers.handing(in.Ctx, c, &Delivery{
-		Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node,
-	})
-	h.urgent, h.settle = p.GetUrgent(), func(d delivered) { in.Answer(d.toWire()) }
-	fe.inbox.submit(h)
+	n.handing = handing{ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n, urgent: p.GetUrgent()}
+	fe.inbox.submit(&n.handing)
 }
 
 var nobodyHere = delivered{outcome: NotDelivered, reason: "no such server here"}
@@ -59,8 +69,16 @@ func (a *arrivals) deliver(ctx context.Context, sid string, epoch uint64, d *Del
 		return nobodyHere
 	}
 	d.Node = a.node
-	c := claim{fe: fe, epoch: epoch}
-	return fe.inbox.deliver(&handing{ctx: ctx, d: d, find: func(ctx context.Context) ([]string, *delivered) {
-		return d.uids, c.check(ctx)
-	}})
+	return fe.inbox.deliver(&handing{ctx: ctx, d: d, finder: &alone{claim{fe: fe, epoch: epoch}, d.uids}})
+}
+
+// alone has brought its uids.
+type alone struct {
+	claim
+	uids []string
+}
+
+// find implements finder.
+func (a *alone) find(ctx context.Context) ([]string, bool, *delivered) {
+	return a.uids, false, a.check(ctx)
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -27,7 +28,7 @@ func (b *inbox) hand(h *handing) {
 			b.log.Error("push handler did not return", "channel", h.d.Channel, "route", h.d.Route, "reason", a.reason, "stack", string(debug.Stack()))
 		}
 		b.release(h)
-		h.settle(a)
+		h.settler.settle(a)
 	}()
 	if reason := b.tooLate(h); reason != "" {
 		a.reason = reason
@@ -38,16 +39,16 @@ func (b *inbox) hand(h *handing) {
 }
 
 func (b *inbox) call(h *handing) delivered {
-	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
-	defer cancel(nil)
-	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
-	defer stop()
-	if h.find != nil {
-		uids, a := h.find(ctx)
-		if a != nil {
-			return *a
+	ctx := &handlerContext{Context: h.ctx, inbox: b.ctx, channel: h.d.Channel}
+	defer ctx.release()
+	if h.finder != nil {
+		uids, own, missed := h.finder.find(ctx)
+		if missed != nil {
+			return *missed
 		}
-		h.d.uids = uids
+		if h.d.uids = uids; own {
+			b.grow(h, sizeOf(uids))
+		}
 	}
 	offline, err := b.handle(ctx, h.d)
 	var known *handlerOutcome
@@ -100,15 +101,68 @@ type handlerOutcome struct {
 
 func (h *handlerOutcome) Error() string { return h.reason }
 
-// handlingKey marks a handler's context with the channel being handled.
-type handlingKey struct{ channel string }
+// handlerContext is the context of a handler: that of its push, which ends with the inbox
+// too. What that costs is paid by handlers that wait for the end.
+type handlerContext struct {
+	context.Context
+	inbox   context.Context
+	channel string
 
-func withHandling(ctx context.Context, channel string) context.Context {
-	return context.WithValue(ctx, handlingKey{channel}, true)
+	once   sync.Once
+	both   context.Context
+	cancel context.CancelCauseFunc
+	stop   func() bool
+}
+
+// Done implements context.Context.
+func (c *handlerContext) Done() <-chan struct{} {
+	c.once.Do(func() {
+		c.both, c.cancel = context.WithCancelCause(c.Context)
+		c.stop = context.AfterFunc(c.inbox, func() { c.cancel(ErrClosed) })
+	})
+	return c.both.Done()
+}
+
+// Err implements context.Context.
+func (c *handlerContext) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	return c.inbox.Err()
+}
+
+// handlingKey asks a context whether it is a handler's, and of which channel.
+type handlingKey struct{}
+
+// Value implements context.Context.
+func (c *handlerContext) Value(key any) any {
+	if key == (handlingKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+// release frees what Done has taken.
+func (c *handlerContext) release() {
+	c.once.Do(func() { c.both = c.Context }) // whoever keeps the context has to get a channel
+	if c.cancel != nil {
+		c.stop()
+		c.cancel(nil)
+	}
 }
 
 // handling reports whether ctx belongs to a handler of channel. A waiting push
 // from there would wait for itself.
 func handling(ctx context.Context, channel string) bool {
-	return ctx.Value(handlingKey{channel}) != nil
+	for ctx != nil {
+		c, ok := ctx.Value(handlingKey{}).(*handlerContext)
+		if !ok {
+			return false
+		}
+		if c.channel == channel {
+			return true
+		}
+		ctx = c.Context // a handler's push to another channel may have led here
+	}
+	return false
 }

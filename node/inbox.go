@@ -59,14 +59,24 @@ func (l *lane) remove(i int) *handing {
 
 // handing is one push on its way to the handler.
 type handing struct {
-	ctx    context.Context // who gave up waiting ends it
-	d      *Delivery
-	find   func(context.Context) ([]string, *delivered) // the receivers, when it is this push's turn; nil: d has them
-	urgent bool                                         // overtakes those of the channel that are not
-	settle func(delivered)                              // called once, maybe under a lock; must not block
-	size   int
-	leave  func() bool // stops waiting for the end of ctx; nil: it does not wait
+	ctx     context.Context // who gave up waiting ends it
+	d       *Delivery
+	finder  finder  // nil: d has the receivers
+	settler settler // told once
+	urgent  bool    // overtakes those of the channel that are not
+	size    int
+	leave   func() bool // stops waiting for the end of ctx; nil: it does not wait
 }
+
+// finder finds the receivers of a push when it is its turn, or what becomes of it without
+// any. own: the list is of this push alone, and takes memory.
+type finder interface {
+	find(context.Context) (uids []string, own bool, missed *delivered)
+}
+
+// settler waits for what becomes of a push. It is told maybe under a lock, and must not
+// block.
+type settler interface{ settle(delivered) }
 
 // delivered is a frontend's answer.
 type delivered struct {
@@ -85,8 +95,8 @@ func newInbox(handle PushHandler, log *slog.Logger) *inbox {
 
 // deliver waits for the handler's answer, or until ctx ends.
 func (b *inbox) deliver(h *handing) delivered {
-	done := make(chan delivered, 1)
-	h.settle = func(a delivered) { done <- a }
+	done := make(answered, 1)
+	h.settler = done
 	b.submit(h)
 	select {
 	case a := <-done:
@@ -102,15 +112,20 @@ func (b *inbox) deliver(h *handing) delivered {
 	}
 }
 
+// answered is a settler that somebody waits for.
+type answered chan delivered
+
+func (a answered) settle(d delivered) { a <- d }
+
 // submit puts a push behind those of its channel. It does not block.
 func (b *inbox) submit(h *handing) {
 	if b == nil || b.handle == nil {
-		h.settle(delivered{outcome: NotDelivered, reason: "no push handler"})
+		h.settler.settle(delivered{outcome: NotDelivered, reason: "no push handler"})
 		return
 	}
 	h.size = len(h.d.Msg) + sizeOf(h.d.uids)
 	if reason := b.enqueue(h); reason != "" {
-		h.settle(delivered{outcome: NotDelivered, reason: reason})
+		h.settler.settle(delivered{outcome: NotDelivered, reason: reason})
 	}
 }
 
@@ -190,7 +205,7 @@ func (b *inbox) withdrawnLocked(h *handing) {
 	if h.leave != nil {
 		h.leave()
 	}
-	h.settle(delivered{outcome: NotDelivered, reason: b.tooLate(h)})
+	h.settler.settle(delivered{outcome: NotDelivered, reason: b.tooLate(h)})
 }
 
 // grow counts what h turned out to take, beyond what the queue knew.

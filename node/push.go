@@ -2,13 +2,8 @@ package node
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
-	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/node/internal/delivery"
@@ -45,8 +40,8 @@ func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
 	for _, t := range at.targets {
 		result.Members += t.Members
 	}
-	r := newRound(at.targets)
-	if err := p.send(ctx, job, at, r); err != nil {
+	r := newRound(p, job, at)
+	if err := r.send(ctx); err != nil {
 		return result, err
 	}
 	select {
@@ -58,71 +53,10 @@ func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
 	return result, conclude(&result, job, at.targets)
 }
 
-// send gives each frontend its push.
-func (p *pusher) send(ctx context.Context, job pushJob, at aim, r *round) error {
-	var audience []byte
-	if at.audience != nil {
-		var err error
-		if audience, err = proto.Marshal(at.audience); err != nil {
-			return fmt.Errorf("encode the audience: %w", err)
-		}
-	}
-	body := delivery.NewBody(job.lane(), job.route, job.msg, audience, job.Priority == PrioritySystem)
-	deadline, _ := ctx.Deadline()
-	for i, t := range at.targets {
-		if p.here(t) {
-			r.here = append(r.here, p.handOver(ctx, job, body, at, t, func(d delivered) { r.settle(i, d) }))
-			continue
-		}
-		d := &r.pushes[i]
-		*d = delivery.Push{
-			SID: t.Server.SID, Epoch: t.Server.Epoch, Index: at.changed, Deadline: deadline, Body: body, Given: at.given,
-			UIDs:   func() []string { return p.uids(job, t) },
-			Settle: func(a delivery.Answer) { r.settle(i, fromWire(a)) },
-		}
-		if _, all := baseOf(job.to).(everybody); all {
-			d.UIDs = nil
-		}
-		p.links.Send(t.Server.Addr, d)
-	}
-	return nil
-}
-
 // here: this process answers for the server.
 func (p *pusher) here(t fsm.Target) bool {
 	self := p.node.cfg.SID
 	return t.Server.SID == self || t.Server.Via == self
-}
-
-// handOver is send within this process. What it returns takes the push back, if it
-// waits in a queue.
-func (p *pusher) handOver(ctx context.Context, job pushJob, body *delivery.Body, at aim, t fsm.Target, settle func(delivered)) (withdraw func()) {
-	fe := p.local.get(t.Server.SID)
-	if fe == nil {
-		settle(nobodyHere)
-		return func() {}
-	}
-	c := claim{fe: fe, sid: t.Server.SID, epoch: t.Server.Epoch, to: job.to, index: at.changed}
-	if at.given {
-		c.given, c.uids = true, func() <-chan []string {
-			uids := make(chan []string, 1)
-			uids <- t.UIDs
-			return uids
-		}
-	}
-	h := p.receivers.handing(ctx, c, &Delivery{Route: body.Route, Channel: body.Channel, From: p.node.cfg.SID, Msg: body.Msg, Node: p.node})
-	h.urgent, h.settle = body.Urgent, settle
-	fe.inbox.submit(h)
-	return func() { fe.inbox.withdraw(h) }
-}
-
-// uids are for a frontend whose own replica does not help.
-func (p *pusher) uids(job pushJob, t fsm.Target) (uids []string) {
-	if len(t.UIDs) == t.Members {
-		return t.UIDs
-	}
-	p.aims.reader.replica.View(func(s *fsm.State) { uids = s.MembersBySID(job.lane(), t.Server.SID) })
-	return uids
 }
 
 // conclude adds up the reports. Its error is ErrPushFailed if nobody was reached.
@@ -144,64 +78,6 @@ func conclude(r *PushResult, job pushJob, targets []fsm.Target) error {
 		return fmt.Errorf("%w: %d members on %d servers", ErrPushFailed, r.Members, len(targets))
 	}
 	return nil
-}
-
-// round is one push on its way to all its frontends.
-type round struct {
-	began  time.Time
-	pushes []delivery.Push // beside reports; those to frontends here stay empty
-	here   []func()        // withdraw those
-	done   chan struct{}   // closed when all are settled
-
-	mu      sync.Mutex // guards all below
-	reports []ServerReport
-	left    int
-}
-
-func newRound(targets []fsm.Target) *round {
-	r := &round{
-		began: time.Now(), pushes: make([]delivery.Push, len(targets)), done: make(chan struct{}),
-		reports: make([]ServerReport, len(targets)), left: len(targets),
-	}
-	for i, t := range targets {
-		r.reports[i] = ServerReport{SID: t.Server.SID, Members: t.Members}
-	}
-	return r
-}
-
-// settle notes what became of a push, if that is not known yet.
-func (r *round) settle(i int, d delivered) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	report := &r.reports[i]
-	if report.Outcome != 0 {
-		return
-	}
-	report.Outcome, report.Reason, report.Failed, report.Latency = d.outcome, d.reason, d.offline, time.Since(r.began)
-	if r.left--; r.left == 0 {
-		close(r.done)
-	}
-}
-
-// abandon settles what is left when ctx has ended.
-func (r *round) abandon(ctx context.Context) {
-	late := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
-	reason := "cancelled"
-	if late {
-		reason = "timeout"
-	}
-	for i := range r.pushes {
-		if p := &r.pushes[i]; p.Body != nil {
-			p.Abandon(reason, !late)
-		}
-	}
-	for _, withdraw := range r.here {
-		withdraw()
-	}
-	for i := range r.pushes { // what is left has a handler here
-		r.settle(i, delivered{outcome: Unknown, reason: stillHandled})
-	}
-	<-r.done
 }
 
 func (d delivered) toWire() delivery.Answer {

@@ -29,61 +29,50 @@ type cell struct{ name, sid string }
 
 // claim is what a push says of its receivers.
 type claim struct {
+	*receivers
 	fe      *frontend
 	sid     string
 	epoch   uint64 // the life that is meant
 	to      players
 	index   uint64 // the replica must have it
 	arrived time.Time
-	given   bool                   // the uids come along
-	uids    func() <-chan []string // asks for them, unless they do; nil: nobody can be asked
+	given   bool  // the uids come along
+	asked   asked // nil: nobody can be asked
 }
 
-// handing is a push that finds its receivers when it is its turn.
-func (r *receivers) handing(ctx context.Context, c claim, d *Delivery) *handing {
-	h := &handing{ctx: ctx, d: d}
-	if _, d.Everybody = baseOf(c.to).(everybody); d.Everybody {
-		d.to = c.to
-	}
-	h.find = func(ctx context.Context) ([]string, *delivered) {
-		uids, missed := r.find(ctx, c)
-		if missed == nil && c.given {
-			c.fe.inbox.grow(h, sizeOf(uids))
-		}
-		return uids, missed
-	}
-	return h
-}
+// asked gives the uids of a push, at the latest when they are asked for.
+type asked interface{ UIDs() <-chan []string }
 
-// find returns the receivers, or what becomes of the push without any.
-func (r *receivers) find(ctx context.Context, c claim) ([]string, *delivered) {
-	if a := c.check(ctx); a != nil {
-		return nil, a
+// find implements finder.
+func (c *claim) find(ctx context.Context) (uids []string, own bool, missed *delivered) {
+	if missed := c.check(ctx); missed != nil {
+		return nil, false, missed
 	}
-	if c.given || !r.reach(ctx, c) {
-		return c.ask(ctx)
+	if c.given || !c.reach(ctx) {
+		uids, missed := c.ask(ctx)
+		return uids, true, missed
 	}
-	uids, there, err := r.who(ctx, c)
+	uids, there, err := c.who(ctx)
 	_, all := baseOf(c.to).(everybody)
 	switch {
 	case err != nil:
-		return nil, &delivered{outcome: NotDelivered, reason: err.Error()}
+		return nil, false, &delivered{outcome: NotDelivered, reason: err.Error()}
 	case !there:
-		return nil, anotherLife()
+		return nil, false, anotherLife()
 	case len(uids) == 0 && !all:
-		return nil, &delivered{outcome: Delivered} // they have left meanwhile
+		return nil, false, &delivered{outcome: Delivered} // they have left meanwhile
 	}
-	return uids, nil
+	return uids, false, nil
 }
 
 // who are the receivers, of everybody nobody in particular. there: the replica has the
 // life as the one that is up.
-func (r *receivers) who(ctx context.Context, c claim) (uids []string, there bool, err error) {
+func (c *claim) who(ctx context.Context) (uids []string, there bool, err error) {
 	if isChannel(c.to) {
-		uids, there = r.members(c, laneOf(c.to))
+		uids, there = c.members(laneOf(c.to))
 		return uids, there, nil
 	}
-	l := &looks{ctx: ctx, node: r.reader.node}
+	l := &looks{ctx: ctx, node: c.reader.node}
 	if err := l.look(func(s *fsm.State) { there = c.up(s) }); err != nil || !there {
 		return nil, false, err
 	}
@@ -94,13 +83,13 @@ func (r *receivers) who(ctx context.Context, c claim) (uids []string, there bool
 }
 
 // up says that the life is the one that the state shows.
-func (c claim) up(s *fsm.State) bool {
+func (c *claim) up(s *fsm.State) bool {
 	srv, known := s.Server(c.sid)
 	return known && srv.Up && srv.Epoch == c.epoch
 }
 
 // check compares the life that is meant with the one that is here.
-func (c claim) check(ctx context.Context) *delivered {
+func (c *claim) check(ctx context.Context) *delivered {
 	// The pusher's replica may show a registration before its answer is here.
 	now, err := c.fe.epoch(ctx, 0)
 	if err == nil && now < c.epoch { // registered again, as the pusher knows and this process does not yet
@@ -123,48 +112,48 @@ func anotherLife() *delivered {
 
 // reach says whether the replica has what the push refers to, and can be relied upon. The
 // registration of the life belongs to that: members come back with it.
-func (r *receivers) reach(ctx context.Context, c claim) bool {
+func (c *claim) reach(ctx context.Context) bool {
 	index := max(c.index, c.epoch&epochIndex)
-	if r.reader.trusted() != nil {
+	if c.reader.trusted() != nil {
 		return false
 	}
-	if r.reader.replica.Index() >= index {
+	if c.reader.replica.Index() >= index {
 		return true
 	}
-	if c.uids == nil {
-		return r.reader.replica.Wait(ctx, index) == nil
+	if c.asked == nil {
+		return c.reader.replica.Wait(ctx, index) == nil
 	}
 	ctx, cancel := context.WithDeadline(ctx, c.arrived.Add(behindAfter))
 	defer cancel()
-	return r.reader.replica.Wait(ctx, index) == nil
+	return c.reader.replica.Wait(ctx, index) == nil
 }
 
 // members are those of a channel, which did perhaps not change since the last push.
-func (r *receivers) members(c claim, name string) (uids []string, there bool) {
+func (c *claim) members(name string) (uids []string, there bool) {
 	key, fresh := cell{name, c.sid}, false
 	var stamp fsm.Stamp
-	r.reader.replica.View(func(s *fsm.State) {
+	c.reader.replica.View(func(s *fsm.State) {
 		if there = c.up(s); !there {
 			return
 		}
 		stamp = s.Stamp(name)
-		if uids, fresh = r.kept.get(key, stamp); !fresh {
+		if uids, fresh = c.kept.get(key, stamp); !fresh {
 			uids = s.MembersBySID(name, c.sid)
 		}
 	})
 	if there && !fresh {
-		r.kept.put(key, stamp, uids, sizeOf(uids))
+		c.kept.put(key, stamp, uids, sizeOf(uids))
 	}
 	return uids, there
 }
 
 // ask gets the uids from the pusher.
-func (c claim) ask(ctx context.Context) ([]string, *delivered) {
-	if c.uids == nil {
+func (c *claim) ask(ctx context.Context) ([]string, *delivered) {
+	if c.asked == nil {
 		return nil, &delivered{outcome: NotDelivered, reason: "the replica is behind"}
 	}
 	select {
-	case uids := <-c.uids():
+	case uids := <-c.asked.UIDs():
 		return uids, nil
 	case <-ctx.Done():
 		return nil, &delivered{outcome: NotDelivered, reason: "the replica is behind, and the uids have not come in time"}

@@ -29,7 +29,7 @@ func (l *link) goAlone(p *Push) {
 		p.stage = settled
 		l.mu.Unlock()
 		if !late {
-			p.Settle(a)
+			p.settle(a)
 		}
 	})
 }
@@ -40,7 +40,8 @@ func (ls *Links) alone(ctx context.Context, addr string, p *Push) Answer {
 		ctx, cancel = context.WithDeadline(ctx, p.Deadline)
 		defer cancel()
 	}
-	if p.UIDs == nil {
+	uids, known := p.Owner.UIDs(p.I)
+	if !known {
 		return notDelivered("the server is too old for this push")
 	}
 	client, err := ls.dial(addr)
@@ -53,7 +54,7 @@ func (ls *Links) alone(ctx context.Context, addr string, p *Push) Answer {
 	}
 	return converse(calls, &peerpb.DeliverHead{
 		Sid: p.SID, Epoch: p.Epoch, Channel: p.Body.Channel, Route: p.Body.Route, Msg: p.Body.Msg, From: ls.sid,
-	}, p.UIDs())
+	}, uids)
 }
 
 // converse sends the push in parts and reads the answer.

@@ -35,7 +35,7 @@ func TestLink_AnswersWhatWasAsked(t *testing.T) {
 		if diff := cmp.Diff(want, <-answer); diff != "" {
 			t.Error(diff)
 		}
-		push := &peerpb.Push{TimeoutUs: uint64(patience / time.Microsecond), Number: 1, Sid: "frontend", Epoch: 7, Index: 42, Channel: "world", Route: "route", Msg: []byte("hi")}
+		push := &peerpb.Push{TimeoutUs: uint64(pushTime / time.Microsecond), Number: 1, Sid: "frontend", Epoch: 7, Index: 42, Channel: "world", Route: "route", Msg: []byte("hi")}
 		if diff := cmp.Diff([]*peerpb.Push{push}, got, protocmp.Transform()); diff != "" {
 			t.Error(diff)
 		}
@@ -98,19 +98,16 @@ func TestLink_AsksForTheUIDsOfWhoIsBehind(t *testing.T) {
 					got[in.Push.GetChannel()] = uids
 					mu.Unlock()
 					in.Answer(delivered())
-				case <-in.Ctx.Done():
+				case <-in.Context().Done():
 				}
 			})
 		}, always)
-		answers := make(chan Answer, 3)
+		var answers []<-chan Answer
 		for _, kind := range []string{"asked", "given"} {
-			w.links.Send("addr", &Push{
-				Body: NewBody(kind, "route", nil, nil, false), Given: kind == "given",
-				UIDs: func() []string { return many }, Settle: func(a Answer) { answers <- a },
-			})
+			answers = append(answers, w.send(&Push{Body: NewBody(kind, "route", nil, nil, false), Given: kind == "given"}, many...))
 		}
-		for range 2 {
-			if a := <-answers; a.Outcome != peerpb.DeliverOutcome_DELIVER_DELIVERED {
+		for _, answer := range answers {
+			if a := <-answer; a.Outcome != peerpb.DeliverOutcome_DELIVER_DELIVERED {
 				t.Errorf("%+v", a)
 			}
 		}
@@ -160,7 +157,7 @@ func storm(t *testing.T, seed uint64, bugs bool) *history {
 						if chance(0.2) {
 							select {
 							case <-in.UIDs():
-							case <-in.Ctx.Done():
+							case <-in.Context().Done():
 							}
 						}
 						in.Answer(delivered())

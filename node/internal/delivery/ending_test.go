@@ -37,7 +37,7 @@ func TestPush_AbandonedOnesAreSettledOnce(t *testing.T) {
 		in := <-arrived
 		p.Abandon("cancelled", true)
 		wantAnswer(t, <-answer, maybe, "cancelled")
-		<-in.Ctx.Done() // or this hangs: the frontend was told
+		<-in.Context().Done() // or this hangs: the frontend was told
 		in.Answer(delivered())
 		synctest.Wait()
 		p.Abandon("again", true)
@@ -96,14 +96,15 @@ func TestLink_UrgentOnesOvertakeWhatWaits(t *testing.T) {
 		}, always)
 		block := make(chan struct{})
 		w.onSend = func(*breakable) { <-block }
-		var wg sync.WaitGroup
+		var answers []<-chan Answer
 		for _, m := range []string{"first", "chat", "chat2", "system"} {
-			wg.Add(1)
-			w.links.Send("addr", &Push{Body: NewBody("world", "r", []byte(m), nil, m == "system"), Settle: func(Answer) { wg.Done() }})
+			answers = append(answers, w.send(&Push{Body: NewBody("world", "r", []byte(m), nil, m == "system")}))
 			synctest.Wait()
 		}
 		close(block)
-		wg.Wait()
+		for _, answer := range answers {
+			<-answer
+		}
 		if want := []string{"first", "system", "chat", "chat2"}; !slices.Equal(got, want) {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -215,7 +216,7 @@ func TestReceiver_ForgetsLinksWhosePusherIsGone(t *testing.T) {
 func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReceiver(func(in *Incoming) { in.Answer(delivered()) }, always)
-		l := newLedger(r, linkID{}, "pusher", "")
+		l := newLedger(linkID{}, "pusher", "")
 		hello := &peerpb.PushLink{Stream: 1}
 		if _, err := l.attach(hello); err != nil {
 			t.Fatal(err)
@@ -305,12 +306,8 @@ func TestLink_SendsOldServersEachPushAlone(t *testing.T) {
 		if req := <-got; string(req.GetHead().GetMsg()) != "hi" || !slices.Equal(req.GetUids(), []string{"alice", "bob"}) || req.GetHead().GetFrom() != "pusher" {
 			t.Errorf("%v", req)
 		}
-		stuck := make(chan Answer, 2)
-		p := &Push{
-			Body: NewBody("world", "stuck", nil, nil, false), UIDs: func() []string { return nil },
-			Deadline: time.Now().Add(time.Minute), Settle: func(a Answer) { stuck <- a },
-		}
-		w.links.Send("addr", p)
+		p := &Push{Body: NewBody("world", "stuck", nil, nil, false), Deadline: time.Now().Add(time.Minute)}
+		stuck := w.send(p)
 		<-got
 		p.Abandon("timeout", false)
 		wantAnswer(t, <-stuck, maybe, "timeout")

@@ -9,11 +9,10 @@ import (
 // Incoming is one push at its frontend.
 type Incoming struct {
 	Push *peerpb.Push
-	From string          // sid of the pusher
-	Ctx  context.Context // ends with the push's deadline, when nobody waits for it any more, and with the Receiver
+	From string // sid of the pusher
 
-	ledger *ledger
-	cancel context.CancelFunc
+	ledger   *ledger
+	patience patience
 
 	// Guarded by ledger.mu.
 	behind bool          // uids are waited for
@@ -22,9 +21,12 @@ type Incoming struct {
 	given  chan []string // one slot: all of them
 }
 
+// Context ends with the push's deadline, when nobody waits for it any more, and with
+// Receiver.Interrupt.
+func (in *Incoming) Context() context.Context { return &in.patience }
+
 // Answer tells the pusher what became of the push. It is called once, and does not block.
 func (in *Incoming) Answer(a Answer) {
-	in.cancel()
 	in.ledger.answer(in.Push.GetNumber(), a)
 }
 

@@ -31,7 +31,6 @@ const (
 // ledger is what a process knows of a link to it: which numbers came, and which of
 // their answers the pusher may not have.
 type ledger struct {
-	receiver         *Receiver
 	id               linkID
 	sid, incarnation string // of the pusher
 	wake             chan struct{}
@@ -47,10 +46,11 @@ type ledger struct {
 	told     int                  // how many of them this stream has carried
 	acked    uint64               // how many of this stream's were acknowledged, or dropped
 	behind   []uint64             // of which to ask for uids
+	over     bool                 // this process is closing
 }
 
-func newLedger(r *Receiver, id linkID, sid, incarnation string) *ledger {
-	return &ledger{receiver: r, id: id, sid: sid, incarnation: incarnation, wake: make(chan struct{}, 1), open: make(map[uint64]*Incoming)}
+func newLedger(id linkID, sid, incarnation string) *ledger {
+	return &ledger{id: id, sid: sid, incarnation: incarnation, wake: make(chan struct{}, 1), open: make(map[uint64]*Incoming)}
 }
 
 // attach begins a stream, and with that ends the one before.
@@ -107,6 +107,16 @@ func (l *ledger) away() (away bool, since time.Duration) {
 	return !l.attached, time.Since(l.left)
 }
 
+// interrupt ends the contexts of all pushes, those to come too.
+func (l *ledger) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, in := range l.open {
+		in.patience.end(context.Canceled)
+	}
+}
+
 func (l *ledger) signal() {
 	select {
 	case l.wake <- struct{}{}:
@@ -133,7 +143,7 @@ func (l *ledger) note(stream uint32, req *peerpb.PushRequest) (pushes []*Incomin
 	l.acknowledgedLocked(req.GetReceived())
 	for _, number := range req.GetAbandoned() {
 		if in := l.open[number]; in != nil {
-			in.cancel()
+			in.patience.end(context.Canceled)
 		}
 	}
 	for _, u := range req.GetUids() {
@@ -157,9 +167,10 @@ func (l *ledger) incoming(p *peerpb.Push) *Incoming {
 		in.behind, in.given = true, make(chan []string, 1)
 	}
 	if us := p.GetTimeoutUs(); us > 0 && us < uint64(24*time.Hour/time.Microsecond) {
-		in.Ctx, in.cancel = context.WithTimeout(l.receiver.ctx, time.Duration(us)*time.Microsecond)
-	} else {
-		in.Ctx, in.cancel = context.WithCancel(l.receiver.ctx)
+		in.patience.deadline = time.Now().Add(time.Duration(us) * time.Microsecond)
+	}
+	if l.over {
+		in.patience.err = context.Canceled
 	}
 	return in
 }
@@ -199,7 +210,7 @@ func (l *ledger) giveLocked(u *peerpb.PushUids) {
 		in.bytes += len(uid) + 16
 	}
 	if in.bytes > maxGiven {
-		in.cancel()
+		in.patience.end(context.Canceled)
 		in.uids = nil
 	}
 	if u.GetMore() {

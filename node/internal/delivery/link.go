@@ -159,7 +159,7 @@ func (l *link) unreachable(err error) {
 
 func settleAll(pushes []*Push, a Answer) {
 	for _, p := range pushes {
-		p.Settle(a)
+		p.settle(a)
 	}
 }
 
@@ -171,7 +171,8 @@ func (l *link) write(s *stream) {
 		return
 	}
 	for _, p := range owed {
-		for req := range uidMessages(p.number, p.UIDs()) {
+		uids, _ := p.Owner.UIDs(p.I) // none are an answer, too
+		for req := range uidMessages(p.number, uids) {
 			if !s.send(req) {
 				l.lost(s)
 				return

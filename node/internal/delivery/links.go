@@ -56,7 +56,7 @@ func (ls *Links) Send(addr string, p *Push) {
 	closed := ls.closed
 	ls.mu.Unlock()
 	if closed {
-		p.Settle(notDelivered("this server is closing"))
+		p.settle(notDelivered("this server is closing"))
 	}
 }
 

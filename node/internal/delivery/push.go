@@ -15,9 +15,9 @@ type Push struct {
 	Index    uint64 // what the frontend's replica must have
 	Deadline time.Time
 	Body     *Body
-	Given    bool            // the uids follow without being asked for: they are not in the replica
-	UIDs     func() []string // asked for if Given, or if the frontend's replica does not have Index; nil: nobody knows them
-	Settle   func(Answer)    // called once, from any goroutine; must not block
+	Given    bool // the uids follow without being asked for: they are not in the replica
+	Owner    Owner
+	I        int // the owner's number for it
 
 	// Guarded by link.mu, once the push is sent.
 	link    *link
@@ -26,6 +26,17 @@ type Push struct {
 	offline []string // of an answer that has not come to its end
 	quit    func()   // of one that goes alone
 }
+
+// Owner is who has pushes sent. The methods may be called from any goroutine.
+type Owner interface {
+	// Settle is called once for each; it must not block.
+	Settle(i int, a Answer)
+	// UIDs are asked for if the push is Given, and if the frontend's replica does not have
+	// Index. known: there is a list, of which nobody changes anything any more.
+	UIDs(i int) (uids []string, known bool)
+}
+
+func (p *Push) settle(a Answer) { p.Owner.Settle(p.I, a) }
 
 type stage uint8
 
@@ -115,5 +126,5 @@ func (p *Push) Abandon(reason string, tell bool) {
 	p.stage = settled
 	l.queues[p.lane()].compact()
 	l.mu.Unlock()
-	p.Settle(a)
+	p.settle(a)
 }

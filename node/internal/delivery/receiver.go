@@ -23,11 +23,12 @@ type Receiver struct {
 	accept func(*Incoming)                    // in the order of the link; must not block
 	alive  func(sid, incarnation string) bool // as far as is known here
 
-	ctx    context.Context // of all pushes
+	ctx    context.Context // of all streams
 	cancel context.CancelFunc
 
 	mu      sync.Mutex // guards all below
 	ledgers map[linkID]*ledger
+	over    bool
 }
 
 type linkID [idBytes]byte
@@ -39,8 +40,21 @@ func NewReceiver(accept func(*Incoming), alive func(sid, incarnation string) boo
 	return &Receiver{accept: accept, alive: alive, ctx: ctx, cancel: cancel, ledgers: make(map[linkID]*ledger)}
 }
 
-// Close ends the streams and the contexts of all pushes. Answers that are ready go out.
-func (r *Receiver) Close() { r.cancel() }
+// Interrupt ends the contexts of all pushes, so that they are answered soon.
+func (r *Receiver) Interrupt() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	for _, l := range r.ledgers {
+		l.interrupt()
+	}
+}
+
+// Close interrupts, and ends the streams. Answers that are ready go out.
+func (r *Receiver) Close() {
+	r.Interrupt()
+	r.cancel()
+}
 
 // Serve is one stream of a link.
 func (r *Receiver) Serve(calls peerpb.Peer_PushesServer) error {
@@ -105,7 +119,8 @@ func (r *Receiver) ledger(hello *peerpb.PushLink) (*ledger, error) {
 	if len(r.ledgers) >= maxLedgers {
 		return nil, status.Error(codes.ResourceExhausted, "too many links")
 	}
-	l := newLedger(r, id, hello.GetSid(), hello.GetIncarnation())
+	l := newLedger(id, hello.GetSid(), hello.GetIncarnation())
+	l.over = r.over
 	r.ledgers[id] = l
 	return l, nil
 }

@@ -153,7 +153,7 @@ func (l *link) take(resp *peerpb.PushResponse) {
 	}
 	l.mu.Unlock()
 	for i, p := range pushes {
-		p.Settle(answers[i])
+		p.settle(answers[i])
 	}
 }
 

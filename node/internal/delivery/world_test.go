@@ -137,18 +137,28 @@ func (s *breakable) Recv() (*peerpb.PushResponse, error) {
 
 // push sends one and gives the channel of its answer.
 func (w *world) push(channel, msg string) (*Push, <-chan Answer) {
-	answer := make(chan Answer, 2)
-	p := &Push{
-		SID: "frontend", Epoch: 7, Index: 42, Body: NewBody(channel, "route", []byte(msg), nil, false), Deadline: time.Now().Add(patience),
-		UIDs:   func() []string { return []string{"alice", "bob"} },
-		Settle: func(a Answer) { answer <- a },
-	}
-	w.links.Send("addr", p)
-	return p, answer
+	p := &Push{SID: "frontend", Epoch: 7, Index: 42, Body: NewBody(channel, "route", []byte(msg), nil, false), Deadline: time.Now().Add(pushTime)}
+	return p, w.send(p, "alice", "bob")
 }
 
-// patience is what a push has, in the time of its bubble.
-const patience = time.Minute
+func (w *world) send(p *Push, uids ...string) <-chan Answer {
+	o := &owner{answer: make(chan Answer, 2), uids: uids}
+	p.Owner = o
+	w.links.Send("addr", p)
+	return o.answer
+}
+
+// owner is of one push.
+type owner struct {
+	answer chan Answer
+	uids   []string
+}
+
+func (o *owner) Settle(_ int, a Answer)    { o.answer <- a }
+func (o *owner) UIDs(int) ([]string, bool) { return o.uids, true }
+
+// pushTime is what a push has, in the time of its bubble.
+const pushTime = time.Minute
 
 // wait is what a caller does.
 func (p *Push) wait(answer <-chan Answer) Answer {
