@@ -143,7 +143,7 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	b.held++
 	b.bytes += h.size
 	if l != nil {
-		h.leave = context.AfterFunc(h.ctx, func() { b.withdraw(h) })
+		h.leave = afterEnd(h.ctx, func() { b.withdraw(h) })
 		l.put(h)
 		return ""
 	}
@@ -152,6 +152,15 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	b.lanes[h.d.Channel] = l
 	b.running.Go(func() { b.work(h.d.Channel, l) })
 	return ""
+}
+
+// afterEnd is context.AfterFunc, which wants the channel of a context even where that can
+// do without one.
+func afterEnd(ctx context.Context, f func()) (stop func() bool) {
+	if ctx, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return ctx.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // work empties one lane and ends. A handler may end this goroutine, as t.FailNow

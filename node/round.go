@@ -50,17 +50,15 @@ func (r *round) send(ctx context.Context) error {
 		}
 	}
 	body := delivery.NewBody(r.job.lane(), r.job.route, r.job.msg, audience, r.job.Priority == PrioritySystem)
-	deadline, _ := ctx.Deadline()
+	body.Index, body.Given, body.Owner = r.aim.changed, r.aim.given, r
+	body.Deadline, _ = ctx.Deadline()
 	for i, t := range r.aim.targets {
 		if r.pusher.here(t) {
 			r.land(ctx, i, body)
 			continue
 		}
 		p := &r.pushes[i]
-		*p = delivery.Push{
-			SID: t.Server.SID, Epoch: t.Server.Epoch, Index: r.aim.changed, Deadline: deadline, Body: body,
-			Given: r.aim.given, Owner: r, I: i,
-		}
+		*p = delivery.Push{SID: t.Server.SID, Epoch: t.Server.Epoch, Body: body, I: i}
 		r.pusher.links.Send(t.Server.Addr, p)
 	}
 	return nil

@@ -35,12 +35,12 @@ func (l *link) goAlone(p *Push) {
 }
 
 func (ls *Links) alone(ctx context.Context, addr string, p *Push) Answer {
-	if !p.Deadline.IsZero() { // the other end learns it from the call
+	if !p.Body.Deadline.IsZero() { // the other end learns it from the call
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, p.Deadline)
+		ctx, cancel = context.WithDeadline(ctx, p.Body.Deadline)
 		defer cancel()
 	}
-	uids, known := p.Owner.UIDs(p.I)
+	uids, known := p.Body.Owner.UIDs(p.I)
 	if !known {
 		return notDelivered("the server is too old for this push")
 	}

@@ -46,10 +46,11 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 	deadline := time.Now().Add(time.Hour)
 	large := strings.Repeat("x", bySelf)
 	pushes := []*Push{
-		{number: 1, SID: "a", Epoch: 1 << 60, Index: 9, Body: NewBody("world", "chat", []byte("hi"), nil, false)},
-		{number: 300, SID: "b", Epoch: 2, Index: 1 << 50, Given: true, Body: NewBody("world", "chat", []byte(large), nil, true)},
-		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Deadline: deadline, Body: NewBody("world", "chat", nil, nil, false)},
+		{number: 1, SID: "a", Epoch: 1 << 60, Body: NewBody("world", "chat", []byte("hi"), nil, false)},
+		{number: 300, SID: "b", Epoch: 2, Body: NewBody("world", "chat", []byte(large), nil, true)},
+		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Body: NewBody("world", "chat", nil, nil, false)},
 	}
+	pushes[0].Body.Index, pushes[1].Body.Index, pushes[1].Body.Given, pushes[2].Body.Deadline = 9, 1<<50, true, deadline
 	f := newFrame(pushes, []uint64{5, 1 << 40}, 77, 10)
 	var got peerpb.PushRequest
 	if err := protobuf.Unmarshal(f.parts.Materialize(), &got); err != nil {
@@ -104,7 +105,9 @@ func TestLink_AsksForTheUIDsOfWhoIsBehind(t *testing.T) {
 		}, always)
 		var answers []<-chan Answer
 		for _, kind := range []string{"asked", "given"} {
-			answers = append(answers, w.send(&Push{Body: NewBody(kind, "route", nil, nil, false), Given: kind == "given"}, many...))
+			p := &Push{Body: NewBody(kind, "route", nil, nil, false)}
+			p.Body.Given = kind == "given"
+			answers = append(answers, w.send(p, many...))
 		}
 		for _, answer := range answers {
 			if a := <-answer; a.Outcome != peerpb.DeliverOutcome_DELIVER_DELIVERED {

@@ -306,7 +306,8 @@ func TestLink_SendsOldServersEachPushAlone(t *testing.T) {
 		if req := <-got; string(req.GetHead().GetMsg()) != "hi" || !slices.Equal(req.GetUids(), []string{"alice", "bob"}) || req.GetHead().GetFrom() != "pusher" {
 			t.Errorf("%v", req)
 		}
-		p := &Push{Body: NewBody("world", "stuck", nil, nil, false), Deadline: time.Now().Add(time.Minute)}
+		p := &Push{Body: NewBody("world", "stuck", nil, nil, false)}
+		p.Body.Deadline = time.Now().Add(time.Minute)
 		stuck := w.send(p)
 		<-got
 		p.Abandon("timeout", false)

@@ -84,11 +84,11 @@ func (w *frameWriter) push(p *Push, now time.Time) {
 	head := appendVarint(hand[:0], fieldNumber, p.number)
 	head = appendString(head, fieldSID, p.SID)
 	head = appendVarint(head, fieldEpoch, p.Epoch)
-	head = appendVarint(head, fieldIndex, p.Index)
-	if !p.Deadline.IsZero() {
-		head = appendVarint(head, fieldTimeout, uint64(max(1, p.Deadline.Sub(now).Microseconds())))
+	head = appendVarint(head, fieldIndex, p.Body.Index)
+	if !p.Body.Deadline.IsZero() {
+		head = appendVarint(head, fieldTimeout, uint64(max(1, p.Body.Deadline.Sub(now).Microseconds())))
 	}
-	if p.Given {
+	if p.Body.Given {
 		head = appendVarint(head, fieldGiven, 1)
 	}
 	body := p.Body.encoded

@@ -171,7 +171,7 @@ func (l *link) write(s *stream) {
 		return
 	}
 	for _, p := range owed {
-		uids, _ := p.Owner.UIDs(p.I) // none are an answer, too
+		uids, _ := p.Body.Owner.UIDs(p.I) // none are an answer, too
 		for req := range uidMessages(p.number, uids) {
 			if !s.send(req) {
 				l.lost(s)
@@ -237,7 +237,7 @@ func (l *link) fill() (f *frame, owed []*Push) {
 
 // oweIfGiven has the uids follow right away.
 func (l *link) oweIfGiven(p *Push) {
-	if p.Given {
+	if p.Body.Given {
 		l.owed = append(l.owed, p)
 	}
 }

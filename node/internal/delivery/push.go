@@ -10,14 +10,10 @@ import (
 
 // Push is one push on its way to one frontend.
 type Push struct {
-	SID      string
-	Epoch    uint64 // the life that is meant
-	Index    uint64 // what the frontend's replica must have
-	Deadline time.Time
-	Body     *Body
-	Given    bool // the uids follow without being asked for: they are not in the replica
-	Owner    Owner
-	I        int // the owner's number for it
+	SID   string
+	Epoch uint64 // the life that is meant
+	Body  *Body
+	I     int // the owner's number for it
 
 	// Guarded by link.mu, once the push is sent.
 	link    *link
@@ -31,12 +27,12 @@ type Push struct {
 type Owner interface {
 	// Settle is called once for each; it must not block.
 	Settle(i int, a Answer)
-	// UIDs are asked for if the push is Given, and if the frontend's replica does not have
+	// UIDs are asked for if they are Given, and if the frontend's replica does not have
 	// Index. known: there is a list, of which nobody changes anything any more.
 	UIDs(i int) (uids []string, known bool)
 }
 
-func (p *Push) settle(a Answer) { p.Owner.Settle(p.I, a) }
+func (p *Push) settle(a Answer) { p.Body.Owner.Settle(p.I, a) }
 
 type stage uint8
 
@@ -62,10 +58,15 @@ func unknown(reason string) Answer {
 	return Answer{Outcome: peerpb.DeliverOutcome_DELIVER_UNKNOWN, Reason: reason}
 }
 
-// Body is what all frontends get. It is encoded once.
+// Body is what is the same for all frontends. What they get of it is encoded once.
 type Body struct {
+	Index    uint64 // what a frontend's replica must have
+	Deadline time.Time
+	Given    bool // the uids follow without being asked for: they are not in the replica
+	Owner    Owner
+
 	Channel, Route string
-	Msg            []byte // its own
+	Msg            []byte // a copy
 	Urgent         bool   // goes ahead of those that are not
 
 	encoded []byte // the last fields of peerpb.Push

@@ -24,6 +24,9 @@ var errNoWelcome = errors.New("the greeting was not answered")
 type stream struct {
 	calls  peerpb.Peer_PushesClient
 	cancel context.CancelFunc
+
+	pushes  []*Push  // room for take
+	answers []Answer // beside them
 }
 
 // connect opens the next stream of the link and reads its answers from then on.
@@ -115,14 +118,13 @@ func (l *link) read(s *stream) {
 			l.lost(s)
 			return
 		}
-		l.take(resp)
+		l.take(s, resp)
 	}
 }
 
 // take settles what was answered.
-func (l *link) take(resp *peerpb.PushResponse) {
-	var pushes []*Push
-	var answers []Answer
+func (l *link) take(s *stream, resp *peerpb.PushResponse) {
+	pushes, answers := s.pushes[:0], s.answers[:0]
 	l.mu.Lock()
 	for _, a := range resp.GetAnswers() {
 		l.received++
@@ -155,6 +157,9 @@ func (l *link) take(resp *peerpb.PushResponse) {
 	for i, p := range pushes {
 		p.settle(answers[i])
 	}
+	clear(pushes)
+	clear(answers)
+	s.pushes, s.answers = pushes, answers
 }
 
 // Brief is a gRPC error in the words of a report.

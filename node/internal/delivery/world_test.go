@@ -137,13 +137,14 @@ func (s *breakable) Recv() (*peerpb.PushResponse, error) {
 
 // push sends one and gives the channel of its answer.
 func (w *world) push(channel, msg string) (*Push, <-chan Answer) {
-	p := &Push{SID: "frontend", Epoch: 7, Index: 42, Body: NewBody(channel, "route", []byte(msg), nil, false), Deadline: time.Now().Add(pushTime)}
+	p := &Push{SID: "frontend", Epoch: 7, Body: NewBody(channel, "route", []byte(msg), nil, false)}
+	p.Body.Index, p.Body.Deadline = 42, time.Now().Add(pushTime)
 	return p, w.send(p, "alice", "bob")
 }
 
 func (w *world) send(p *Push, uids ...string) <-chan Answer {
 	o := &owner{answer: make(chan Answer, 2), uids: uids}
-	p.Owner = o
+	p.Body.Owner = o
 	w.links.Send("addr", p)
 	return o.answer
 }
@@ -165,7 +166,7 @@ func (p *Push) wait(answer <-chan Answer) Answer {
 	select {
 	case a := <-answer:
 		return a
-	case <-time.After(time.Until(p.Deadline)):
+	case <-time.After(time.Until(p.Body.Deadline)):
 		p.Abandon("timeout", false)
 		return <-answer
 	}
