@@ -47,8 +47,21 @@ func (a *arrivals) accept(in *delivery.Incoming) {
 	if _, all := baseOf(to).(everybody); all {
 		n.delivery.Everybody, n.delivery.to, n.asked = true, to, nil // nobody could list them
 	}
-	n.handing = handing{ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n, urgent: p.GetUrgent()}
-	fe.inbox.submit(&n.handing)
+	n.handing = handing{
+		ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n,
+		urgent: p.GetUrgent(), full: p.GetFull(), key: p.GetKey(),
+	}
+	fe.take(&n.handing, p.GetId())
+}
+
+// take puts a push into the queue, unless it was here before under the same id.
+func (fe *frontend) take(h *handing, id string) {
+	if id != "" {
+		if h.settler = fe.repeats.begin(id, h.settler); h.settler == nil {
+			return
+		}
+	}
+	fe.inbox.submit(h)
 }
 
 var nobodyHere = delivered{outcome: NotDelivered, reason: "no such server here"}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/pofresh/globalchannel/fsm"
 )
@@ -127,6 +128,9 @@ func (n *Node) Push(ctx context.Context, p Push) (PushResult, error) {
 	if err := n.checkPush(ctx, p); err != nil {
 		return PushResult{}, err
 	}
+	if p.NoWait {
+		return n.pushLater(ctx, p)
+	}
 	if p.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
@@ -134,9 +138,34 @@ func (n *Node) Push(ctx context.Context, p Push) (PushResult, error) {
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
-	r, err := n.pusher.push(ctx, pushJob{stype: p.SType, route: p.Route, msg: p.Msg, to: p.To.set, PushOptions: p.PushOptions})
-	n.meters.pushed(r)
+	return n.pusher.push(ctx, p.job())
+}
+
+// pushLater is Push with NoWait: the push has its time, whatever becomes of the call's
+// context.
+func (n *Node) pushLater(ctx context.Context, p Push) (PushResult, error) {
+	limit := n.cfg.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	if p.Timeout > 0 {
+		limit = min(limit, p.Timeout)
+	}
+	own, cancel := context.WithTimeout(n.ctx, limit)
+	r, rest, err := n.pusher.begin(own, p.job())
+	if rest == nil {
+		cancel()
+		return r, err
+	}
+	n.pusher.leave(func() {
+		defer cancel()
+		rest.finish(own)
+	})
 	return r, err
+}
+
+func (p Push) job() pushJob {
+	return pushJob{stype: p.SType, route: p.Route, msg: p.Msg, to: p.To.set, PushOptions: p.PushOptions}
 }
 
 func (n *Node) checkPush(ctx context.Context, p Push) error {
@@ -152,11 +181,20 @@ func (n *Node) checkPush(ctx context.Context, p Push) error {
 	if p.Priority > PrioritySystem {
 		return invalid("Priority", "is %d, and none of the constants", p.Priority)
 	}
-	rest := p.PushOptions
-	if rest.Timeout, rest.CountsOnly, rest.Priority = 0, false, 0; rest != (PushOptions{}) {
-		return fmt.Errorf("%w: of PushOptions only Timeout, Priority and CountsOnly are built", ErrUnsupported)
+	switch keep := p.OnFull == FullKeepLatest; {
+	case p.OnFull > FullKeepLatest:
+		return invalid("OnFull", "is %d, and none of the constants", p.OnFull)
+	case keep != (p.Key != ""):
+		return invalid("Key", "goes with OnFull: FullKeepLatest, and that with a Key")
 	}
-	if lane := laneOf(p.To.set); handling(ctx, lane) {
+	for field, id := range map[string]string{"Key": p.Key, "ID": p.ID} {
+		if id != "" {
+			if err := checkText(field, id, maxName); err != nil {
+				return err
+			}
+		}
+	}
+	if lane := laneOf(p.To.set); !p.NoWait && handling(ctx, lane) {
 		return fmt.Errorf("%w: %q", ErrReentrant, lane)
 	}
 	return n.usable(ctx)

@@ -22,7 +22,8 @@ type frontend struct {
 	incarnation string
 	epoch       func(ctx context.Context, least uint64) (uint64, error) // waits for the registration of a life that is not older
 	inbox       *inbox                                                  // nil: no handler
-	left        chan struct{}                                           // non-nil while its end is being committed, closed then; guarded by frontends.mu
+	repeats     repeats
+	left        chan struct{} // non-nil while its end is being committed, closed then; guarded by frontends.mu
 }
 
 func newFrontends(n *Node) *frontends {

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+
+	"github.com/pofresh/globalchannel/node/internal/delivery"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // Bounds of what a frontend holds for its handler. Who gave up waiting leaves the
@@ -64,6 +67,8 @@ type handing struct {
 	finder  finder  // nil: d has the receivers
 	settler settler // told once
 	urgent  bool    // overtakes those of the channel that are not
+	full    peerpb.PushFull
+	key     string // of the latest to keep
 	size    int
 	leave   func() bool // stops waiting for the end of ctx; nil: it does not wait
 }
@@ -136,9 +141,11 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 		return "the frontend is closing"
 	}
 	l := b.lanes[h.d.Channel]
-	full := b.held >= maxInbox || (b.held > 0 && b.bytes+h.size > maxInboxBytes)
-	if full || (l != nil && len(l.queue) >= maxLaneQueue) {
-		return "queue full: the handler is too slow"
+	if l != nil {
+		b.giveWayLocked(l, h)
+	}
+	if b.fullLocked(l, h) {
+		return delivery.QueueFull + ": the handler is too slow"
 	}
 	b.held++
 	b.bytes += h.size
@@ -152,6 +159,34 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	b.lanes[h.d.Channel] = l
 	b.running.Go(func() { b.work(h.d.Channel, l) })
 	return ""
+}
+
+func (b *inbox) fullLocked(l *lane, h *handing) bool {
+	full := b.held >= maxInbox || b.held > 0 && b.bytes+h.size > maxInboxBytes
+	return full || l != nil && len(l.queue) >= maxLaneQueue
+}
+
+// giveWayLocked drops what h says may be dropped for it.
+func (b *inbox) giveWayLocked(l *lane, h *handing) {
+	drop := func(i int, reason string) {
+		b.droppedLocked(l.remove(i), reason)
+	}
+	switch h.full {
+	case peerpb.PushFull_PUSH_FULL_KEEP_LATEST:
+		replaced := func(o *handing) bool { return o.full == h.full && o.key == h.key && o.d.From == h.d.From }
+		if i := slices.IndexFunc(l.queue, replaced); i >= 0 {
+			drop(i, delivery.Replaced)
+		}
+	case peerpb.PushFull_PUSH_FULL_DROP_OLDEST:
+		same := func(o *handing) bool { return o.urgent == h.urgent }
+		for b.fullLocked(l, h) {
+			i := slices.IndexFunc(l.queue, same)
+			if i < 0 {
+				return
+			}
+			drop(i, delivery.Dropped)
+		}
+	}
 }
 
 // afterEnd is context.AfterFunc, which wants the channel of a context even where that can
@@ -209,12 +244,14 @@ func (b *inbox) withdraw(h *handing) {
 	}
 }
 
-func (b *inbox) withdrawnLocked(h *handing) {
+func (b *inbox) withdrawnLocked(h *handing) { b.droppedLocked(h, b.tooLate(h)) }
+
+func (b *inbox) droppedLocked(h *handing, reason string) {
 	b.releaseLocked(h)
 	if h.leave != nil {
 		h.leave()
 	}
-	h.settler.settle(delivered{outcome: NotDelivered, reason: b.tooLate(h)})
+	h.settler.settle(delivered{outcome: NotDelivered, reason: reason})
 }
 
 // grow counts what h turned out to take, beyond what the queue knew.

@@ -231,7 +231,7 @@ func (n *Node) release(ctx context.Context) error {
 	// answers go out.
 	if n.pushes != nil {
 		n.pushes.Close()
-		n.pusher.links.Close()
+		n.pusher.close()
 	}
 	if n.port != nil {
 		bounded(ctx, time.Second, n.port.EndStreams) // else Raft's and the agent's calls would go on below

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/node/internal/delivery"
@@ -18,6 +19,10 @@ type pusher struct {
 	local     *frontends
 	receivers *receivers
 	links     *delivery.Links
+
+	later  sync.WaitGroup // pushes that nobody waits for
+	mu     sync.Mutex     // guards closed
+	closed bool           // and no other one begins
 }
 
 // pushJob is one push.
@@ -31,26 +36,61 @@ type pushJob struct {
 // lane is the channel in whose order the push goes.
 func (j pushJob) lane() string { return laneOf(j.to) }
 
+// push waits until all frontends have answered, or ctx ends.
 func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
-	at, err := p.aims.take(ctx, job)
-	result := PushResult{Index: at.index}
-	if err != nil || len(at.targets) == 0 {
+	result, r, err := p.send(ctx, job)
+	if r == nil {
 		return result, err
+	}
+	result.Servers = r.finish(ctx)
+	return result, conclude(&result, job, r.aim.targets)
+}
+
+// begin is push for who does not wait: rest has to be finished, if it is not nil.
+func (p *pusher) begin(ctx context.Context, job pushJob) (result PushResult, rest *round, err error) {
+	result, rest, err = p.send(ctx, job)
+	if rest == nil {
+		return result, nil, err
+	}
+	result.Servers = rest.soFar()
+	return result, rest, conclude(&result, job, rest.aim.targets)
+}
+
+// send gives the frontends their pushes; nil: there is nobody.
+func (p *pusher) send(ctx context.Context, job pushJob) (result PushResult, r *round, err error) {
+	at, err := p.aims.take(ctx, job)
+	result.Index = at.index
+	if err != nil || len(at.targets) == 0 {
+		return result, nil, err
 	}
 	for _, t := range at.targets {
 		result.Members += t.Members
 	}
-	r := newRound(p, job, at)
+	r = newRound(p, job, at)
 	if err := r.send(ctx); err != nil {
-		return result, err
+		return result, nil, err
 	}
-	select {
-	case <-r.done:
-	case <-ctx.Done():
-		r.abandon(ctx)
+	return result, r, nil
+}
+
+// leave finishes a push that nobody waits for.
+func (p *pusher) leave(finish func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		finish() // at once, since the node's context has ended
+		return
 	}
-	result.Servers = r.reports
-	return result, conclude(&result, job, at.targets)
+	p.later.Go(finish)
+}
+
+// close settles what is under way. It runs after the end of the node's context.
+func (p *pusher) close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.links.Close()
+	p.later.Wait()
 }
 
 // here: this process answers for the server.
@@ -61,7 +101,7 @@ func (p *pusher) here(t fsm.Target) bool {
 
 // conclude adds up the reports. Its error is ErrPushFailed if nobody was reached.
 func conclude(r *PushResult, job pushJob, targets []fsm.Target) error {
-	reached := false
+	reached := job.NoWait && slices.ContainsFunc(r.Servers, func(s ServerReport) bool { return s.Outcome == Unknown })
 	for i, s := range r.Servers {
 		if s.Outcome == Delivered {
 			reached = true

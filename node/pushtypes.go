@@ -17,15 +17,15 @@ type Push struct {
 	PushOptions
 }
 
-// PushOptions are the choices of one push. What is not built yet gets
-// ErrUnsupported when it is set.
+// PushOptions are the choices of one push.
 type PushOptions struct {
 	Timeout      time.Duration // default: the context's deadline, else Config.Timeout
-	NoWait       bool          // not supported yet
+	NoWait       bool          // return when every frontend's push is in its queue: those on their way are Unknown, "not waited for". ctx's end does not end them, its deadline does
 	Priority     Priority      // within a channel; the others do not wait for each other anyway
-	OnFull       FullPolicy    // not supported yet
-	Key, ID      string        // not supported yet
-	PruneOffline bool          // not supported yet
+	OnFull       FullPolicy    // what gives way in a full queue
+	Key          string        // of FullKeepLatest, and only with that; at most 255 bytes
+	ID           string        // at most 255 bytes: a frontend's life hands the last 1,024 ids of the last minute over once, and answers a repetition as it did the first, unless that reached nobody
+	PruneOffline bool          // players whom a frontend reports offline leave all channels there, unless they were added since; not waited for
 	CountsOnly   bool          // for huge channels: the pusher does not read who the members are, and Undelivered yields only Failed
 }
 
@@ -40,8 +40,24 @@ const (
 	PrioritySystem
 )
 
-// FullPolicy says what happens at a full queue. Only the zero value, wait, is supported yet.
+// FullPolicy says what gives way in a full queue: the pusher's to one server (8,192 pushes,
+// 64 MiB), which fills while that does not read, and a channel's at the frontend (256
+// pushes), which fills while its handler is slow. What gave way is NotDelivered, and the
+// report of its own push says why.
 type FullPolicy uint8
+
+const (
+	// FullWait waits for room at the pusher, as long as the push has time. At the frontend
+	// the new push is NotDelivered.
+	FullWait FullPolicy = iota
+	// FullDropNewest gives the new push up.
+	FullDropNewest
+	// FullDropOldest gives those up that wait longest, of the same Priority.
+	FullDropOldest
+	// FullKeepLatest gives an older push of this server with the same Key up, whether the
+	// queue is full or not: a position, a score. If there is none, the new one.
+	FullKeepLatest
+)
 
 // PushResult is the honest report of a push.
 type PushResult struct {

@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/node/internal/delivery"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // round is one push on its way to all its frontends. It satisfies delivery.Owner.
@@ -40,7 +43,8 @@ func newRound(p *pusher, job pushJob, at aim) *round {
 	return r
 }
 
-// send gives each frontend its push. It does not block.
+// send gives each frontend its push. Where the queue is full, and the push may wait, it
+// waits for room, after all others have theirs.
 func (r *round) send(ctx context.Context) error {
 	var audience []byte
 	if r.aim.audience != nil {
@@ -49,9 +53,13 @@ func (r *round) send(ctx context.Context) error {
 			return fmt.Errorf("encode the audience: %w", err)
 		}
 	}
-	body := delivery.NewBody(r.job.lane(), r.job.route, r.job.msg, audience, r.job.Priority == PrioritySystem)
+	body := delivery.NewBody(delivery.Content{
+		Channel: r.job.lane(), Route: r.job.route, Msg: r.job.msg, Audience: audience,
+		Urgent: r.job.Priority == PrioritySystem, Full: peerpb.PushFull(r.job.OnFull), Key: r.job.Key, ID: r.job.ID,
+	})
 	body.Index, body.Given, body.Owner = r.aim.changed, r.aim.given, r
 	body.Deadline, _ = ctx.Deadline()
+	var waiting []int
 	for i, t := range r.aim.targets {
 		if r.pusher.here(t) {
 			r.land(ctx, i, body)
@@ -59,9 +67,30 @@ func (r *round) send(ctx context.Context) error {
 		}
 		p := &r.pushes[i]
 		*p = delivery.Push{SID: t.Server.SID, Epoch: t.Server.Epoch, Body: body, I: i}
-		r.pusher.links.Send(t.Server.Addr, p)
+		if r.pusher.links.Send(t.Server.Addr, p) != nil {
+			waiting = append(waiting, i)
+		}
+	}
+	for _, i := range waiting {
+		r.sendWhenRoom(ctx, i)
 	}
 	return nil
+}
+
+// sendWhenRoom waits for a place in a full queue.
+func (r *round) sendWhenRoom(ctx context.Context, i int) {
+	for {
+		wait := r.pusher.links.Send(r.aim.targets[i].Server.Addr, &r.pushes[i])
+		if wait == nil {
+			return
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			r.note(i, delivered{outcome: NotDelivered, reason: "not sent: " + delivery.QueueFull})
+			return
+		}
+	}
 }
 
 // landing is a push within this process.
@@ -94,9 +123,11 @@ func (r *round) land(ctx context.Context, i int, body *delivery.Body) {
 	if _, all := baseOf(r.job.to).(everybody); all {
 		l.delivery.Everybody, l.delivery.to = true, r.job.to
 	}
-	l.handing = handing{ctx: ctx, d: &l.delivery, finder: &l.claim, settler: l, urgent: body.Urgent}
+	l.handing = handing{
+		ctx: ctx, d: &l.delivery, finder: &l.claim, settler: l, urgent: body.Urgent, full: body.Full, key: body.Key,
+	}
 	r.here = append(r.here, l)
-	fe.inbox.submit(&l.handing)
+	fe.take(&l.handing, body.ID)
 }
 
 // settle implements settler.
@@ -136,6 +167,48 @@ func (r *round) note(i int, d delivered) {
 	report.Outcome, report.Reason, report.Failed, report.Latency = d.outcome, d.reason, d.offline, time.Since(r.began)
 	if r.left--; r.left == 0 {
 		close(r.done)
+	}
+}
+
+// finish returns when all are settled, as they are when ctx has ended.
+func (r *round) finish(ctx context.Context) []ServerReport {
+	select {
+	case <-r.done:
+	case <-ctx.Done():
+		r.abandon(ctx)
+	}
+	r.prune()
+	r.pusher.node.meters.pushed(r.reports)
+	return r.reports
+}
+
+// soFar are the reports of a push that nobody waits for.
+func (r *round) soFar() []ServerReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reports := slices.Clone(r.reports)
+	for i := range reports {
+		if reports[i].Outcome == 0 {
+			reports[i].Outcome, reports[i].Reason = Unknown, "not waited for"
+		}
+	}
+	return reports
+}
+
+// prune removes players who were reported offline, unless they were added after the
+// pusher had looked. Nobody waits for that: a push needs no leader.
+func (r *round) prune() {
+	node := r.pusher.node
+	if !r.job.PruneOffline || node.replica.Level() < parkingLevel {
+		return
+	}
+	for i, report := range r.reports {
+		for _, uid := range report.Failed {
+			op := fsm.Op{Kind: fsmpb.OpKind_OP_PRUNE, UID: uid, SID: report.SID, Epoch: r.aim.targets[i].Server.Epoch}
+			if _, err := node.outbox.begin(r.aim.index, op); err != nil {
+				return // closing, or too much waits already: the next push finds them offline again
+			}
+		}
 	}
 }
 

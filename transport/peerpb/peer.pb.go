@@ -128,6 +128,58 @@ func (StateStanding) EnumDescriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{1}
 }
 
+type PushFull int32
+
+const (
+	PushFull_PUSH_FULL_WAIT        PushFull = 0
+	PushFull_PUSH_FULL_DROP_NEWEST PushFull = 1
+	PushFull_PUSH_FULL_DROP_OLDEST PushFull = 2
+	PushFull_PUSH_FULL_KEEP_LATEST PushFull = 3 // of those with the same key; else the newest
+)
+
+// Enum value maps for PushFull.
+var (
+	PushFull_name = map[int32]string{
+		0: "PUSH_FULL_WAIT",
+		1: "PUSH_FULL_DROP_NEWEST",
+		2: "PUSH_FULL_DROP_OLDEST",
+		3: "PUSH_FULL_KEEP_LATEST",
+	}
+	PushFull_value = map[string]int32{
+		"PUSH_FULL_WAIT":        0,
+		"PUSH_FULL_DROP_NEWEST": 1,
+		"PUSH_FULL_DROP_OLDEST": 2,
+		"PUSH_FULL_KEEP_LATEST": 3,
+	}
+)
+
+func (x PushFull) Enum() *PushFull {
+	p := new(PushFull)
+	*p = x
+	return p
+}
+
+func (x PushFull) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PushFull) Descriptor() protoreflect.EnumDescriptor {
+	return file_peer_proto_enumTypes[2].Descriptor()
+}
+
+func (PushFull) Type() protoreflect.EnumType {
+	return &file_peer_proto_enumTypes[2]
+}
+
+func (x PushFull) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PushFull.Descriptor instead.
+func (PushFull) EnumDescriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{2}
+}
+
 type DeliverOutcome int32
 
 const (
@@ -161,11 +213,11 @@ func (x DeliverOutcome) String() string {
 }
 
 func (DeliverOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_peer_proto_enumTypes[2].Descriptor()
+	return file_peer_proto_enumTypes[3].Descriptor()
 }
 
 func (DeliverOutcome) Type() protoreflect.EnumType {
-	return &file_peer_proto_enumTypes[2]
+	return &file_peer_proto_enumTypes[3]
 }
 
 func (x DeliverOutcome) Number() protoreflect.EnumNumber {
@@ -174,7 +226,7 @@ func (x DeliverOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliverOutcome.Descriptor instead.
 func (DeliverOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{2}
+	return file_peer_proto_rawDescGZIP(), []int{3}
 }
 
 type Founder struct {
@@ -1911,8 +1963,11 @@ type Push struct {
 	Route         string                 `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
 	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`
 	Msg           []byte                 `protobuf:"bytes,9,opt,name=msg,proto3" json:"msg,omitempty"`
-	Given         bool                   `protobuf:"varint,10,opt,name=given,proto3" json:"given,omitempty"`      // the uids follow without being asked for
-	Audience      *PushAudience          `protobuf:"bytes,11,opt,name=audience,proto3" json:"audience,omitempty"` // who is meant, if that is not just the members of the channel
+	Given         bool                   `protobuf:"varint,10,opt,name=given,proto3" json:"given,omitempty"`                                   // the uids follow without being asked for
+	Audience      *PushAudience          `protobuf:"bytes,11,opt,name=audience,proto3" json:"audience,omitempty"`                              // who is meant, if that is not just the members of the channel
+	Full          PushFull               `protobuf:"varint,12,opt,name=full,proto3,enum=globalchannel.peer.v1.PushFull" json:"full,omitempty"` // what gives way in a full queue
+	Key           string                 `protobuf:"bytes,13,opt,name=key,proto3" json:"key,omitempty"`                                        // of PUSH_FULL_KEEP_LATEST
+	Id            string                 `protobuf:"bytes,14,opt,name=id,proto3" json:"id,omitempty"`                                          // one that was handed over under the same id is not again
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2022,6 +2077,27 @@ func (x *Push) GetAudience() *PushAudience {
 		return x.Audience
 	}
 	return nil
+}
+
+func (x *Push) GetFull() PushFull {
+	if x != nil {
+		return x.Full
+	}
+	return PushFull_PUSH_FULL_WAIT
+}
+
+func (x *Push) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Push) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 // PushAudience is one of these.
@@ -2742,7 +2818,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x06pushes\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.PushR\x06pushes\x123\n" +
 	"\x04uids\x18\x03 \x03(\v2\x1f.globalchannel.peer.v1.PushUidsR\x04uids\x12\x1c\n" +
 	"\tabandoned\x18\x04 \x03(\x04R\tabandoned\x12\x1a\n" +
-	"\breceived\x18\x05 \x01(\x04R\breceived\"\xac\x02\n" +
+	"\breceived\x18\x05 \x01(\x04R\breceived\"\x83\x03\n" +
 	"\x04Push\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x10\n" +
 	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x14\n" +
@@ -2756,7 +2832,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x03msg\x18\t \x01(\fR\x03msg\x12\x14\n" +
 	"\x05given\x18\n" +
 	" \x01(\bR\x05given\x12?\n" +
-	"\baudience\x18\v \x01(\v2#.globalchannel.peer.v1.PushAudienceR\baudience\"\x97\x01\n" +
+	"\baudience\x18\v \x01(\v2#.globalchannel.peer.v1.PushAudienceR\baudience\x123\n" +
+	"\x04full\x18\f \x01(\x0e2\x1f.globalchannel.peer.v1.PushFullR\x04full\x12\x10\n" +
+	"\x03key\x18\r \x01(\tR\x03key\x12\x0e\n" +
+	"\x02id\x18\x0e \x01(\tR\x02id\"\x97\x01\n" +
 	"\fPushAudience\x12\x1a\n" +
 	"\bchannels\x18\x01 \x03(\tR\bchannels\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x1c\n" +
@@ -2808,7 +2887,12 @@ const file_peer_proto_rawDesc = "" +
 	"\rSTATE_UNKNOWN\x10\x00\x12\x0f\n" +
 	"\vSTATE_RIGHT\x10\x01\x12\x0f\n" +
 	"\vSTATE_WRONG\x10\x02\x12\x15\n" +
-	"\x11STATE_NO_MAJORITY\x10\x03*W\n" +
+	"\x11STATE_NO_MAJORITY\x10\x03*o\n" +
+	"\bPushFull\x12\x12\n" +
+	"\x0ePUSH_FULL_WAIT\x10\x00\x12\x19\n" +
+	"\x15PUSH_FULL_DROP_NEWEST\x10\x01\x12\x19\n" +
+	"\x15PUSH_FULL_DROP_OLDEST\x10\x02\x12\x19\n" +
+	"\x15PUSH_FULL_KEEP_LATEST\x10\x03*W\n" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
@@ -2841,100 +2925,102 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_peer_proto_goTypes = []any{
 	(Disposition)(0),             // 0: globalchannel.peer.v1.Disposition
 	(StateStanding)(0),           // 1: globalchannel.peer.v1.StateStanding
-	(DeliverOutcome)(0),          // 2: globalchannel.peer.v1.DeliverOutcome
-	(*Founder)(nil),              // 3: globalchannel.peer.v1.Founder
-	(*PromiseRequest)(nil),       // 4: globalchannel.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),      // 5: globalchannel.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),          // 6: globalchannel.peer.v1.JoinRequest
-	(*JoinResponse)(nil),         // 7: globalchannel.peer.v1.JoinResponse
-	(*PingRequest)(nil),          // 8: globalchannel.peer.v1.PingRequest
-	(*Life)(nil),                 // 9: globalchannel.peer.v1.Life
-	(*PingResponse)(nil),         // 10: globalchannel.peer.v1.PingResponse
-	(*WithdrawRequest)(nil),      // 11: globalchannel.peer.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),     // 12: globalchannel.peer.v1.WithdrawResponse
-	(*RegisterRequest)(nil),      // 13: globalchannel.peer.v1.RegisterRequest
-	(*RegisterResponse)(nil),     // 14: globalchannel.peer.v1.RegisterResponse
-	(*UnregisterRequest)(nil),    // 15: globalchannel.peer.v1.UnregisterRequest
-	(*UnregisterResponse)(nil),   // 16: globalchannel.peer.v1.UnregisterResponse
-	(*WriteRequest)(nil),         // 17: globalchannel.peer.v1.WriteRequest
-	(*WriteResponse)(nil),        // 18: globalchannel.peer.v1.WriteResponse
-	(*ReadIndexRequest)(nil),     // 19: globalchannel.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),    // 20: globalchannel.peer.v1.ReadIndexResponse
-	(*StateHashRequest)(nil),     // 21: globalchannel.peer.v1.StateHashRequest
-	(*StateHashResponse)(nil),    // 22: globalchannel.peer.v1.StateHashResponse
-	(*StateVerdictRequest)(nil),  // 23: globalchannel.peer.v1.StateVerdictRequest
-	(*StateVerdictResponse)(nil), // 24: globalchannel.peer.v1.StateVerdictResponse
-	(*StateCopyRequest)(nil),     // 25: globalchannel.peer.v1.StateCopyRequest
-	(*StateCopyResponse)(nil),    // 26: globalchannel.peer.v1.StateCopyResponse
-	(*PushLink)(nil),             // 27: globalchannel.peer.v1.PushLink
-	(*PushRequest)(nil),          // 28: globalchannel.peer.v1.PushRequest
-	(*Push)(nil),                 // 29: globalchannel.peer.v1.Push
-	(*PushAudience)(nil),         // 30: globalchannel.peer.v1.PushAudience
-	(*PushFilter)(nil),           // 31: globalchannel.peer.v1.PushFilter
-	(*PushUids)(nil),             // 32: globalchannel.peer.v1.PushUids
-	(*PushResponse)(nil),         // 33: globalchannel.peer.v1.PushResponse
-	(*PushWelcome)(nil),          // 34: globalchannel.peer.v1.PushWelcome
-	(*PushAnswer)(nil),           // 35: globalchannel.peer.v1.PushAnswer
-	(*DeliverRequest)(nil),       // 36: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),          // 37: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),      // 38: globalchannel.peer.v1.DeliverResponse
+	(PushFull)(0),                // 2: globalchannel.peer.v1.PushFull
+	(DeliverOutcome)(0),          // 3: globalchannel.peer.v1.DeliverOutcome
+	(*Founder)(nil),              // 4: globalchannel.peer.v1.Founder
+	(*PromiseRequest)(nil),       // 5: globalchannel.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),      // 6: globalchannel.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),          // 7: globalchannel.peer.v1.JoinRequest
+	(*JoinResponse)(nil),         // 8: globalchannel.peer.v1.JoinResponse
+	(*PingRequest)(nil),          // 9: globalchannel.peer.v1.PingRequest
+	(*Life)(nil),                 // 10: globalchannel.peer.v1.Life
+	(*PingResponse)(nil),         // 11: globalchannel.peer.v1.PingResponse
+	(*WithdrawRequest)(nil),      // 12: globalchannel.peer.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),     // 13: globalchannel.peer.v1.WithdrawResponse
+	(*RegisterRequest)(nil),      // 14: globalchannel.peer.v1.RegisterRequest
+	(*RegisterResponse)(nil),     // 15: globalchannel.peer.v1.RegisterResponse
+	(*UnregisterRequest)(nil),    // 16: globalchannel.peer.v1.UnregisterRequest
+	(*UnregisterResponse)(nil),   // 17: globalchannel.peer.v1.UnregisterResponse
+	(*WriteRequest)(nil),         // 18: globalchannel.peer.v1.WriteRequest
+	(*WriteResponse)(nil),        // 19: globalchannel.peer.v1.WriteResponse
+	(*ReadIndexRequest)(nil),     // 20: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),    // 21: globalchannel.peer.v1.ReadIndexResponse
+	(*StateHashRequest)(nil),     // 22: globalchannel.peer.v1.StateHashRequest
+	(*StateHashResponse)(nil),    // 23: globalchannel.peer.v1.StateHashResponse
+	(*StateVerdictRequest)(nil),  // 24: globalchannel.peer.v1.StateVerdictRequest
+	(*StateVerdictResponse)(nil), // 25: globalchannel.peer.v1.StateVerdictResponse
+	(*StateCopyRequest)(nil),     // 26: globalchannel.peer.v1.StateCopyRequest
+	(*StateCopyResponse)(nil),    // 27: globalchannel.peer.v1.StateCopyResponse
+	(*PushLink)(nil),             // 28: globalchannel.peer.v1.PushLink
+	(*PushRequest)(nil),          // 29: globalchannel.peer.v1.PushRequest
+	(*Push)(nil),                 // 30: globalchannel.peer.v1.Push
+	(*PushAudience)(nil),         // 31: globalchannel.peer.v1.PushAudience
+	(*PushFilter)(nil),           // 32: globalchannel.peer.v1.PushFilter
+	(*PushUids)(nil),             // 33: globalchannel.peer.v1.PushUids
+	(*PushResponse)(nil),         // 34: globalchannel.peer.v1.PushResponse
+	(*PushWelcome)(nil),          // 35: globalchannel.peer.v1.PushWelcome
+	(*PushAnswer)(nil),           // 36: globalchannel.peer.v1.PushAnswer
+	(*DeliverRequest)(nil),       // 37: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),          // 38: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),      // 39: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
-	3,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
-	9,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
+	4,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
+	10, // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
 	0,  // 2: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 3: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 4: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
-	27, // 7: globalchannel.peer.v1.PushRequest.link:type_name -> globalchannel.peer.v1.PushLink
-	29, // 8: globalchannel.peer.v1.PushRequest.pushes:type_name -> globalchannel.peer.v1.Push
-	32, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
-	30, // 10: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
-	31, // 11: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
-	30, // 12: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
-	30, // 13: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
-	34, // 14: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
-	35, // 15: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
-	2,  // 16: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	37, // 17: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	2,  // 18: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	4,  // 19: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	6,  // 20: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	8,  // 21: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	13, // 22: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	15, // 23: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	11, // 24: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	17, // 25: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	19, // 26: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	21, // 27: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
-	23, // 28: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
-	25, // 29: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
-	28, // 30: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
-	36, // 31: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	5,  // 32: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	7,  // 33: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	10, // 34: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	14, // 35: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	16, // 36: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	12, // 37: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	18, // 38: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	20, // 39: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	22, // 40: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
-	24, // 41: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
-	26, // 42: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
-	33, // 43: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
-	38, // 44: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	32, // [32:45] is the sub-list for method output_type
-	19, // [19:32] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	28, // 7: globalchannel.peer.v1.PushRequest.link:type_name -> globalchannel.peer.v1.PushLink
+	30, // 8: globalchannel.peer.v1.PushRequest.pushes:type_name -> globalchannel.peer.v1.Push
+	33, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
+	31, // 10: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
+	2,  // 11: globalchannel.peer.v1.Push.full:type_name -> globalchannel.peer.v1.PushFull
+	32, // 12: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
+	31, // 13: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
+	31, // 14: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
+	35, // 15: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
+	36, // 16: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
+	3,  // 17: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	38, // 18: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	3,  // 19: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	5,  // 20: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	7,  // 21: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	9,  // 22: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	14, // 23: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	16, // 24: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	12, // 25: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	18, // 26: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	20, // 27: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	22, // 28: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
+	24, // 29: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
+	26, // 30: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
+	29, // 31: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
+	37, // 32: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	6,  // 33: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	8,  // 34: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	11, // 35: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	15, // 36: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	17, // 37: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	13, // 38: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	19, // 39: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	21, // 40: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	23, // 41: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	25, // 42: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	27, // 43: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
+	34, // 44: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
+	39, // 45: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	33, // [33:46] is the sub-list for method output_type
+	20, // [20:33] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2947,7 +3033,7 @@ func file_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,

@@ -46,9 +46,9 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 	deadline := time.Now().Add(time.Hour)
 	large := strings.Repeat("x", bySelf)
 	pushes := []*Push{
-		{number: 1, SID: "a", Epoch: 1 << 60, Body: NewBody("world", "chat", []byte("hi"), nil, false)},
-		{number: 300, SID: "b", Epoch: 2, Body: NewBody("world", "chat", []byte(large), nil, true)},
-		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Body: NewBody("world", "chat", nil, nil, false)},
+		{number: 1, SID: "a", Epoch: 1 << 60, Body: NewBody(Content{Channel: "world", Route: "chat", Msg: []byte("hi")})},
+		{number: 300, SID: "b", Epoch: 2, Body: NewBody(Content{Channel: "world", Route: "chat", Msg: []byte(large), Urgent: true})},
+		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Body: NewBody(Content{Channel: "world", Route: "chat"})},
 	}
 	pushes[0].Body.Index, pushes[1].Body.Index, pushes[1].Body.Given, pushes[2].Body.Deadline = 9, 1<<50, true, deadline
 	f := newFrame(pushes, []uint64{5, 1 << 40}, 77, 10)
@@ -75,7 +75,7 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 
 func TestBody_IsAMessageOfItsOwn(t *testing.T) {
 	msg := []byte("hi")
-	b := NewBody("c", "r", msg, nil, true)
+	b := NewBody(Content{Channel: "c", Route: "r", Msg: msg, Urgent: true})
 	msg[0] = 'H'
 	if string(b.Msg) != "hi" {
 		t.Errorf("%q", b.Msg)
@@ -105,7 +105,7 @@ func TestLink_AsksForTheUIDsOfWhoIsBehind(t *testing.T) {
 		}, always)
 		var answers []<-chan Answer
 		for _, kind := range []string{"asked", "given"} {
-			p := &Push{Body: NewBody(kind, "route", nil, nil, false)}
+			p := &Push{Body: NewBody(Content{Channel: kind, Route: "route"})}
 			p.Body.Given = kind == "given"
 			answers = append(answers, w.send(p, many...))
 		}

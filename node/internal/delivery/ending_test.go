@@ -98,7 +98,7 @@ func TestLink_UrgentOnesOvertakeWhatWaits(t *testing.T) {
 		w.onSend = func(*breakable) { <-block }
 		var answers []<-chan Answer
 		for _, m := range []string{"first", "chat", "chat2", "system"} {
-			answers = append(answers, w.send(&Push{Body: NewBody("world", "r", []byte(m), nil, m == "system")}))
+			answers = append(answers, w.send(&Push{Body: NewBody(Content{Channel: "world", Route: "r", Msg: []byte(m), Urgent: m == "system"})}))
 			synctest.Wait()
 		}
 		close(block)
@@ -306,7 +306,7 @@ func TestLink_SendsOldServersEachPushAlone(t *testing.T) {
 		if req := <-got; string(req.GetHead().GetMsg()) != "hi" || !slices.Equal(req.GetUids(), []string{"alice", "bob"}) || req.GetHead().GetFrom() != "pusher" {
 			t.Errorf("%v", req)
 		}
-		p := &Push{Body: NewBody("world", "stuck", nil, nil, false)}
+		p := &Push{Body: NewBody(Content{Channel: "world", Route: "stuck"})}
 		p.Body.Deadline = time.Now().Add(time.Minute)
 		stuck := w.send(p)
 		<-got

@@ -7,11 +7,12 @@ type fifo struct {
 	pushes []*Push
 	head   int
 	live   int // that are not abandoned
+	bytes  int // of their bodies
 }
 
 func (f *fifo) push(p *Push) {
 	f.pushes = append(f.pushes, p)
-	f.live++
+	f.count(p, 1)
 }
 
 // peek is the first one; nil: there is none.
@@ -28,8 +29,8 @@ func (f *fifo) peek() *Push {
 
 // take removes the one that peek has shown.
 func (f *fifo) take() {
+	f.count(f.pushes[f.head], -1)
 	f.drop()
-	f.live--
 }
 
 func (f *fifo) drop() {
@@ -38,7 +39,12 @@ func (f *fifo) drop() {
 }
 
 // withdrew tells that one that waits here is about to be settled.
-func (f *fifo) withdrew() { f.live-- }
+func (f *fifo) withdrew(p *Push) { f.count(p, -1) }
+
+func (f *fifo) count(p *Push, sign int) {
+	f.live += sign
+	f.bytes += sign * len(p.Body.encoded)
+}
 
 // compact lets go of abandoned pushes: a peer that does not read may leave
 // nothing else for a long time, and of full queues only the head moves.
@@ -59,4 +65,14 @@ func (f *fifo) takeAll() (all []*Push) {
 		all = append(all, p)
 	}
 	return all
+}
+
+// find is the newest one that waits and for which is holds; nil: there is none.
+func (f *fifo) find(is func(*Push) bool) *Push {
+	for _, p := range slices.Backward(f.pushes[f.head:]) {
+		if p.stage == queued && is(p) {
+			return p
+		}
+	}
+	return nil
 }

@@ -31,6 +31,9 @@ const (
 	fieldGiven   = 10
 
 	fieldAudience = 11
+	fieldFull     = 12
+	fieldKey      = 13
+	fieldID       = 14
 
 	// bySelf: a body of at least so many bytes is not copied into each frontend's message.
 	bySelf = 16 << 10

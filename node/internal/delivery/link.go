@@ -32,12 +32,13 @@ type link struct {
 	resend    []*Push          // of those, what the stream there is has yet to carry; ascending
 	owed      []*Push          // of those, for which the frontend wants uids
 	abandoned []uint64
-	number    uint64  // the last that was given
-	streams   uint32  // that were opened
-	stream    *stream // nil: there is none
-	received  uint64  // answers on it
-	told      uint64  // of those, acknowledged
-	retries   int     // in a row, that failed
+	room      chan struct{} // closed when a queue has some again; nil: nobody waits
+	number    uint64        // the last that was given
+	streams   uint32        // that were opened
+	stream    *stream       // nil: there is none
+	received  uint64        // answers on it
+	told      uint64        // of those, acknowledged
+	retries   int           // in a row, that failed
 	retryAt   time.Time
 }
 
@@ -147,6 +148,7 @@ func (l *link) unreachable(err error) {
 	}
 	l.retryAt = time.Now().Add(min(retryFirst<<min(l.retries, 10), retryMost))
 	l.retries++
+	l.roomLocked()
 	l.mu.Unlock()
 	switch {
 	case old:
@@ -216,6 +218,7 @@ func (l *link) fill() (f *frame, owed []*Push) {
 			}
 		}
 	}
+	l.roomLocked()
 	for _, p := range l.owed {
 		if p.stage == sent {
 			owed = append(owed, p)
@@ -270,6 +273,7 @@ func (l *link) hangUp() {
 	s := l.stream
 	l.stream = nil
 	waiting := append(l.queues[0].takeAll(), l.queues[1].takeAll()...)
+	l.roomLocked()
 	left := l.sortedOpen()
 	clear(l.open)
 	for _, p := range slices.Concat(waiting, left) {

@@ -31,8 +31,9 @@ func NewLinks(sid, incarnation string, dial func(addr string) (peerpb.PeerClient
 }
 
 // Send puts a push into the queue of an address, behind those that it must not overtake.
-// It does not block.
-func (ls *Links) Send(addr string, p *Push) {
+// It does not block. wait is not nil if there is no room, and the push may wait: it is not
+// sent, and may be when wait is closed.
+func (ls *Links) Send(addr string, p *Push) (wait <-chan struct{}) {
 	ls.mu.Lock()
 	l := ls.byAddr[addr]
 	if l == nil {
@@ -41,11 +42,11 @@ func (ls *Links) Send(addr string, p *Push) {
 		ls.byAddr[addr] = l
 	}
 	l.mu.Lock()
-	p.link = l
+	var out []gone
 	if ls.closed {
-		p.stage = settled
+		p.stage, out = settled, []gone{{p, "this server is closing"}}
 	} else {
-		l.queues[p.lane()].push(p)
+		out, wait = l.enqueue(p)
 		if !l.running {
 			l.running = true
 			ls.group.Go(l.run)
@@ -53,11 +54,11 @@ func (ls *Links) Send(addr string, p *Push) {
 		l.signal()
 	}
 	l.mu.Unlock()
-	closed := ls.closed
 	ls.mu.Unlock()
-	if closed {
-		p.settle(notDelivered("this server is closing"))
+	for _, g := range out {
+		g.push.settle(notDelivered(g.reason))
 	}
+	return wait
 }
 
 // Nudge tells that an address can probably be reached again.

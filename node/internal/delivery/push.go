@@ -65,32 +65,46 @@ type Body struct {
 	Given    bool // the uids follow without being asked for: they are not in the replica
 	Owner    Owner
 
-	Channel, Route string
-	Msg            []byte // a copy
-	Urgent         bool   // goes ahead of those that are not
-
-	encoded []byte // the last fields of peerpb.Push
+	Content
+	encoded []byte // the content, as fields of peerpb.Push
 }
 
-// NewBody copies the message. audience is an encoded peerpb.PushAudience, or empty: the
-// members of the channel.
-func NewBody(channel, route string, msg, audience []byte, urgent bool) *Body {
-	b := make([]byte, 0, len(channel)+len(route)+len(msg)+len(audience)+32)
-	if len(audience) > 0 {
-		b = protowire.AppendTag(b, fieldAudience, protowire.BytesType)
-		b = protowire.AppendBytes(b, audience)
+// Content is what frontends get of a push.
+type Content struct {
+	Channel, Route string
+	Msg            []byte
+	Audience       []byte // an encoded peerpb.PushAudience; empty: the members of the channel
+	Urgent         bool   // goes ahead of those that are not
+	Full           peerpb.PushFull
+	Key, ID        string
+}
+
+// NewBody copies the message.
+func NewBody(c Content) *Body {
+	b := make([]byte, 0, len(c.Channel)+len(c.Route)+len(c.Msg)+len(c.Audience)+len(c.Key)+len(c.ID)+40)
+	b = appendString(b, fieldChannel, c.Channel)
+	b = appendString(b, fieldRoute, c.Route)
+	if len(c.Audience) > 0 {
+		b = appendString(b, fieldAudience, string(c.Audience))
 	}
-	b = appendString(b, fieldChannel, channel)
-	b = appendString(b, fieldRoute, route)
-	if urgent {
-		b = protowire.AppendTag(b, fieldUrgent, protowire.VarintType)
-		b = protowire.AppendVarint(b, 1)
+	if c.Urgent {
+		b = appendVarint(b, fieldUrgent, 1)
 	}
-	if len(msg) > 0 {
+	if c.Full != 0 {
+		b = appendVarint(b, fieldFull, uint64(c.Full))
+	}
+	if c.Key != "" {
+		b = appendString(b, fieldKey, c.Key)
+	}
+	if c.ID != "" {
+		b = appendString(b, fieldID, c.ID)
+	}
+	if len(c.Msg) > 0 {
 		b = protowire.AppendTag(b, fieldMsg, protowire.BytesType)
-		b = protowire.AppendBytes(b, msg)
+		b = protowire.AppendBytes(b, c.Msg)
 	}
-	return &Body{Channel: channel, Route: route, Msg: b[len(b)-len(msg):], Urgent: urgent, encoded: b}
+	c.Msg = b[len(b)-len(c.Msg):]
+	return &Body{Content: c, encoded: b}
 }
 
 func (p *Push) lane() int {
@@ -100,10 +114,13 @@ func (p *Push) lane() int {
 	return 1
 }
 
-// Abandon settles the push, unless it is: nobody waits for it any more. tell: the frontend
+// Abandon settles a push that was sent, unless it is: nobody waits for it any more. tell: the frontend
 // should hear of it, because it does not know that from the deadline.
 func (p *Push) Abandon(reason string, tell bool) {
 	l := p.link
+	if l == nil {
+		return // Send had no room for it, or settled it
+	}
 	l.mu.Lock()
 	var a Answer
 	switch p.stage {
@@ -111,7 +128,7 @@ func (p *Push) Abandon(reason string, tell bool) {
 		l.mu.Unlock()
 		return
 	case queued:
-		l.queues[p.lane()].withdrew()
+		l.queues[p.lane()].withdrew(p)
 		a = notDelivered("not sent: " + reason)
 	case sent:
 		delete(l.open, p.number)
@@ -126,6 +143,7 @@ func (p *Push) Abandon(reason string, tell bool) {
 	}
 	p.stage = settled
 	l.queues[p.lane()].compact()
+	l.roomLocked()
 	l.mu.Unlock()
 	p.settle(a)
 }

@@ -137,7 +137,7 @@ func (s *breakable) Recv() (*peerpb.PushResponse, error) {
 
 // push sends one and gives the channel of its answer.
 func (w *world) push(channel, msg string) (*Push, <-chan Answer) {
-	p := &Push{SID: "frontend", Epoch: 7, Body: NewBody(channel, "route", []byte(msg), nil, false)}
+	p := &Push{SID: "frontend", Epoch: 7, Body: NewBody(Content{Channel: channel, Route: "route", Msg: []byte(msg)})}
 	p.Body.Index, p.Body.Deadline = 42, time.Now().Add(pushTime)
 	return p, w.send(p, "alice", "bob")
 }
