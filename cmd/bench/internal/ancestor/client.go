@@ -19,6 +19,8 @@ const (
 	prefix  = "globalchannel-bench:" // of all keys that are written, and removed at the end
 	timeout = 30 * time.Second       // of everything that Redis is asked
 	piped   = 1000                   // members, or keys, in a command
+
+	changePool = 4
 )
 
 // Frontend is where a frontend serves.
@@ -37,8 +39,9 @@ type Options struct {
 
 // Client pushes. It is safe for concurrent use.
 type Client struct {
-	redis *redis.Client
-	peers []peer
+	redis   *redis.Client
+	changes *redis.Client // for those who change channels: they are no part of the pusher, and do not wait for its connections
+	peers   []peer
 
 	mu   sync.Mutex // guards keys
 	keys map[string]bool
@@ -53,13 +56,7 @@ type peer struct {
 
 // Dial returns once Redis answers; frontends are connected to with the first push.
 func Dial(ctx context.Context, o Options) (*Client, error) {
-	c := &Client{
-		redis: redis.NewClient(&redis.Options{
-			Addr: o.Redis, PoolSize: o.Pool, PoolTimeout: timeout, Dialer: o.Dial,
-			DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
-		}),
-		keys: make(map[string]bool),
-	}
+	c := &Client{redis: connect(o, o.Pool), changes: connect(o, changePool), keys: make(map[string]bool)}
 	if err := c.redis.Ping(ctx).Err(); err != nil {
 		return nil, errors.Join(fmt.Errorf("ask Redis at %s: %w", o.Redis, err), c.Close())
 	}
@@ -75,6 +72,13 @@ func Dial(ctx context.Context, o Options) (*Client, error) {
 		c.peers = append(c.peers, peer{f.SID, conn, ancestorpb.NewFrontendClient(conn)})
 	}
 	return c, nil
+}
+
+func connect(o Options, pool int) *redis.Client {
+	return redis.NewClient(&redis.Options{
+		Addr: o.Redis, PoolSize: pool, PoolTimeout: timeout, Dialer: o.Dial,
+		DialTimeout: timeout, ReadTimeout: timeout, WriteTimeout: timeout,
+	})
 }
 
 func key(channel, sid string) string { return prefix + channel + ":" + sid }
@@ -155,7 +159,7 @@ func (c *Client) Leave(ctx context.Context, channels []string, sid, uid string) 
 }
 
 func (c *Client) each(ctx context.Context, channels []string, do func(redis.Pipeliner, string)) error {
-	pipe := c.redis.Pipeline()
+	pipe := c.changes.Pipeline()
 	for _, channel := range channels {
 		do(pipe, channel)
 	}
@@ -191,5 +195,5 @@ func (c *Client) Close() error {
 	for _, p := range c.peers {
 		errs = append(errs, p.conn.Close())
 	}
-	return errors.Join(append(errs, c.redis.Close())...)
+	return errors.Join(append(errs, c.redis.Close(), c.changes.Close())...)
 }

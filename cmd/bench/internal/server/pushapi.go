@@ -10,7 +10,7 @@ import (
 // The requests of pushes, with their arguments and results.
 const (
 	OpenFrontend = "open-frontend" // Node -> ancestor.Frontend: a node with a handler, and the ancestor's service beside it
-	OpenPusher   = "open-pusher"   // Pusher -> None: a node, and the ancestor's client beside it
+	OpenPusher   = "open-pusher"   // Pusher -> PusherInfo: a node, and the ancestor's client beside it
 	Gather       = "gather"        // Gathering -> Index: make channels, in Redis too
 	Count        = "count"         // Counting -> Tally
 )
@@ -27,6 +27,11 @@ type Pusher struct {
 	Redis     string              `json:"redis,omitempty"` // host:port; "": only the node is there
 	Pool      int                 `json:"pool,omitempty"`  // connections to it, at most
 	Frontends []ancestor.Frontend `json:"frontends"`
+}
+
+// PusherInfo is what it found.
+type PusherInfo struct {
+	RedisVersion string `json:"redis_version,omitempty"`
 }
 
 // Gathering makes channels of one shape. Each frontend has players of its own, and

@@ -8,7 +8,6 @@ import (
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/ancestor"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/load"
-	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
 	"github.com/pofresh/globalchannel/node"
 )
 
@@ -19,24 +18,32 @@ type pusher struct {
 	counted tallies
 }
 
-func (c *child) openPusher(ctx context.Context, o Pusher) (_ proc.None, err error) {
+func (c *child) openPusher(ctx context.Context, o Pusher) (info PusherInfo, err error) {
 	p := &pusher{counted: newTallies()}
 	if o.Redis != "" {
-		dial := ancestor.Options{Redis: o.Redis, Pool: o.Pool, Frontends: o.Frontends}
-		if o.Node.Counted {
-			dial.Dial = c.traffic.DialContext
-		}
-		if p.other, err = ancestor.Dial(ctx, dial); err != nil {
-			return proc.None{}, err
+		if info, err = p.dial(ctx, c, o); err != nil {
+			return info, errors.Join(err, p.hangUp())
 		}
 	}
 	if p.channelNode, err = c.startNode(ctx, o.Node, nil, nil); err != nil {
-		return proc.None{}, errors.Join(err, p.hangUp())
+		return info, errors.Join(err, p.hangUp())
 	}
 	if err := c.open(p); err != nil {
-		return proc.None{}, errors.Join(err, p.close())
+		return info, errors.Join(err, p.close())
 	}
-	return proc.None{}, nil
+	return info, nil
+}
+
+func (p *pusher) dial(ctx context.Context, c *child, o Pusher) (info PusherInfo, err error) {
+	to := ancestor.Options{Redis: o.Redis, Pool: o.Pool, Frontends: o.Frontends}
+	if o.Node.Counted {
+		to.Dial = c.traffic.DialContext
+	}
+	if p.other, err = ancestor.Dial(ctx, to); err != nil {
+		return info, err
+	}
+	text, err := p.other.Info(ctx, "server")
+	return PusherInfo{RedisVersion: infoField(text, "redis_version")}, err
 }
 
 func (p *pusher) counts() tallies { return p.counted }
