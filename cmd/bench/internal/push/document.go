@@ -58,7 +58,7 @@ func (b *bench) notes() []string {
 	notes := []string{
 		fmt.Sprintf("A pusher and %d frontends as processes on loopback without TLS, in memory; %d of the frontends vote, the pusher does not and never leads. All share the CPUs.", o.Frontends, min(voters, o.Frontends-1)),
 		fmt.Sprintf("10x100 is a channel with 100 members on each of 10 frontends. uids of %d bytes, messages of %d. A push is done when all reports are in; handlers go through all uids; after each case what was delivered is checked against what was pushed.", uidBytes, msgBytes),
-		"Closed loop: a caller goes through all channels, and waits for its answer before its next push; pushes/s are over all the time that callers push, warm-up and the last answers included. Pushes of one channel are handled one at a time.",
+		"Closed loop: a caller goes through all channels, and waits for its answer before its next push; all but p50 and p99 is over all the time that they push, warm-up and the last answers included. Pushes of one channel are handled one at a time.",
 		"CPU: user and system time of all processes, with Redis that of its server too. Allocated: by pusher and frontend together, in use or not, for one push at one frontend, beyond what is allocated without pushes. Wire: sent and received by the pusher over TCP, without headers of TCP and IP, beyond the message and what is sent without pushes. Strangers: what other processes took, in percent of one core.",
 		fmt.Sprintf("large and churn: measures are of 8 or of 64 callers, whichever has more pushes in that run. Changing: %d times a second a member is added to all the channels that are pushed to, or removed, on one frontend after the other; for the node by a frontend.", o.Churn),
 		fmt.Sprintf("stalled: %d pushes a second to channels without members on one frontend (9x100), times from when each was due, beside as many to channels that have some there, with a timeout of %v; from the moment on at which that frontend is suspended, and as long before. Memory: by how much the pusher's had grown at the end, objects in use, or resident in RAM.", o.Rate, besideTimeout),
@@ -121,4 +121,10 @@ func remarks(r RowFigures) string {
 	return fmt.Sprintf("\t%d ERRORS: %s", r.Errors, r.Error)
 }
 
-func inMs(us float64) string { return fmt.Sprintf("%.2f", us/1e3) }
+// inMs: no push ended within the time if it is 0.
+func inMs(us float64) string {
+	if us == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", us/1e3)
+}

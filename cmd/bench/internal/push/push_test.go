@@ -128,7 +128,7 @@ func TestSampleOf_IsWithoutWhatIsSpentIdle(t *testing.T) {
 	k := Case{Counted: true}
 	got := sampleOf(k, load.Result{Seconds: 2, P50us: 7, P99us: 9, Errors: 1, Error: "x"}, from, to, quiet)
 	want := Sample{
-		P50us: 7, P99us: 9, Errors: 1, Error: "x",
+		PushesPerS: 4.5, P50us: 7, P99us: 9, Errors: 1, Error: "x",
 		Allocated: (40_000-2*1000)/20 + (20_000+44_000-4*1000)/30.,
 		Wire:      (20_000-2*250)/20 - msgBytes,
 		CPUus:     5000, Strangers: 47.5,
@@ -140,7 +140,8 @@ func TestSampleOf_IsWithoutWhatIsSpentIdle(t *testing.T) {
 	if got := sampleOf(k, load.Result{}, from, to, quiet).Wire; got != 0 {
 		t.Errorf("bytes that nobody counted: got %v", got)
 	}
-	if got := sampleOf(k, load.Result{}, from, from, quiet); got != (Sample{}) {
+	to.pusher.Pushes, to.pusher.Failed = 0, 0
+	if got := sampleOf(k, load.Result{}, from, to, quiet); got != (Sample{}) {
 		t.Errorf("no pushes: got %+v", got)
 	}
 }

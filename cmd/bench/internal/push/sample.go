@@ -64,7 +64,9 @@ func (w *world) pusherOf(k Case) *proc.Process {
 	return w.pusher
 }
 
-// sample measures one case, and checks that every push was delivered to everybody.
+// sample measures one case, and checks that every push was delivered to everybody. What
+// is counted is counted before the first push and after the last answer: where pushes
+// take seconds, those that end within a given time are many or few by chance.
 func (b *bench) sample(ctx context.Context, w *world, k Case, quiet idle) (s Sample, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout+b.options.Duration)
 	defer cancel()
@@ -73,10 +75,11 @@ func (b *bench) sample(ctx context.Context, w *world, k Case, quiet idle) (s Sam
 	if err != nil {
 		return s, err
 	}
+	var pushed, changed load.Result
 	if k.Changing {
-		s, err = b.withChanges(ctx, w, k, quiet)
+		pushed, changed, err = b.withChanges(ctx, w, k)
 	} else {
-		s, err = b.pushes(ctx, w, k, quiet)
+		pushed, err = b.pushes(ctx, w, k)
 	}
 	if err != nil {
 		return s, err
@@ -85,9 +88,8 @@ func (b *bench) sample(ctx context.Context, w *world, k Case, quiet idle) (s Sam
 	if err != nil {
 		return s, err
 	}
-	// Over all the time, to the last answer: where pushes take seconds, those that end
-	// within a given time are many or few by chance.
-	s.PushesPerS = float64(after.pusher.Pushes-before.pusher.Pushes) / (after.pusher.At - before.pusher.At).Seconds()
+	s = sampleOf(k, pushed, before, after, quiet)
+	s.changes(changed)
 	return s, check(before, after, len(w.frontends), w.members(k.shape()), k.spare())
 }
 
@@ -100,31 +102,23 @@ func (k Case) spare() int {
 }
 
 // pushes has the callers push, and returns when none of them does any more.
-func (b *bench) pushes(ctx context.Context, w *world, k Case, quiet idle) (s Sample, err error) {
+func (b *bench) pushes(ctx context.Context, w *world, k Case) (r load.Result, err error) {
 	pusher := w.pusherOf(k)
 	l := server.Load{Callers: k.Callers, WarmUp: b.options.WarmUp, Push: &server.Push{
 		By: k.By, Route: server.RouteMeasured, Channels: k.shape().names(k.Channels),
 		Members: w.members(k.shape()), Spare: k.spare(), Bytes: msgBytes,
 	}}
 	if err := pusher.Call(ctx, server.Begin, l, nil); err != nil {
-		return s, err
+		return r, err
 	}
 	defer func() { err = errors.Join(err, pusher.Call(ctx, server.Finish, server.Named{}, nil)) }()
-	from, err := w.count(ctx, pusher)
-	if err != nil {
-		return s, err
-	}
-	var r load.Result
-	if err := pusher.Call(ctx, server.Measure, server.Span{Duration: b.options.Duration}, &r); err != nil {
-		return s, err
-	}
-	to, err := w.count(ctx, pusher)
-	return sampleOf(k, r, from, to, quiet), err
+	err = pusher.Call(ctx, server.Measure, server.Span{Duration: b.options.Duration}, &r)
+	return r, err
 }
 
 // withChanges has the channels change while the callers push. For the node a frontend
 // changes them: whoever pushes is then not who knows best.
-func (b *bench) withChanges(ctx context.Context, w *world, k Case, quiet idle) (s Sample, err error) {
+func (b *bench) withChanges(ctx context.Context, w *world, k Case) (pushed, changed load.Result, err error) {
 	p := w.pusher
 	if k.By == server.ByNode {
 		p = w.frontends[0]
@@ -134,34 +128,37 @@ func (b *bench) withChanges(ctx context.Context, w *world, k Case, quiet idle) (
 		Churn: &server.Churn{Channels: k.shape().names(k.Channels), SIDs: w.on(k.shape())},
 	}
 	if err := p.Call(ctx, server.Begin, l, nil); err != nil {
-		return s, err
+		return pushed, changed, err
 	}
 	defer func() { err = errors.Join(err, p.Call(ctx, server.Finish, server.Named{Name: l.Name}, nil)) }()
-	var changes load.Result
 	measured := make(chan error, 1)
 	go func() {
-		measured <- p.Call(ctx, server.Measure, server.Span{Name: l.Name, Duration: b.options.WarmUp + b.options.Duration}, &changes)
+		measured <- p.Call(ctx, server.Measure, server.Span{Name: l.Name, Duration: b.options.WarmUp + b.options.Duration}, &changed)
 	}()
-	s, err = b.pushes(ctx, w, k, quiet)
-	if err = errors.Join(err, <-measured); err != nil {
-		return s, err
+	pushed, err = b.pushes(ctx, w, k)
+	err = errors.Join(err, <-measured) // before changed is read
+	return pushed, changed, err
+}
+
+// changes adds those that went on beside.
+func (s *Sample) changes(r load.Result) {
+	if r.Seconds > 0 {
+		s.ChangesPS = float64(r.Ops) / r.Seconds
 	}
-	s.ChangesPS = float64(changes.Ops) / changes.Seconds
-	if s.Errors += changes.Errors; s.Error == "" {
-		s.Error = changes.Error
+	if s.Errors += r.Errors; s.Error == "" {
+		s.Error = r.Error
 	}
-	return s, nil
 }
 
 // sampleOf divides what each process spent between its own two counts by the pushes
 // that it saw between them.
 func sampleOf(k Case, r load.Result, from, to counts, quiet idle) Sample {
-	s := Sample{P50us: r.P50us, P99us: r.P99us, Errors: r.Errors, Error: r.Error}
+	took := (to.pusher.At - from.pusher.At).Seconds()
+	s := Sample{PushesPerS: float64(to.pusher.Pushes-from.pusher.Pushes) / took, P50us: r.P50us, P99us: r.P99us, Errors: r.Errors, Error: r.Error}
 	pushes := float64(to.pusher.Pushes + to.pusher.Failed - from.pusher.Pushes - from.pusher.Failed)
 	if pushes == 0 {
 		return s
 	}
-	took := (to.pusher.At - from.pusher.At).Seconds()
 	all, own := pushes*float64(len(to.frontends)), spentBetween(from.pusher, to.pusher)
 	s.Allocated = took * (own.allocated - quiet.pusher.allocated) / all
 	if k.Counted {
