@@ -146,6 +146,15 @@ func TestSampleOf_IsWithoutWhatIsSpentIdle(t *testing.T) {
 	}
 }
 
+func TestIdle_IsTheLeastOfEachProcess(t *testing.T) {
+	a := idle{spent{1, 20}, []spent{{1, 2}, {30, 4}}}
+	b := idle{spent{10, 2}, []spent{{10, 2}, {3, 4}}}
+	want := idle{spent{1, 2}, []spent{{1, 2}, {3, 4}}}
+	if diff := cmp.Diff(want, a.orLess(b), cmp.AllowUnexported(idle{}, spent{})); diff != "" {
+		t.Errorf("idle (-want +got):\n%s", diff)
+	}
+}
+
 // measured is a bench with samples of these cases.
 func measured(runs int, by []string, sample func(run int, k Case) Sample, parts ...func(string) []Case) *bench {
 	b := &bench{options: defaults(), log: &bytes.Buffer{}}

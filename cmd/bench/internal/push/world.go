@@ -31,6 +31,7 @@ type world struct {
 	pusher    *proc.Process
 	counting  *proc.Process // another pusher, which counts its bytes; nil: it is not needed
 	gathered  map[string]bool
+	idle      map[*proc.Process]idle // by pusher
 }
 
 // start has the first frontends found the cluster; all others, the pushers too, never
@@ -44,7 +45,7 @@ func (b *bench) start(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{options: o, gathered: make(map[string]bool)}
+	w := &world{options: o, gathered: make(map[string]bool), idle: make(map[*proc.Process]idle)}
 	for i := range o.Frontends {
 		sid := fmt.Sprintf("frontend-%02d", i+1)
 		p, err := b.space.Process(sid)
