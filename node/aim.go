@@ -9,7 +9,7 @@ import (
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
-// maxNamed is how many uids an audience may name and still be sent to every frontend as
+// maxNamed is how many uids and channels an audience may name and still be sent to every frontend as
 // it is. Of a longer one each frontend gets its own players.
 const maxNamed = 256
 
@@ -56,7 +56,7 @@ func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
 		at.audience = audienceToWire(job.to)
 		at.targets, err = a.servers(l, job.stype)
 	case inChannels:
-		if at.audience = audienceToWire(job.to); namedIn(job.to) > maxNamed {
+		if at.audience = audienceToWire(job.to); namedIn(job.to)+len(names) > maxNamed {
 			at.audience, at.given = nil, true
 		}
 		at.targets, err = a.channels(l, job, base)
@@ -196,6 +196,14 @@ func baseOf(set players) players {
 		}
 		set = f.from
 	}
+}
+
+// beyond is an audience unless it is just the members of one channel.
+func beyond(set players) players {
+	if isChannel(set) {
+		return nil
+	}
+	return set
 }
 
 // isChannel says that an audience is one channel and nothing else.

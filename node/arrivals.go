@@ -34,14 +34,14 @@ func (a *arrivals) accept(in *delivery.Incoming) {
 		in.Answer(nobodyHere.toWire())
 		return
 	}
-	to := players(inChannels{p.GetChannel()})
+	var to players
 	if p.GetAudience() != nil {
 		to = audienceFromWire(p.GetAudience())
 	}
 	n := &arrival{in: in}
 	n.claim = claim{
-		receivers: a.receivers, fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), to: to, index: p.GetIndex(),
-		arrived: time.Now(), given: p.GetGiven(), asked: in,
+		receivers: a.receivers, fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), name: p.GetChannel(), to: to, index: p.GetIndex(),
+		arrived: int64(time.Since(a.receivers.began)), given: p.GetGiven(), asked: in,
 	}
 	n.delivery = Delivery{Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node}
 	if _, all := baseOf(to).(everybody); all {

@@ -7,7 +7,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 )
 
@@ -39,7 +40,8 @@ func (b *inbox) hand(h *handing) {
 }
 
 func (b *inbox) call(h *handing) delivered {
-	ctx := &handlerContext{Context: h.ctx, inbox: b.ctx, channel: h.d.Channel}
+	ctx := &h.handler
+	ctx.h, ctx.inbox = h, b
 	defer ctx.release()
 	if h.finder != nil {
 		uids, own, missed := h.finder.find(ctx)
@@ -104,31 +106,45 @@ func (h *handlerOutcome) Error() string { return h.reason }
 // handlerContext is the context of a handler: that of its push, which ends with the inbox
 // too. What that costs is paid by handlers that wait for the end.
 type handlerContext struct {
-	context.Context
-	inbox   context.Context
-	channel string
+	h     *handing
+	inbox *inbox
+	both  atomic.Pointer[bothEnds] // nil: nobody waits
+}
 
-	once   sync.Once
-	both   context.Context
+type bothEnds struct {
+	context.Context
 	cancel context.CancelCauseFunc
 	stop   func() bool
 }
 
+// Deadline implements context.Context.
+func (c *handlerContext) Deadline() (time.Time, bool) { return c.h.ctx.Deadline() }
+
 // Done implements context.Context.
 func (c *handlerContext) Done() <-chan struct{} {
-	c.once.Do(func() {
-		c.both, c.cancel = context.WithCancelCause(c.Context)
-		c.stop = context.AfterFunc(c.inbox, func() { c.cancel(ErrClosed) })
-	})
-	return c.both.Done()
+	if both := c.both.Load(); both != nil {
+		return both.Done()
+	}
+	both := new(bothEnds)
+	both.Context, both.cancel = context.WithCancelCause(c.h.ctx)
+	both.stop = context.AfterFunc(c.inbox.ctx, func() { both.cancel(ErrClosed) })
+	if !c.both.CompareAndSwap(nil, both) {
+		both.release()
+	}
+	return c.both.Load().Done()
+}
+
+func (b *bothEnds) release() {
+	b.stop()
+	b.cancel(nil)
 }
 
 // Err implements context.Context.
 func (c *handlerContext) Err() error {
-	if err := c.Context.Err(); err != nil {
+	if err := c.h.ctx.Err(); err != nil {
 		return err
 	}
-	return c.inbox.Err()
+	return c.inbox.ctx.Err()
 }
 
 // handlingKey asks a context whether it is a handler's, and of which channel.
@@ -139,15 +155,13 @@ func (c *handlerContext) Value(key any) any {
 	if key == (handlingKey{}) {
 		return c
 	}
-	return c.Context.Value(key)
+	return c.h.ctx.Value(key)
 }
 
 // release frees what Done has taken.
 func (c *handlerContext) release() {
-	c.once.Do(func() { c.both = c.Context }) // whoever keeps the context has to get a channel
-	if c.cancel != nil {
-		c.stop()
-		c.cancel(nil)
+	if both := c.both.Load(); both != nil {
+		both.release()
 	}
 }
 
@@ -159,10 +173,10 @@ func handling(ctx context.Context, channel string) bool {
 		if !ok {
 			return false
 		}
-		if c.channel == channel {
+		if c.h.d.Channel == channel {
 			return true
 		}
-		ctx = c.Context // a handler's push to another channel may have led here
+		ctx = c.h.ctx // a handler's push to another channel may have led here
 	}
 	return false
 }

@@ -70,6 +70,7 @@ type handing struct {
 	full    peerpb.PushFull
 	key     string // of the latest to keep
 	size    int
+	handler handlerContext
 	leave   func() bool // stops waiting for the end of ctx; nil: it does not wait
 }
 

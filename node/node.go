@@ -178,7 +178,7 @@ func (n *Node) assemble() {
 	}
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.reach, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
-	found := &receivers{reader: n.reader}
+	found := &receivers{reader: n.reader, began: time.Now()}
 	n.arrivals = &arrivals{node: n, local: n.frontends, receivers: found}
 	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
 	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}

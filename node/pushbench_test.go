@@ -60,7 +60,7 @@ func BenchmarkPush_TenFrontends(b *testing.B) {
 			}
 		}
 		msg := make([]byte, 256)
-		for _, callers := range []int{1, 64} {
+		for _, callers := range []int{1, 4, 64} {
 			b.Run(fmt.Sprintf("members=%d/callers=%d", members, callers), func(b *testing.B) {
 				b.ReportAllocs()
 				b.SetParallelism(callers)

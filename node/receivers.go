@@ -21,6 +21,7 @@ const (
 // receivers finds out who is meant by the pushes that come here, when it is their turn.
 type receivers struct {
 	reader *reader
+	began  time.Time
 	kept   rosters[cell, []string]
 }
 
@@ -32,12 +33,13 @@ type claim struct {
 	*receivers
 	fe      *frontend
 	sid     string
-	epoch   uint64 // the life that is meant
-	to      players
-	index   uint64 // the replica must have it
-	arrived time.Time
-	given   bool  // the uids come along
-	asked   asked // nil: nobody can be asked
+	epoch   uint64  // the life that is meant
+	name    string  // of the channel
+	to      players // nil: its members
+	index   uint64  // the replica must have it
+	arrived int64   // in nanoseconds since receivers.began
+	given   bool    // the uids come along
+	asked   asked   // nil: nobody can be asked
 }
 
 // asked gives the uids of a push, at the latest when they are asked for.
@@ -68,8 +70,8 @@ func (c *claim) find(ctx context.Context) (uids []string, own bool, missed *deli
 // who are the receivers, of everybody nobody in particular. there: the replica has the
 // life as the one that is up.
 func (c *claim) who(ctx context.Context) (uids []string, there bool, err error) {
-	if isChannel(c.to) {
-		uids, there = c.members(laneOf(c.to))
+	if c.to == nil {
+		uids, there = c.members(c.name)
 		return uids, there, nil
 	}
 	l := &looks{ctx: ctx, node: c.reader.node}
@@ -123,7 +125,7 @@ func (c *claim) reach(ctx context.Context) bool {
 	if c.asked == nil {
 		return c.reader.replica.Wait(ctx, index) == nil
 	}
-	ctx, cancel := context.WithDeadline(ctx, c.arrived.Add(behindAfter))
+	ctx, cancel := context.WithDeadline(ctx, c.began.Add(time.Duration(c.arrived)+behindAfter))
 	defer cancel()
 	return c.reader.replica.Wait(ctx, index) == nil
 }

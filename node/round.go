@@ -112,7 +112,7 @@ func (r *round) land(ctx context.Context, i int, body *delivery.Body) {
 	}
 	l := &landing{round: r, i: i}
 	l.claim = claim{
-		receivers: r.pusher.receivers, fe: fe, sid: t.Server.SID, epoch: t.Server.Epoch, to: r.job.to,
+		receivers: r.pusher.receivers, fe: fe, sid: t.Server.SID, epoch: t.Server.Epoch, name: body.Channel, to: beyond(r.job.to),
 		index: r.aim.changed, given: r.aim.given,
 	}
 	if r.aim.given {

@@ -15,7 +15,8 @@ type patience struct {
 	err   error
 	done  chan struct{}
 	timer *time.Timer
-	after map[*func()]struct{}
+	after *func()              // the first one to be run
+	more  map[*func()]struct{} // the others
 }
 
 var _ interface {
@@ -61,18 +62,28 @@ func (p *patience) AfterFunc(f func()) (stop func() bool) {
 		go f()
 		return func() bool { return false }
 	}
-	if p.after == nil {
-		p.after = make(map[*func()]struct{})
+	switch {
+	case p.after == nil:
+		p.after = &f
+	case p.more == nil:
+		p.more = map[*func()]struct{}{&f: {}}
+	default:
+		p.more[&f] = struct{}{}
 	}
-	p.after[&f] = struct{}{}
 	p.watchLocked()
-	return func() bool {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		_, waits := p.after[&f]
-		delete(p.after, &f)
-		return waits
+	return func() bool { return p.stop(&f) }
+}
+
+func (p *patience) stop(f *func()) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.after == f {
+		p.after = nil
+		return true
 	}
+	_, waits := p.more[f]
+	delete(p.more, f)
+	return waits
 }
 
 // watchLocked starts the timer, once.
@@ -99,8 +110,11 @@ func (p *patience) endLocked(err error) {
 	if p.done != nil {
 		close(p.done)
 	}
-	for f := range p.after {
+	if p.after != nil {
+		go (*p.after)()
+	}
+	for f := range p.more {
 		go (*f)()
 	}
-	p.after = nil
+	p.after, p.more = nil, nil
 }

@@ -96,9 +96,8 @@ func (r *Receiver) Serve(calls peerpb.Peer_PushesServer) error {
 
 // receive takes what comes, to the end of the stream. ended: the pusher said so.
 func (r *Receiver) receive(l *ledger, number uint32, calls peerpb.Peer_PushesServer) (ended bool) {
-	for {
-		req, err := calls.Recv()
-		if err != nil {
+	for req := new(peerpb.PushRequest); ; {
+		if err := calls.RecvMsg(req); err != nil { // which resets it
 			return isEnd(err)
 		}
 		if !l.take(number, req, r.accept) {

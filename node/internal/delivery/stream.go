@@ -112,9 +112,8 @@ func (s *stream) close() {
 // read takes the answers until the stream ends.
 func (l *link) read(s *stream) {
 	defer s.cancel()
-	for {
-		resp, err := s.calls.Recv()
-		if err != nil {
+	for resp := new(peerpb.PushResponse); ; {
+		if s.calls.RecvMsg(resp) != nil { // which resets it
 			l.lost(s)
 			return
 		}

@@ -120,6 +120,15 @@ func (s *breakable) SendMsg(m any) error {
 	return s.BidiStreamingClient.SendMsg(m)
 }
 
+func (s *breakable) RecvMsg(m any) error {
+	err := s.BidiStreamingClient.RecvMsg(m)
+	if err == nil && s.w.onRecv != nil {
+		s.w.onRecv(s)
+		return s.Context().Err()
+	}
+	return err
+}
+
 func (s *breakable) Recv() (*peerpb.PushResponse, error) {
 	r, err := s.BidiStreamingClient.Recv()
 	if err == nil && s.greets {
