@@ -141,6 +141,9 @@ func (b *bothEnds) release() {
 
 // Err implements context.Context.
 func (c *handlerContext) Err() error {
+	if both := c.both.Load(); both != nil {
+		return both.Err() // never another answer than Done's
+	}
 	if err := c.h.ctx.Err(); err != nil {
 		return err
 	}

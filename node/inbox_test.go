@@ -186,3 +186,40 @@ func TestInbox_ReasonsAreShortAndFitIntoAMessage(t *testing.T) {
 		}
 	}
 }
+
+func TestInbox_AHandlersContextEndsWithItsPushItsHandlerAndItsFrontend(t *testing.T) {
+	for end, cause := range map[string]error{"deadline": context.DeadlineExceeded, "return": context.Canceled, "close": ErrClosed} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			contexts := make(chan context.Context)
+			b := silentInbox(func(ctx context.Context, _ *Delivery) ([]string, error) {
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				contexts <- ctx
+				if end != "return" {
+					<-child.Done()
+				}
+				return nil, nil
+			})
+			go b.deliver(&handing{ctx: ctx, d: &Delivery{Channel: "world"}})
+			got := <-contexts
+			if deadline, ok := got.Deadline(); !ok || time.Until(deadline) != time.Minute || got.Err() != nil && end != "return" || !handling(got, "world") || handling(got, "other") {
+				t.Errorf("%s: %v", end, got.Err())
+			}
+			if end == "close" {
+				if err := b.close(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+			<-got.Done()
+			if got.Err() == nil || end == "deadline" && !errors.Is(got.Err(), cause) {
+				t.Errorf("%s: %v", end, got.Err())
+			}
+			synctest.Wait()
+			if err := b.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
