@@ -150,6 +150,36 @@ func TestAttach_MakesAFrontendOfAnotherProcess(t *testing.T) {
 	})
 }
 
+func TestAttach_EverybodyIsForTheFrontendToFind(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		f := readyCluster(t, ctx, three()...)
+		a := mustAttach(t, ctx, f, "c1", "remote-1")
+		f.WaitEqual(ctx)
+		done := make(chan node.PushResult, 1)
+		push := func(to node.Audience) {
+			r, _ := f.Node("c2").Push(ctx, node.Push{SType: "connector", Route: "r", To: to})
+			done <- r
+		}
+		go push(node.Everybody())
+		p := a.push()
+		if !p.GetEverybody() || len(p.GetUids()) > 0 {
+			t.Errorf("%v", p)
+		}
+		a.reply(&pb.PushReply{Id: p.GetId(), Offline: []string{"zoe"}})
+		reports := func() node.ServerReport {
+			r := <-done
+			return r.Servers[slices.IndexFunc(r.Servers, func(s node.ServerReport) bool { return s.SID == "remote-1" })]
+		}
+		if r := reports(); r.Outcome != node.Delivered || !slices.Equal(r.Failed, []string{"zoe"}) {
+			t.Errorf("%+v", r)
+		}
+		go push(node.Everybody().Except(node.UIDs("bob")))
+		if r := reports(); r.Outcome != node.NotDelivered || !strings.Contains(r.Reason, "cannot find out") {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 func TestAttach_CutsALargePushIntoChunks(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, three()...)

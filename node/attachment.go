@@ -99,8 +99,13 @@ func (at *attachment) answer(r *pb.PushReply) {
 	}
 }
 
+var errFiltered = errors.New("an attached frontend cannot find out which of all its sessions are meant")
+
 // handle is the PushHandler of an attached frontend.
 func (at *attachment) handle(ctx context.Context, d *Delivery) ([]string, error) {
+	if _, all := d.to.(everybody); d.Everybody && !all {
+		return nil, errFiltered
+	}
 	id, reply := at.expect()
 	defer at.forget(id)
 	if err := at.forward(ctx, id, d); err != nil {
@@ -125,7 +130,7 @@ func (at *attachment) forward(ctx context.Context, id uint64, d *Delivery) error
 	for chunk := range delivery.Chunks(d.uids, maxChunk) {
 		next := &pb.PushDelivery{Id: id, Uids: chunk}
 		if pending == nil {
-			next.Route, next.Channel, next.From, next.Msg = d.Route, d.Channel, d.From, d.Msg
+			next.Route, next.Channel, next.From, next.Msg, next.Everybody = d.Route, d.Channel, d.From, d.Msg, d.Everybody
 			if deadline, ok := ctx.Deadline(); ok {
 				next.TimeoutMs = max(1, time.Until(deadline).Milliseconds())
 			}

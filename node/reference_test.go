@@ -240,3 +240,47 @@ func TestPush_OncePerFrontendAndInOrderWhileTheNetworkFlaps(t *testing.T) {
 		}
 	})
 }
+
+func TestPush_WhoDiesWithItIsNotHandedItInTheNextLife(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		var got receiving
+		handling := make(chan struct{}, 1)
+		cfgs := six(&got)
+		cfgs[3].OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) {
+			if string(d.Msg) == "deadly" {
+				handling <- struct{}{}
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return got.handle(ctx, d)
+		}
+		f := readyCluster(t, ctx, cfgs...)
+		n := f.Node("c5")
+		must(t, n.Add(ctx, "world", "alice", "c4"))
+		f.WaitEqual(ctx)
+		done := make(chan node.PushResult, 1)
+		go func() {
+			r, _ := n.PushMessage(ctx, "connector", "r", []byte("deadly"), "world", node.PushOptions{Timeout: time.Minute})
+			done <- r
+		}()
+		<-handling
+		f.Kill("c4")
+		must(t, f.Restart("c4").Ready(ctx))
+		f.WaitEqual(ctx)
+		must(t, n.Add(ctx, "world", "bob", "c4"))
+		r := <-done
+		if s := r.Servers[0]; s.Outcome != node.Unknown || s.Reason == "" || !slices.Equal(slices.Collect(r.Undelivered()), []string{"alice"}) {
+			t.Errorf("%+v", r)
+		}
+		f.Eventually(ctx, func() error {
+			r, err := n.PushMessage(ctx, "connector", "r", []byte("next"), "world", node.PushOptions{})
+			if err != nil || !r.OK() {
+				return fmt.Errorf("%v %+v", err, r)
+			}
+			return nil
+		})
+		if diff := cmp.Diff([]string{"bob"}, got.last()); diff != "" || len(handling) > 0 {
+			t.Errorf("handed to the next life: %v %s", len(handling) > 0, diff)
+		}
+	})
+}

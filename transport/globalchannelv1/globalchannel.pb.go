@@ -3388,6 +3388,7 @@ type PushDelivery struct {
 	Uids          []string               `protobuf:"bytes,6,rep,name=uids,proto3" json:"uids,omitempty"`
 	More          bool                   `protobuf:"varint,7,opt,name=more,proto3" json:"more,omitempty"`                            // further chunks of this id follow
 	TimeoutMs     int64                  `protobuf:"varint,8,opt,name=timeout_ms,json=timeoutMs,proto3" json:"timeout_ms,omitempty"` // after which a reply is no longer waited for
+	Everybody     bool                   `protobuf:"varint,9,opt,name=everybody,proto3" json:"everybody,omitempty"`                  // for all sessions of the frontend, in a channel or not; there are no uids
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3476,6 +3477,13 @@ func (x *PushDelivery) GetTimeoutMs() int64 {
 		return x.TimeoutMs
 	}
 	return 0
+}
+
+func (x *PushDelivery) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
 }
 
 var File_globalchannel_proto protoreflect.FileDescriptor
@@ -3728,7 +3736,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\bAttached\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"\xbb\x01\n" +
+	"\vincarnation\x18\x03 \x01(\tR\vincarnation\"\xd9\x01\n" +
 	"\fPushDelivery\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05route\x18\x02 \x01(\tR\x05route\x12\x18\n" +
@@ -3738,7 +3746,8 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x04uids\x18\x06 \x03(\tR\x04uids\x12\x12\n" +
 	"\x04more\x18\a \x01(\bR\x04more\x12\x1d\n" +
 	"\n" +
-	"timeout_ms\x18\b \x01(\x03R\ttimeoutMs*q\n" +
+	"timeout_ms\x18\b \x01(\x03R\ttimeoutMs\x12\x1c\n" +
+	"\teverybody\x18\t \x01(\bR\teverybody*q\n" +
 	"\x06OpKind\x12\x17\n" +
 	"\x13OP_KIND_UNSPECIFIED\x10\x00\x12\x0f\n" +
 	"\vOP_KIND_ADD\x10\x01\x12\x11\n" +
