@@ -64,6 +64,9 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 	if err := firstError(checkName(name), checkSID(sid)); err != nil {
 		return nil, err
 	}
+	if n.managed != nil {
+		return n.managed.membersBySID(ctx, name, sid, o)
+	}
 	var uids []string
 	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersBySID(name, sid) })
 	return uids, err
@@ -74,6 +77,9 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 func (n *Node) MembersByChannelName(ctx context.Context, stype, name string, o ...ReadOption) ([]string, error) {
 	if err := firstError(checkSType(stype), checkName(name)); err != nil {
 		return nil, err
+	}
+	if n.managed != nil {
+		return n.managed.membersByType(ctx, stype, name, o)
 	}
 	var uids []string
 	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersByType(name, stype) })
@@ -140,6 +146,9 @@ func (n *Node) checkPush(ctx context.Context, stype, route string, msg []byte, n
 			return fmt.Errorf("%w: of PushOptions only Timeout is built", ErrUnsupported)
 		}
 	}
+	if n.managed != nil { // until the pusher asks managed.targets
+		return unsupportedManaged("a push")
+	}
 	if handling(ctx, name) {
 		return fmt.Errorf("%w: %q", ErrReentrant, name)
 	}
@@ -157,7 +166,15 @@ func (n *Node) usable(ctx context.Context) error {
 	return nil
 }
 
+// read is of channels.
 func (n *Node) read(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
+	if n.managed != nil {
+		return unsupportedManaged("this question")
+	}
+	return n.readState(ctx, o, f)
+}
+
+func (n *Node) readState(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
 	if err := n.usable(ctx); err != nil {
 		return err
 	}

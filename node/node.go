@@ -51,6 +51,7 @@ type Node struct {
 	agent     *agent       // frontends of other processes
 	rollCall  *rollCall    // answers who is here
 	auditor   *auditor     // hashes of the replica
+	managed   *managed     // channels in the user's own store; nil: in the replica
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -133,6 +134,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	gossip.Store(n.cluster)
+	if err := n.managed.start(ctx); err != nil {
+		return err
+	}
 	n.port.Serve(func(s grpc.ServiceRegistrar) {
 		peerpb.RegisterPeerServer(s, &peerServer{node: n})
 		n.RegisterAPI(s)
@@ -168,6 +172,7 @@ func (n *Node) assemble() {
 	n.outbox.settled = n.meters.answered
 	n.outbox.over = n.life.toldOver
 	n.presence, n.host = newPresence(n), newHost(n)
+	n.managed = newManaged(n)
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,

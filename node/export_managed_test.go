@@ -1,0 +1,4 @@
+package node
+
+// MaxManagerStuck is how many calls may be stuck.
+const MaxManagerStuck = maxManagerStuck
