@@ -94,6 +94,7 @@ func (n *Node) leadUntilLost() {
 	n.foundState(ctx)
 	n.group.Go(func() { n.foundedLimits(ctx) })
 	n.group.Go(func() { n.inspect(ctx) })
+	n.group.Go(func() { n.purger.run(ctx) })
 	n.cluster.Lead(ctx)
 }
 

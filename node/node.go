@@ -52,6 +52,7 @@ type Node struct {
 	rollCall  *rollCall    // answers who is here
 	auditor   *auditor     // hashes of the replica
 	managed   *managed     // channels in the user's own store; nil: in the replica
+	purger    *purger      // leader: lives that are over, out of that store; may be nil
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -173,6 +174,8 @@ func (n *Node) assemble() {
 	n.outbox.over = n.life.toldOver
 	n.presence, n.host = newPresence(n), newHost(n)
 	n.managed = newManaged(n)
+	n.purger = newPurger(n)
+	n.committer.hold = n.purger.hold
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
