@@ -582,6 +582,38 @@ func TestClose_StopsTheChannelManagerLast(t *testing.T) {
 	})
 }
 
+// Whoever takes a while to heed its context is not cut short by Stop.
+func TestClose_StopsTheChannelManagerAfterWhatItDoes(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		s := new(userStore)
+		f := readyCluster(t, ctx, managedServers(s)...)
+		n := f.Node("c1")
+		var mu sync.Mutex // guards order
+		var order []string
+		s.before(func(ctx context.Context, _, method, _ string) error {
+			if method == "Add" {
+				<-ctx.Done()
+				pause(context.WithoutCancel(ctx), 500*time.Millisecond)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			order = append(order, method)
+			return nil
+		})
+		added := make(chan error, 1)
+		go func() { added <- n.Add(ctx, "guild", "alice", "b1") }()
+		synctest.Wait()
+		must(t, n.Close())
+		wantError(t, <-added, node.ErrOutcomeUnknown, node.ErrClosed)
+		mu.Lock()
+		defer mu.Unlock()
+		order = slices.DeleteFunc(order, func(method string) bool { return method == "PurgeSID" }) // of whoever leads
+		if want := []string{"Add", "Stop"}; !slices.Equal(order, want) {
+			t.Errorf("calls end as %q, want %q", order, want)
+		}
+	})
+}
+
 func TestChannelManager_CleanOnStartUpSparesTheOthers(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		s := new(userStore)

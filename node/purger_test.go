@@ -216,7 +216,7 @@ func TestChannelManager_ForgetsAttachedFrontends(t *testing.T) {
 		wantNames(t, "by type", got, "alice", "player")
 
 		a.end() // and the same life goes on elsewhere
-		again, err := attach(t, ctx, f, "c4", &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: a.life.GetIncarnation()})
+		again, err := attach(t, ctx, f, "c1", &pb.Hello{Sid: "remote-1", Stype: "connector", Incarnation: a.life.GetIncarnation()})
 		must(t, err)
 		if again.life.GetEpoch() != a.life.GetEpoch() {
 			t.Fatal("another life")
