@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,12 +41,12 @@ func (tr *treachery) end(sid string, epoch uint64) {
 func TestPurger_HoldEndsTheCallAndLetsNoneBegin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lag = 300 * time.Millisecond // from the end of its context to the call's return
-		calls, returned := 0, 0
+		var calls, returned atomic.Int64
 		tr, p := newTestPurger(t, func(ctx context.Context, _ string) error {
-			calls++
+			calls.Add(1)
 			<-ctx.Done()
 			wait(t.Context(), lag)
-			returned++
+			returned.Add(1)
 			return ctx.Err()
 		})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -52,31 +54,31 @@ func TestPurger_HoldEndsTheCallAndLetsNoneBegin(t *testing.T) {
 		over := make(chan struct{})
 		go func() { defer close(over); p.run(ctx) }()
 		synctest.Wait()
-		if calls != 1 {
-			t.Fatalf("%d calls", calls)
+		if calls.Load() != 1 {
+			t.Fatalf("%d calls", calls.Load())
 		}
 
 		start := time.Now()
 		release := p.hold(ctx, "a")
-		if took := time.Since(start); took != lag || returned != 1 {
-			t.Errorf("hold took %v, and %d calls had returned", took, returned)
+		if took := time.Since(start); took != lag || returned.Load() != 1 {
+			t.Errorf("hold took %v, and %d calls had returned", took, returned.Load())
 		}
 		wait(ctx, time.Hour)
-		if calls != 1 {
-			t.Errorf("%d calls while it was held", calls)
+		if calls.Load() != 1 {
+			t.Errorf("%d calls while it was held", calls.Load())
 		}
 		release()
 		wait(ctx, 2*purgePauseMax) // nothing came of the registration
-		if calls != 2 {
-			t.Errorf("%d calls after the release", calls)
+		if calls.Load() != 2 {
+			t.Errorf("%d calls after the release", calls.Load())
 		}
 
 		release = p.hold(ctx, "a")
 		tr.register("a")
 		release()
 		wait(ctx, time.Hour)
-		if calls != 2 {
-			t.Errorf("%d calls once a new life was up", calls)
+		if calls.Load() != 2 {
+			t.Errorf("%d calls once a new life was up", calls.Load())
 		}
 		cancel()
 		<-over
@@ -86,8 +88,8 @@ func TestPurger_HoldEndsTheCallAndLetsNoneBegin(t *testing.T) {
 func TestPurger_HoldDoesNotWaitForWhatNeverReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		end := make(chan struct{})
-		calls := 0
-		tr, p := newTestPurger(t, func(context.Context, string) error { calls++; <-end; return errors.New("late") })
+		var calls atomic.Int64
+		tr, p := newTestPurger(t, func(context.Context, string) error { calls.Add(1); <-end; return errors.New("late") })
 		ctx, cancel := context.WithCancel(t.Context())
 		epoch := tr.register("a")
 		tr.end("a", epoch)
@@ -104,12 +106,12 @@ func TestPurger_HoldDoesNotWaitForWhatNeverReturns(t *testing.T) {
 		synctest.Wait()
 		tr.end("a", again)
 		wait(ctx, time.Hour)
-		if calls != 1 {
-			t.Errorf("%d calls at once", calls)
+		if calls.Load() != 1 {
+			t.Errorf("%d calls at once", calls.Load())
 		}
 		close(end)
 		wait(ctx, 2*purgePauseMax)
-		if calls < 2 {
+		if calls.Load() < 2 {
 			t.Error("the second life is not purged")
 		}
 		cancel()
@@ -120,8 +122,14 @@ func TestPurger_HoldDoesNotWaitForWhatNeverReturns(t *testing.T) {
 // Changes of other servers repeat nothing.
 func TestPurger_PurgesEachLifeOnceInATerm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards calls
 		calls := make(map[string]int)
-		tr, p := newTestPurger(t, func(_ context.Context, sid string) error { calls[sid]++; return nil })
+		tr, p := newTestPurger(t, func(_ context.Context, sid string) error {
+			mu.Lock()
+			defer mu.Unlock()
+			calls[sid]++
+			return nil
+		})
 		ctx, cancel := context.WithCancel(t.Context())
 		over := make(chan struct{})
 		go func() { defer close(over); p.run(ctx) }()
@@ -131,19 +139,21 @@ func TestPurger_PurgesEachLifeOnceInATerm(t *testing.T) {
 			tr.end(sid, epoch)
 			synctest.Wait()
 		}
+		cancel()
+		<-over
+		mu.Lock()
+		defer mu.Unlock()
 		if calls["a"] != 2 || calls["b"] != 2 || calls["c"] != 1 {
 			t.Errorf("calls %v", calls)
 		}
-		cancel()
-		<-over
 	})
 }
 
 // A life that has a successor by the time that this node has caught up is let alone.
 func TestPurger_SparesALifeThatTurnsOutToHaveBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		calls := 0
-		tr, p := newTestPurger(t, func(context.Context, string) error { calls++; return nil })
+		var calls atomic.Int64
+		tr, p := newTestPurger(t, func(context.Context, string) error { calls.Add(1); return nil })
 		tr.end("a", tr.register("a"))
 		caught := false
 		p.catchUp = func(context.Context) error {
@@ -156,8 +166,8 @@ func TestPurger_SparesALifeThatTurnsOutToHaveBegun(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		p.run(ctx)
-		if calls != 0 || !caught {
-			t.Errorf("%d calls, caught up: %v", calls, caught)
+		if calls.Load() != 0 || !caught {
+			t.Errorf("%d calls, caught up: %v", calls.Load(), caught)
 		}
 	})
 }
