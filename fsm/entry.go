@@ -131,8 +131,9 @@ type Member struct {
 
 // Target is a server with the members it has in a channel.
 type Target struct {
-	Server Server
-	UIDs   []string // in no particular order
+	Server  Server
+	Members int
+	UIDs    []string // in no particular order
 }
 
 // Stats counts what the state holds.

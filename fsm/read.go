@@ -218,20 +218,42 @@ func (s *State) Targets(name, stype string) []Target {
 	if c == nil {
 		return nil
 	}
-	var targets []Target
-	var ids [][]uint32
+	cells := s.targetCells(c, stype)
+	targets := make([]Target, len(cells))
+	for i, cell := range cells {
+		targets[i] = Target{Server: cell.server, Members: cell.set.Len(cs.mem), UIDs: s.uids(cs, cell.set)}
+	}
+	return targets
+}
+
+// TargetCounts are the Targets without their uids.
+func (s *State) TargetCounts(name, stype string) []Target {
+	cs, c := s.look(name)
+	if c == nil {
+		return nil
+	}
+	cells := s.targetCells(c, stype)
+	targets := make([]Target, len(cells))
+	for i, cell := range cells {
+		targets[i] = Target{Server: cell.server, Members: cell.set.Len(cs.mem)}
+	}
+	return targets
+}
+
+type targetCell struct {
+	server Server
+	set    *compact.Set
+}
+
+func (s *State) targetCells(c *channel, stype string) (cells []targetCell) {
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
 		if srv := s.servers[sid.name]; srv != nil && srv.Up && srv.SType == stype {
-			targets = append(targets, Target{Server: srv.Server})
-			ids = append(ids, set.AppendKeys(cs.mem, make([]uint32, 0, set.Len(cs.mem))))
+			cells = append(cells, targetCell{srv.Server, set})
 		}
 		return true
 	})
-	for i, players := range ids {
-		targets[i].UIDs = s.textsOf(players)
-	}
-	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Server.SID, b.Server.SID) })
-	return targets
+	slices.SortFunc(cells, func(a, b targetCell) int { return cmp.Compare(a.server.SID, b.server.SID) })
+	return cells
 }
 
 // Changed is the index of a channel's last change; 0 if there is no such

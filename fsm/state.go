@@ -25,8 +25,10 @@ type State struct {
 	settingsID    string // its id
 
 	servers map[string]*server // by sid, ended lives too
-	records uint64             // counts changes of server records; for Replica, not replicated
+	records uint64             // counts changes of server records; not replicated
 	halted  error
+
+	identity *identity // for Stamp
 
 	*tables
 	count   count
@@ -106,6 +108,7 @@ func NewState() *State {
 		settings: new(fsmpb.Settings),
 		servers:  make(map[string]*server),
 		tables:   newTables(maphash.MakeSeed()),
+		identity: new(identity),
 	}
 }
 

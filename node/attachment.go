@@ -7,8 +7,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pofresh/globalchannel/node/internal/delivery"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
+
+// maxChunk is how many bytes of uids travel in one message.
+const maxChunk = 1 << 20
 
 // attachedQueue is how many messages may wait for an attached frontend to read.
 const attachedQueue = 64
@@ -118,7 +122,7 @@ func (at *attachment) handle(ctx context.Context, d *Delivery) ([]string, error)
 // forward cuts the push into messages of bounded size.
 func (at *attachment) forward(ctx context.Context, id uint64, d *Delivery) error {
 	var pending *pb.PushDelivery
-	for chunk := range chunks(d.uids, maxChunk) {
+	for chunk := range delivery.Chunks(d.uids, maxChunk) {
 		next := &pb.PushDelivery{Id: id, Uids: chunk}
 		if pending == nil {
 			next.Route, next.Channel, next.From, next.Msg = d.Route, d.Channel, d.From, d.Msg

@@ -33,13 +33,17 @@ func (a Audience) And(b Audience) Audience { return Audience{filtered{a.set, b.s
 func (a Audience) Except(b Audience) Audience { return Audience{filtered{a.set, b.set, false}} }
 
 // check refuses what cannot be listed.
-func (a Audience) check() error { return checkPlayers(a.set) }
+func (a Audience) check() error { return checkPlayers(a.set, false) }
 
-func checkPlayers(set players) error {
+// checkPlayers refuses what makes no sense. all: everybody may be what is filtered.
+func checkPlayers(set players, all bool) error {
 	switch set := set.(type) {
 	case nil:
 		return invalid("audience", "is the zero value; begin with Channel or UIDs")
 	case everybody:
+		if all {
+			return nil
+		}
 		return invalid("audience", "has Everybody in it, who cannot be listed")
 	case inChannels:
 		for _, name := range set {
@@ -54,7 +58,7 @@ func checkPlayers(set players) error {
 			}
 		}
 	case filtered:
-		return firstError(checkPlayers(set.from), checkPlayers(set.by))
+		return firstError(checkPlayers(set.from, all), checkPlayers(set.by, false))
 	}
 	return nil
 }

@@ -59,14 +59,14 @@ func TestInbox_RefusesMoreThanItsQueueHolds(t *testing.T) {
 			return nil, ctx.Err()
 		}, slog.New(slog.DiscardHandler))
 		answers := make(chan delivered, maxLaneQueue+1)
-		push := func() { answers <- b.deliver(t.Context(), &Delivery{Channel: "world"}) }
+		push := func() { answers <- b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}}) }
 		go push()
 		synctest.Wait() // with the handler
 		for range maxLaneQueue {
 			go push()
 		}
 		synctest.Wait()
-		got := b.deliver(t.Context(), &Delivery{Channel: "world"})
+		got := b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}})
 		if got.outcome != NotDelivered || !strings.Contains(got.reason, "queue full") {
 			t.Errorf("%+v", got)
 		}
@@ -78,7 +78,7 @@ func TestInbox_RefusesMoreThanItsQueueHolds(t *testing.T) {
 				t.Errorf("%+v", a)
 			}
 		}
-		if got := b.deliver(t.Context(), &Delivery{Channel: "world"}); got.outcome != NotDelivered {
+		if got := b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}}); got.outcome != NotDelivered {
 			t.Errorf("after close: %+v", got)
 		}
 	})

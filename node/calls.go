@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/pofresh/globalchannel/fsm"
 )
@@ -115,42 +116,95 @@ func (n *Node) Members(ctx context.Context, name string, o ...ReadOption) (iter.
 // members and no server is Delivered. No members, or no such type: an empty
 // result and no error.
 func (n *Node) PushMessage(ctx context.Context, stype, route string, msg []byte, name string, o PushOptions) (PushResult, error) {
-	if err := n.checkPush(ctx, stype, route, msg, name, o); err != nil {
+	if err := checkName(name); err != nil { // by its own name
 		return PushResult{}, err
 	}
-	if o.Timeout > 0 {
+	return n.Push(ctx, Push{SType: stype, Route: route, Msg: msg, To: Audience{inChannels{name}}, PushOptions: o})
+}
+
+// Push sends a message to an audience: see PushMessage. Frontends find out by themselves
+// who of their players is meant, at the moment when it is the push's turn, and each
+// player gets it once on every frontend where he is meant. Audiences that begin with
+// UIDs, or name more than 256, are listed here and now instead.
+//
+// Pushes to one channel, filtered or not, are handed over in the order of that channel;
+// all others of this process in an order of their own. Everybody reaches all sessions of
+// the frontends of a type: nobody knows how many, so Members is 0.
+func (n *Node) Push(ctx context.Context, p Push) (PushResult, error) {
+	if err := n.checkPush(ctx, p); err != nil {
+		return PushResult{}, err
+	}
+	if p.NoWait {
+		return n.pushLater(ctx, p)
+	}
+	if p.Timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, o.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, p.Timeout)
 		defer cancel()
 	}
 	ctx, cancel := n.bounded(ctx)
 	defer cancel()
-	r, err := n.pusher.push(ctx, pushJob{stype: stype, route: route, channel: name, msg: msg})
-	n.meters.pushed(r)
+	return n.pusher.push(ctx, p.job())
+}
+
+// pushLater is Push with NoWait: the push has its time, whatever becomes of the call's
+// context.
+func (n *Node) pushLater(ctx context.Context, p Push) (PushResult, error) {
+	limit := n.cfg.Timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = time.Until(deadline)
+	}
+	if p.Timeout > 0 {
+		limit = min(limit, p.Timeout)
+	}
+	own, cancel := context.WithTimeout(n.ctx, limit)
+	r, rest, err := n.pusher.begin(own, p.job())
+	if rest == nil {
+		cancel()
+		return r, err
+	}
+	n.pusher.leave(func() {
+		defer cancel()
+		rest.finish(own)
+	})
 	return r, err
 }
 
-func (n *Node) checkPush(ctx context.Context, stype, route string, msg []byte, name string, o PushOptions) error {
-	if err := firstError(checkSType(stype), checkRoute(route), checkName(name)); err != nil {
+func (p Push) job() pushJob {
+	return pushJob{stype: p.SType, route: p.Route, msg: p.Msg, to: p.To.set, PushOptions: p.PushOptions}
+}
+
+func (n *Node) checkPush(ctx context.Context, p Push) error {
+	if err := firstError(checkSType(p.SType), checkRoute(p.Route), checkPlayers(p.To.set, true)); err != nil {
 		return err
 	}
-	if limit := n.settings().Limits.MessageBytes; len(msg) > limit {
-		return invalid("msg", "has %d bytes; at most %d are allowed", len(msg), limit)
+	if limit := n.settings().Limits.MessageBytes; len(p.Msg) > limit {
+		return invalid("msg", "has %d bytes; at most %d are allowed", len(p.Msg), limit)
 	}
-	if o.Timeout < 0 {
+	if p.Timeout < 0 {
 		return invalid("Timeout", "is negative")
 	}
-	if rest := o; true {
-		rest.Timeout = 0
-		if rest != (PushOptions{}) {
-			return fmt.Errorf("%w: of PushOptions only Timeout is built", ErrUnsupported)
+	if p.Priority > PrioritySystem {
+		return invalid("Priority", "is %d, and none of the constants", p.Priority)
+	}
+	switch keep := p.OnFull == FullKeepLatest; {
+	case p.OnFull > FullKeepLatest:
+		return invalid("OnFull", "is %d, and none of the constants", p.OnFull)
+	case keep != (p.Key != ""):
+		return invalid("Key", "goes with OnFull: FullKeepLatest, and that with a Key")
+	}
+	for field, id := range map[string]string{"Key": p.Key, "ID": p.ID} {
+		if id != "" {
+			if err := checkText(field, id, maxName); err != nil {
+				return err
+			}
 		}
 	}
 	if n.managed != nil { // until the pusher asks managed.targets
 		return unsupportedManaged("a push")
 	}
-	if handling(ctx, name) {
-		return fmt.Errorf("%w: %q", ErrReentrant, name)
+	if lane := laneOf(p.To.set); !p.NoWait && handling(ctx, lane) {
+		return fmt.Errorf("%w: %q", ErrReentrant, lane)
 	}
 	return n.usable(ctx)
 }

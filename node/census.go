@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/pofresh/globalchannel/cluster"
+	"github.com/pofresh/globalchannel/node/internal/delivery"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -73,7 +74,7 @@ func (c census) askOne(ctx context.Context, s subject) finding {
 	case status.Code(err) == codes.DeadlineExceeded || ctx.Err() != nil:
 		return finding{problem: fmt.Sprintf("no answer from %s within %v", s.addr, censusTimeout)}
 	case err != nil:
-		return finding{problem: fmt.Sprintf("no answer from %s: %s", s.addr, brief(err))}
+		return finding{problem: fmt.Sprintf("no answer from %s: %s", s.addr, sendable(delivery.Brief(err)))}
 	case pong.GetNodeId() != s.nodeID:
 		return finding{problem: fmt.Sprintf("at %s answers another node, %s (%s)", s.addr, pong.GetNodeId(), pong.GetSid())}
 	case s.incarnation != "" && pong.GetIncarnation() != s.incarnation:

@@ -20,12 +20,16 @@
 //
 // # One push
 //
-//	PushMessage -> replica: members by server -> frontends, side by side -> handler -> report
+//	PushMessage -> replica: which frontends -> link to each -> its replica: who -> handler -> report
 //
-// push.go asks the replica who is in the channel and where, and calls every
-// frontend on its own. There frontends.go finds the life that is meant (this
-// server, or one attached through attach.go), inbox.go queues the push behind those
-// of its channel, and handling.go calls the handler.
+// push.go asks the replica which frontends have members of the channel (rosters.go
+// remembers that while nothing changes), and sends each a small message that names the
+// channel, its own life and the index of the channel's last change. Package delivery carries it
+// there and the answer back, in order and at most once. At the frontend arrivals.go
+// finds the life that is meant (this server, or one attached through attach.go), inbox.go
+// queues the push behind those of its channel, and when it is its turn receivers.go looks
+// up in the frontend's own replica who is meant, or asks the pusher if that is behind.
+// handling.go calls the handler.
 //
 // # One life
 //

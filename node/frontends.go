@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"time"
 )
 
 // frontends are those this process answers for: itself, and the attached ones.
@@ -23,7 +22,8 @@ type frontend struct {
 	incarnation string
 	epoch       func(ctx context.Context, least uint64) (uint64, error) // waits for the registration of a life that is not older
 	inbox       *inbox                                                  // nil: no handler
-	left        chan struct{}                                           // non-nil while its end is being committed, closed then; guarded by frontends.mu
+	repeats     repeats
+	left        chan struct{} // non-nil while its end is being committed, closed then; guarded by frontends.mu
 }
 
 func newFrontends(n *Node) *frontends {
@@ -81,33 +81,6 @@ func (f *frontends) get(sid string) *frontend {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.live[sid]
-}
-
-// reachTimeout is what a push waits for the answer to a registration that its pusher's
-// replica shows.
-const reachTimeout = time.Second
-
-// deliver hands a push to the life (sid, epoch), and to no other one.
-func (f *frontends) deliver(ctx context.Context, sid string, epoch uint64, d *Delivery) delivered {
-	fe := f.get(sid)
-	if fe == nil {
-		return delivered{outcome: NotDelivered, reason: "no such server here"}
-	}
-	// The pusher's replica may show a registration before its answer is here.
-	now, err := fe.epoch(ctx, 0)
-	if err == nil && now < epoch { // registered again, as the pusher knows and this process does not yet
-		reach, cancel := context.WithTimeout(ctx, reachTimeout)
-		now, err = fe.epoch(reach, epoch)
-		cancel()
-	}
-	if err != nil {
-		return delivered{outcome: NotDelivered, reason: "the frontend is not registered"}
-	}
-	if now != epoch {
-		return delivered{outcome: NotDelivered, reason: "another life of this server answers"}
-	}
-	d.Node = f.node
-	return fe.inbox.deliver(ctx, d)
 }
 
 // lifeHere returns the incarnation of sid's life in this process, "" if there is none.

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"time"
 	"unicode/utf8"
 )
 
@@ -27,7 +29,7 @@ func (b *inbox) hand(h *handing) {
 			b.log.Error("push handler did not return", "channel", h.d.Channel, "route", h.d.Route, "reason", a.reason, "stack", string(debug.Stack()))
 		}
 		b.release(h)
-		h.done <- a
+		h.settler.settle(a)
 	}()
 	if reason := b.tooLate(h); reason != "" {
 		a.reason = reason
@@ -38,10 +40,18 @@ func (b *inbox) hand(h *handing) {
 }
 
 func (b *inbox) call(h *handing) delivered {
-	ctx, cancel := context.WithCancelCause(withHandling(h.ctx, h.d.Channel))
-	defer cancel(nil)
-	stop := context.AfterFunc(b.ctx, func() { cancel(ErrClosed) })
-	defer stop()
+	ctx := &h.handler
+	ctx.h, ctx.inbox = h, b
+	defer ctx.release()
+	if h.finder != nil {
+		uids, own, missed := h.finder.find(ctx)
+		if missed != nil {
+			return *missed
+		}
+		if h.d.uids = uids; own {
+			b.grow(h, sizeOf(uids))
+		}
+	}
 	offline, err := b.handle(ctx, h.d)
 	var known *handlerOutcome
 	switch {
@@ -93,15 +103,83 @@ type handlerOutcome struct {
 
 func (h *handlerOutcome) Error() string { return h.reason }
 
-// handlingKey marks a handler's context with the channel being handled.
-type handlingKey struct{ channel string }
+// handlerContext is the context of a handler: that of its push, which ends with the inbox
+// too. What that costs is paid by handlers that wait for the end.
+type handlerContext struct {
+	h     *handing
+	inbox *inbox
+	both  atomic.Pointer[bothEnds] // nil: nobody waits
+}
 
-func withHandling(ctx context.Context, channel string) context.Context {
-	return context.WithValue(ctx, handlingKey{channel}, true)
+type bothEnds struct {
+	context.Context
+	cancel context.CancelCauseFunc
+	stop   func() bool
+}
+
+// Deadline implements context.Context.
+func (c *handlerContext) Deadline() (time.Time, bool) { return c.h.ctx.Deadline() }
+
+// Done implements context.Context.
+func (c *handlerContext) Done() <-chan struct{} {
+	if both := c.both.Load(); both != nil {
+		return both.Done()
+	}
+	both := new(bothEnds)
+	both.Context, both.cancel = context.WithCancelCause(c.h.ctx)
+	both.stop = context.AfterFunc(c.inbox.ctx, func() { both.cancel(ErrClosed) })
+	if !c.both.CompareAndSwap(nil, both) {
+		both.release()
+	}
+	return c.both.Load().Done()
+}
+
+func (b *bothEnds) release() {
+	b.stop()
+	b.cancel(nil)
+}
+
+// Err implements context.Context.
+func (c *handlerContext) Err() error {
+	if both := c.both.Load(); both != nil {
+		return both.Err() // never another answer than Done's
+	}
+	if err := c.h.ctx.Err(); err != nil {
+		return err
+	}
+	return c.inbox.ctx.Err()
+}
+
+// handlingKey asks a context whether it is a handler's, and of which channel.
+type handlingKey struct{}
+
+// Value implements context.Context.
+func (c *handlerContext) Value(key any) any {
+	if key == (handlingKey{}) {
+		return c
+	}
+	return c.h.ctx.Value(key)
+}
+
+// release frees what Done has taken.
+func (c *handlerContext) release() {
+	if both := c.both.Load(); both != nil {
+		both.release()
+	}
 }
 
 // handling reports whether ctx belongs to a handler of channel. A waiting push
 // from there would wait for itself.
 func handling(ctx context.Context, channel string) bool {
-	return ctx.Value(handlingKey{channel}) != nil
+	for ctx != nil {
+		c, ok := ctx.Value(handlingKey{}).(*handlerContext)
+		if !ok {
+			return false
+		}
+		if c.h.d.Channel == channel {
+			return true
+		}
+		ctx = c.h.ctx // a handler's push to another channel may have led here
+	}
+	return false
 }

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+
+	"github.com/pofresh/globalchannel/node/internal/delivery"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // Bounds of what a frontend holds for its handler. Who gave up waiting leaves the
@@ -34,15 +37,52 @@ type inbox struct {
 }
 
 // lane is the queue of one channel; it exists while it has work.
-type lane struct{ queue []*handing }
+type lane struct {
+	queue  []*handing
+	urgent int // so many of them are, at the front
+}
+
+func (l *lane) put(h *handing) {
+	if !h.urgent {
+		l.queue = append(l.queue, h)
+		return
+	}
+	l.queue = slices.Insert(l.queue, l.urgent, h)
+	l.urgent++
+}
+
+func (l *lane) remove(i int) *handing {
+	h := l.queue[i]
+	l.queue = slices.Delete(l.queue, i, i+1)
+	if i < l.urgent {
+		l.urgent--
+	}
+	return h
+}
 
 // handing is one push on its way to the handler.
 type handing struct {
-	ctx  context.Context
-	d    *Delivery
-	size int
-	done chan delivered // buffered
+	ctx     context.Context // who gave up waiting ends it
+	d       *Delivery
+	finder  finder  // nil: d has the receivers
+	settler settler // told once
+	urgent  bool    // overtakes those of the channel that are not
+	full    peerpb.PushFull
+	key     string // of the latest to keep
+	size    int
+	handler handlerContext
+	leave   func() bool // stops waiting for the end of ctx; nil: it does not wait
 }
+
+// finder finds the receivers of a push when it is its turn, or what becomes of it without
+// any. own: the list is of this push alone, and takes memory.
+type finder interface {
+	find(context.Context) (uids []string, own bool, missed *delivered)
+}
+
+// settler waits for what becomes of a push. It is told maybe under a lock, and must not
+// block.
+type settler interface{ settle(delivered) }
 
 // delivered is a frontend's answer.
 type delivered struct {
@@ -51,38 +91,48 @@ type delivered struct {
 	offline []string
 }
 
+// stillHandled is why it is not known whether a push reached anybody.
+const stillHandled = "the handler has not answered in time"
+
 func newInbox(handle PushHandler, log *slog.Logger) *inbox {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	return &inbox{handle: handle, log: log, ctx: ctx, cancel: cancel, lanes: make(map[string]*lane)}
 }
 
 // deliver waits for the handler's answer, or until ctx ends.
-func (b *inbox) deliver(ctx context.Context, d *Delivery) delivered {
-	if b == nil || b.handle == nil {
-		return delivered{outcome: NotDelivered, reason: "no push handler"}
-	}
-	h := &handing{ctx: ctx, d: d, size: sizeOf(d), done: make(chan delivered, 1)}
-	if reason := b.enqueue(h); reason != "" {
-		return delivered{outcome: NotDelivered, reason: reason}
-	}
+func (b *inbox) deliver(h *handing) delivered {
+	done := make(answered, 1)
+	h.settler = done
+	b.submit(h)
 	select {
-	case a := <-h.done:
+	case a := <-done:
 		return a
-	case <-ctx.Done():
-	case <-b.ctx.Done():
+	case <-h.ctx.Done():
 	}
-	if b.withdraw(h) {
-		return delivered{outcome: NotDelivered, reason: b.tooLate(h)}
-	}
+	b.withdraw(h)
 	select {
-	case a := <-h.done: // at the same moment
+	case a := <-done: // it was in the queue, or at the same moment
 		return a
 	default:
+		return delivered{outcome: Unknown, reason: stillHandled}
 	}
-	if ctx.Err() == nil {
-		return delivered{outcome: Unknown, reason: "the frontend closed"}
+}
+
+// answered is a settler that somebody waits for.
+type answered chan delivered
+
+func (a answered) settle(d delivered) { a <- d }
+
+// submit puts a push behind those of its channel. It does not block.
+func (b *inbox) submit(h *handing) {
+	if b == nil || b.handle == nil {
+		h.settler.settle(delivered{outcome: NotDelivered, reason: "no push handler"})
+		return
 	}
-	return delivered{outcome: Unknown, reason: "the handler has not answered in time"}
+	h.size = len(h.d.Msg) + sizeOf(h.d.uids)
+	if reason := b.enqueue(h); reason != "" {
+		h.settler.settle(delivered{outcome: NotDelivered, reason: reason})
+	}
 }
 
 func (b *inbox) enqueue(h *handing) (refused string) {
@@ -92,20 +142,61 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 		return "the frontend is closing"
 	}
 	l := b.lanes[h.d.Channel]
-	full := b.held >= maxInbox || (b.held > 0 && b.bytes+h.size > maxInboxBytes)
-	if full || (l != nil && len(l.queue) >= maxLaneQueue) {
-		return "queue full: the handler is too slow"
+	if l != nil {
+		b.giveWayLocked(l, h)
+	}
+	if b.fullLocked(l, h) {
+		return delivery.QueueFull + ": the handler is too slow"
 	}
 	b.held++
 	b.bytes += h.size
 	if l != nil {
-		l.queue = append(l.queue, h)
+		h.leave = afterEnd(h.ctx, func() { b.withdraw(h) })
+		l.put(h)
 		return ""
 	}
-	l = &lane{queue: []*handing{h}}
+	l = new(lane)
+	l.put(h)
 	b.lanes[h.d.Channel] = l
 	b.running.Go(func() { b.work(h.d.Channel, l) })
 	return ""
+}
+
+func (b *inbox) fullLocked(l *lane, h *handing) bool {
+	full := b.held >= maxInbox || b.held > 0 && b.bytes+h.size > maxInboxBytes
+	return full || l != nil && len(l.queue) >= maxLaneQueue
+}
+
+// giveWayLocked drops what h says may be dropped for it.
+func (b *inbox) giveWayLocked(l *lane, h *handing) {
+	drop := func(i int, reason string) {
+		b.droppedLocked(l.remove(i), reason)
+	}
+	switch h.full {
+	case peerpb.PushFull_PUSH_FULL_KEEP_LATEST:
+		replaced := func(o *handing) bool { return o.full == h.full && o.key == h.key && o.d.From == h.d.From }
+		if i := slices.IndexFunc(l.queue, replaced); i >= 0 {
+			drop(i, delivery.Replaced)
+		}
+	case peerpb.PushFull_PUSH_FULL_DROP_OLDEST:
+		same := func(o *handing) bool { return o.urgent == h.urgent }
+		for b.fullLocked(l, h) {
+			i := slices.IndexFunc(l.queue, same)
+			if i < 0 {
+				return
+			}
+			drop(i, delivery.Dropped)
+		}
+	}
+}
+
+// afterEnd is context.AfterFunc, which wants the channel of a context even where that can
+// do without one.
+func afterEnd(ctx context.Context, f func()) (stop func() bool) {
+	if ctx, ok := ctx.(interface{ AfterFunc(func()) func() bool }); ok {
+		return ctx.AfterFunc(f)
+	}
+	return context.AfterFunc(ctx, f)
 }
 
 // work empties one lane and ends. A handler may end this goroutine, as t.FailNow
@@ -130,26 +221,46 @@ func (b *inbox) next(channel string, l *lane) *handing {
 		delete(b.lanes, channel)
 		return nil
 	}
-	h := l.queue[0]
-	l.queue = slices.Delete(l.queue, 0, 1)
+	h := l.remove(0)
+	if h.leave != nil {
+		h.leave()
+	}
 	return h
 }
 
-// withdraw takes h back, unless the handler has it.
-func (b *inbox) withdraw(h *handing) bool {
+// withdraw takes h back and settles it, unless the handler has it. That is one step for
+// whoever withdraws it at the same time.
+func (b *inbox) withdraw(h *handing) {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lanes[h.d.Channel]
 	if l == nil {
-		return false
+		return
 	}
-	i := slices.Index(l.queue, h)
-	if i < 0 {
-		return false
+	if i := slices.Index(l.queue, h); i >= 0 {
+		b.withdrawnLocked(l.remove(i))
 	}
-	l.queue = slices.Delete(l.queue, i, i+1)
+}
+
+func (b *inbox) withdrawnLocked(h *handing) { b.droppedLocked(h, b.tooLate(h)) }
+
+func (b *inbox) droppedLocked(h *handing, reason string) {
 	b.releaseLocked(h)
-	return true
+	if h.leave != nil {
+		h.leave()
+	}
+	h.settler.settle(delivered{outcome: NotDelivered, reason: reason})
+}
+
+// grow counts what h turned out to take, beyond what the queue knew.
+func (b *inbox) grow(h *handing, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h.size += bytes
+	b.bytes += bytes
 }
 
 func (b *inbox) release(h *handing) {
@@ -174,24 +285,30 @@ func (b *inbox) tooLate(h *handing) string {
 	return ""
 }
 
-// sizeOf is about what d takes in memory.
-func sizeOf(d *Delivery) int {
-	size := len(d.Msg)
-	for _, uid := range d.uids {
+// sizeOf is about what uids take in memory.
+func sizeOf(uids []string) (size int) {
+	for _, uid := range uids {
 		size += len(uid) + 16 // the string's header
 	}
 	return size
 }
 
-// close ends all handlers' contexts and waits for them until ctx ends.
+// close ends all handlers' contexts and waits for them until ctx ends. Who waits in a
+// queue is settled at once, whatever the handlers do.
 func (b *inbox) close(ctx context.Context) error {
 	if b == nil {
 		return nil
 	}
 	b.mu.Lock()
 	b.closed = true
-	b.mu.Unlock()
 	b.cancel(ErrClosed)
+	for _, l := range b.lanes {
+		for _, h := range l.queue {
+			b.withdrawnLocked(h)
+		}
+		l.queue, l.urgent = nil, 0
+	}
+	b.mu.Unlock()
 	done := make(chan struct{})
 	go func() {
 		b.running.Wait()

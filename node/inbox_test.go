@@ -22,7 +22,7 @@ func silentInbox(handle PushHandler) *inbox { return newInbox(handle, slog.New(s
 func deliverFor(t *testing.T, b *inbox, d *Delivery) delivered {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	return b.deliver(ctx, d)
+	return b.deliver(&handing{ctx: ctx, d: d})
 }
 
 func TestInbox_PushesThatTimedOutGiveTheirPlaceFree(t *testing.T) {
@@ -75,7 +75,7 @@ func TestInbox_KeepsTheOrderAroundAPushThatTimedOut(t *testing.T) {
 				if route == "late" {
 					deliverFor(t, b, d)
 				} else {
-					b.deliver(t.Context(), d)
+					b.deliver(&handing{ctx: t.Context(), d: d})
 				}
 			}()
 			synctest.Wait()
@@ -99,7 +99,7 @@ func TestInbox_RefusesMoreBytesThanItHolds(t *testing.T) {
 		var pushes sync.WaitGroup
 		push := func(d *Delivery) {
 			pushes.Go(func() {
-				if got := b.deliver(t.Context(), d); got.outcome != Delivered {
+				if got := b.deliver(&handing{ctx: t.Context(), d: d}); got.outcome != Delivered {
 					t.Errorf("%s: %+v", d.Channel, got)
 				}
 			})
@@ -175,7 +175,7 @@ func TestInbox_ReasonsAreShortAndFitIntoAMessage(t *testing.T) {
 			"cut in another": {"x" + strings.Repeat("€", maxReason), strings.Repeat("€", maxReason/3-20)},
 		} {
 			b := silentInbox(func(context.Context, *Delivery) ([]string, error) { return nil, fail(c.text) })
-			got := b.deliver(t.Context(), &Delivery{Channel: "world"}).reason
+			got := b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}}).reason
 			if !utf8.ValidString(got) || len(got) > maxReason || !strings.Contains(got, c.part) ||
 				strings.Contains(got, "\uFFFD") && utf8.ValidString(c.text) {
 				t.Errorf("%s, %s: %d bytes: %.100q", way, what, len(got), got)
@@ -184,5 +184,42 @@ func TestInbox_ReasonsAreShortAndFitIntoAMessage(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+func TestInbox_AHandlersContextEndsWithItsPushItsHandlerAndItsFrontend(t *testing.T) {
+	for end, cause := range map[string]error{"deadline": context.DeadlineExceeded, "return": context.Canceled, "close": ErrClosed} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			contexts := make(chan context.Context)
+			b := silentInbox(func(ctx context.Context, _ *Delivery) ([]string, error) {
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				contexts <- ctx
+				if end != "return" {
+					<-child.Done()
+				}
+				return nil, nil
+			})
+			go b.deliver(&handing{ctx: ctx, d: &Delivery{Channel: "world"}})
+			got := <-contexts
+			if deadline, ok := got.Deadline(); !ok || time.Until(deadline) != time.Minute || got.Err() != nil && end != "return" || !handling(got, "world") || handling(got, "other") {
+				t.Errorf("%s: %v", end, got.Err())
+			}
+			if end == "close" {
+				if err := b.close(ctx); err != nil {
+					t.Error(err)
+				}
+			}
+			<-got.Done()
+			if got.Err() == nil || end == "deadline" && !errors.Is(got.Err(), cause) {
+				t.Errorf("%s: %v", end, got.Err())
+			}
+			synctest.Wait()
+			if err := b.close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -105,16 +105,17 @@ func TestNode_BoundsMessages(t *testing.T) {
 	})
 }
 
-func TestNode_RefusesWhatIsNotBuilt(t *testing.T) {
+func TestPush_RefusesOptionsThatMakeNoSense(t *testing.T) {
 	inBubble(t, func(t *testing.T, ctx context.Context) {
 		f := readyCluster(t, ctx, server("c1", "connector"))
 		n := f.Node("c1")
-		for _, o := range []node.PushOptions{{NoWait: true}, {Priority: 1}, {OnFull: 1}, {Key: "k"}, {ID: "i"}, {PruneOffline: true}, {CountsOnly: true}} {
+		for _, o := range []node.PushOptions{
+			{Timeout: -1}, {Priority: node.PrioritySystem + 1}, {OnFull: node.FullKeepLatest + 1}, {Key: "k"}, {OnFull: node.FullKeepLatest},
+			{ID: strings.Repeat("i", 256)}, {ID: "\xff"}, {OnFull: node.FullKeepLatest, Key: "a\x00"},
+		} {
 			_, err := n.PushMessage(ctx, "connector", "r", nil, "world", o)
-			wantError(t, err, node.ErrUnsupported, node.ErrRejected)
+			wantError(t, err, node.ErrInvalidArgument, node.ErrRejected)
 		}
-		_, err := n.PushMessage(ctx, "connector", "r", nil, "world", node.PushOptions{Timeout: -1})
-		wantError(t, err, node.ErrInvalidArgument)
 	})
 }
 

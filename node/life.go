@@ -129,6 +129,9 @@ func (l *life) wait(ctx context.Context) (uint64, error) {
 // reach waits until the life is at least of that epoch: a registration that others
 // show may not have been answered here yet.
 func (l *life) reach(ctx context.Context, least uint64) (uint64, error) {
+	if epoch, ok := l.current(); ok && epoch >= least {
+		return epoch, nil
+	}
 	for {
 		l.mu.Lock()
 		moved := l.moved

@@ -105,6 +105,7 @@ func (n *Node) nudge() {
 		changed := n.cluster.Changed()
 		for _, m := range n.cluster.Members() {
 			n.port.Nudge(m.Addr)
+			n.pusher.links.Nudge(m.Addr)
 		}
 		select {
 		case <-changed:
@@ -230,6 +231,12 @@ func (n *Node) release(ctx context.Context) error {
 	// Handlers first: a stream that is being served waits for its handler.
 	if n.frontends != nil {
 		bounded(ctx, time.Second, func(ctx context.Context) { errs = append(errs, n.frontends.close(ctx)) })
+	}
+	// Then the streams that brought them, or the port would wait for these; the last
+	// answers go out.
+	if n.pushes != nil {
+		n.pushes.Close()
+		n.pusher.close()
 	}
 	if n.port != nil {
 		bounded(ctx, time.Second, n.port.EndStreams) // else Raft's and the agent's calls would go on below

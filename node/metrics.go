@@ -75,8 +75,8 @@ func (m *meters) answered(operations int, took time.Duration) {
 	m.commits.Observe(took.Seconds())
 }
 
-func (m *meters) pushed(r PushResult) {
-	for _, s := range r.Servers {
+func (m *meters) pushed(reports []ServerReport) {
+	for _, s := range reports {
 		m.pushes.WithLabelValues(outcomeLabel(s.Outcome)).Inc()
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm"
+	"github.com/pofresh/globalchannel/node/internal/delivery"
 	"github.com/pofresh/globalchannel/node/internal/disk"
 	"github.com/pofresh/globalchannel/node/internal/sim"
 	"github.com/pofresh/globalchannel/transport"
@@ -34,25 +35,27 @@ type Node struct {
 	consensus *consensus
 	cluster   *cluster.Cluster
 
-	desk      *desk        // leader: batches into log entries
-	committer *committer   // leader: lives into log entries
-	life      *life        // this server's registered existence
-	enroll    *enrollment  // asks the leader to begin and end lives
-	outbox    *outbox      // operations on their way to the leader
-	sessions  sessions     // connections of players to this server
-	age       *age         // of the replica
-	indexes   *readIndexes // questions to the leader, how far the log is
-	reader    *reader      // questions to the replica
-	frontends *frontends   // who takes pushes here
-	pusher    *pusher      // messages to the members of a channel
-	meters    *meters      // what happened here, for Prometheus
-	presence  *presence    // who of the members here is online
-	host      *host        // callbacks that nobody waits for
-	agent     *agent       // frontends of other processes
-	rollCall  *rollCall    // answers who is here
-	auditor   *auditor     // hashes of the replica
-	managed   *managed     // channels in the user's own store; nil: in the replica
-	purger    *purger      // leader: lives that are over, out of that store; may be nil
+	desk      *desk              // leader: batches into log entries
+	committer *committer         // leader: lives into log entries
+	life      *life              // this server's registered existence
+	enroll    *enrollment        // asks the leader to begin and end lives
+	outbox    *outbox            // operations on their way to the leader
+	sessions  sessions           // connections of players to this server
+	age       *age               // of the replica
+	indexes   *readIndexes       // questions to the leader, how far the log is
+	reader    *reader            // questions to the replica
+	frontends *frontends         // who takes pushes here
+	pusher    *pusher            // messages to the members of a channel
+	pushes    *delivery.Receiver // those of other servers
+	arrivals  *arrivals          // hands them to the frontends
+	meters    *meters            // what happened here, for Prometheus
+	presence  *presence          // who of the members here is online
+	host      *host              // callbacks that nobody waits for
+	agent     *agent             // frontends of other processes
+	rollCall  *rollCall          // answers who is here
+	auditor   *auditor           // hashes of the replica
+	managed   *managed           // channels in the user's own store; nil: in the replica
+	purger    *purger            // leader: lives that are over, out of that store; may be nil
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -178,12 +181,15 @@ func (n *Node) assemble() {
 	n.committer.hold = n.purger.hold
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
-		replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
+		node: n, replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,
 		indexes: n.indexes, age: n.age, refresh: newRefresher(n.indexes, n.age, n.replica.Index),
 	}
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.reach, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
-	n.pusher = &pusher{sid: n.cfg.SID, reader: n.reader, local: n.frontends, peers: others}
+	found := &receivers{reader: n.reader, began: time.Now()}
+	n.arrivals = &arrivals{node: n, local: n.frontends, receivers: found}
+	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
+	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
 	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cluster"
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
+	"github.com/pofresh/globalchannel/node/internal/delivery"
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
@@ -74,16 +75,21 @@ func (p *peerServer) ReadIndex(ctx context.Context, _ *peerpb.ReadIndexRequest) 
 	return p.node.desk.readIndex(ctx), nil
 }
 
-// Deliver implements peerpb.PeerServer.
+// Pushes implements peerpb.PeerServer.
+func (p *peerServer) Pushes(stream peerpb.Peer_PushesServer) error {
+	return p.node.pushes.Serve(stream)
+}
+
+// Deliver implements peerpb.PeerServer, for servers from before there was Pushes.
 func (p *peerServer) Deliver(stream peerpb.Peer_DeliverServer) error {
 	head, uids, err := receivePush(stream)
 	if err != nil {
 		return err
 	}
 	d := &Delivery{Route: head.GetRoute(), Channel: head.GetChannel(), From: head.GetFrom(), Msg: head.GetMsg(), uids: uids}
-	a := p.node.frontends.deliver(stream.Context(), head.GetSid(), head.GetEpoch(), d)
+	a := p.node.arrivals.deliver(stream.Context(), head.GetSid(), head.GetEpoch(), d)
 	first := true
-	for chunk := range chunks(a.offline, maxChunk) {
+	for chunk := range delivery.Chunks(a.offline, maxChunk) {
 		resp := &peerpb.DeliverResponse{Offline: chunk}
 		if first {
 			resp.Outcome, resp.Reason, first = outcomeToPeer(a.outcome), a.reason, false

@@ -4,25 +4,60 @@ import (
 	"context"
 	"iter"
 	"time"
+
+	"github.com/pofresh/globalchannel/fsm"
 )
 
-// PushOptions are the choices of one push. What is not built yet gets
-// ErrUnsupported when it is set.
-type PushOptions struct {
-	Timeout      time.Duration // default: the context's deadline, else Config.Timeout
-	NoWait       bool          // not supported yet
-	Priority     Priority      // not supported yet
-	OnFull       FullPolicy    // not supported yet
-	Key, ID      string        // not supported yet
-	PruneOffline bool          // not supported yet
-	CountsOnly   bool          // not supported yet
+// Push is a message to an audience: the players whom To chooses, on servers of type
+// SType. PushMessage is Push with Channel(name).
+type Push struct {
+	SType, Route string
+	Msg          []byte // at most 1 MiB by default (Settings.Limits); must not be changed until the call returns
+	To           Audience
+	PushOptions
 }
 
-// Priority orders pushes of one channel. Only the zero value is supported yet.
+// PushOptions are the choices of one push.
+type PushOptions struct {
+	Timeout      time.Duration // default: the context's deadline, else Config.Timeout
+	NoWait       bool          // return when every frontend's push is in its queue: those on their way are Unknown, "not waited for". ctx's end does not end them, its deadline does
+	Priority     Priority      // within a channel; the others do not wait for each other anyway
+	OnFull       FullPolicy    // what gives way in a full queue
+	Key          string        // of FullKeepLatest, and only with that; at most 255 bytes
+	ID           string        // at most 255 bytes: a frontend's life hands the last 1,024 ids of the last minute over once, and answers a repetition as it did the first, unless that reached nobody
+	PruneOffline bool          // players whom a frontend reports offline leave all channels there, unless they were added since; not waited for
+	CountsOnly   bool          // for huge channels: the pusher does not read who the members are, and Undelivered yields only Failed
+}
+
+// Priority says which pushes wait for which. The order of calls holds within one.
 type Priority uint8
 
-// FullPolicy says what happens at a full queue. Only the zero value, wait, is supported yet.
+const (
+	// PriorityChat is for most pushes.
+	PriorityChat Priority = iota
+	// PrioritySystem overtakes pushes of PriorityChat that wait, on the way and in the
+	// queue of its channel at the frontend. A handler that runs is not interrupted.
+	PrioritySystem
+)
+
+// FullPolicy says what gives way in a full queue: the pusher's to one server (8,192 pushes,
+// 64 MiB), which fills while that does not read, and a channel's at the frontend (256
+// pushes), which fills while its handler is slow. What gave way is NotDelivered, and the
+// report of its own push says why.
 type FullPolicy uint8
+
+const (
+	// FullWait waits for room at the pusher, as long as the push has time. At the frontend
+	// the new push is NotDelivered.
+	FullWait FullPolicy = iota
+	// FullDropNewest gives the new push up.
+	FullDropNewest
+	// FullDropOldest gives those up that wait longest, of the same Priority.
+	FullDropOldest
+	// FullKeepLatest gives an older push of this server with the same Key up, whether the
+	// queue is full or not: a position, a score. If there is none, the new one.
+	FullKeepLatest
+)
 
 // PushResult is the honest report of a push.
 type PushResult struct {
@@ -114,14 +149,15 @@ type PushHandler func(ctx context.Context, d *Delivery) (offline []string, err e
 // Delivery is one push as a frontend's handler sees it.
 type Delivery struct {
 	Route     string
-	Channel   string
+	Channel   string // the one that was pushed to; empty if the audience is not of one channel
 	From      string // sid of the pusher
 	Msg       []byte // shared: may be kept, must not be written to
-	Everybody bool   // always false yet: meant for all sessions, in a channel or not
+	Everybody bool   // meant for all sessions, in a channel or not, that Includes includes; UIDs is empty then
 	Node      *Node
 
 	uids []string
 	set  map[string]struct{} // of uids; made at the first Includes
+	to   players             // of Everybody
 }
 
 // UIDs yields the receivers on this server, each once. Valid until the handler returns.
@@ -136,7 +172,11 @@ func (d *Delivery) UIDs() iter.Seq[string] {
 }
 
 // Includes reports whether uid is a receiver. Not for concurrent use.
-func (d *Delivery) Includes(uid string) bool {
+func (d *Delivery) Includes(uid string) (is bool) {
+	if d.Everybody {
+		d.Node.replica.View(func(s *fsm.State) { is = chosen(s, d.to, uid) })
+		return is
+	}
 	if d.set == nil {
 		d.set = make(map[string]struct{}, len(d.uids))
 		for _, u := range d.uids {

@@ -88,6 +88,7 @@ func parse(opts []ReadOption) (readOptions, error) {
 
 // reader answers from this node's replica.
 type reader struct {
+	node    *Node // for looks
 	replica *fsm.Replica
 	trusted func() error                                                // why not to
 	life    *life                                                       // before its registration the replica may be empty

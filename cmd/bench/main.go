@@ -11,6 +11,7 @@ import (
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/fleetsize"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/push"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/server"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/state"
 	"github.com/pofresh/globalchannel/cmd/bench/internal/writes"
@@ -36,7 +37,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(writes.NewCommand(), fleetsize.NewCommand(), state.NewCommand(), newServerCommand())
+	root.AddCommand(writes.NewCommand(), fleetsize.NewCommand(), state.NewCommand(), push.NewCommand(), newServerCommand())
 	return root
 }
 

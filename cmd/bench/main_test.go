@@ -8,9 +8,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/goleak"
 
 	"github.com/pofresh/globalchannel/cmd/bench/internal/proc"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/redistest"
 )
 
 // The test binary is also what the bench starts as its servers.
@@ -152,8 +154,85 @@ func TestState_EndToEnd(t *testing.T) {
 	}
 }
 
+// pushes runs "push" with few frontends and members, so short that its figures mean nothing.
+func pushes(t *testing.T, flags string) (measures map[string]float64) {
+	t.Helper()
+	dir := t.TempDir()
+	var out, log bytes.Buffer
+	cmd := newCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&log)
+	cmd.SetArgs(strings.Fields("push -o json --frontends 4 --scale 0.01 --runs 1 --duration 200ms --warm-up 20ms --rate 50 --dir " + dir + " " + flags))
+	if err := cmd.ExecuteContext(t.Context()); err != nil {
+		t.Fatalf("%v\n%s", err, &log)
+	}
+	var got struct {
+		Rows []struct {
+			By     string
+			Pushes struct{ Median float64 } `json:"pushes_per_s"`
+			P50    struct{ Median float64 } `json:"p50_us"`
+			CPU    struct{ Median float64 } `json:"cpu_us_per_push"`
+			Error  string
+		}
+		Measures map[string]float64
+	}
+	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+		t.Fatalf("%v in\n%s", err, &out)
+	}
+	for _, r := range got.Rows {
+		if r.Error != "" || r.Pushes.Median <= 0 || r.P50.Median <= 0 || r.CPU.Median <= 0 {
+			t.Errorf("a figure is missing: %+v", r)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	return got.Measures
+}
+
+func TestPush_EndToEnd(t *testing.T) {
+	got := pushes(t, "")
+	for _, name := range []string{
+		"latency_10x100_p50_ms", "latency_10x100_p99_ms", "rate_10x100_per_s", "rate_10x100_shared_per_s", "rate_10x10000_per_s",
+		"rate_10x10000_churn_per_s", "churn_changes_per_s", "wire_bytes_per_frontend_100k", "wire_bytes_per_frontend_100k_64",
+		"alloc_bytes_per_frontend", "alloc_bytes_per_frontend_64", "stalled_p99_ratio", "stalled_p99_ms", "stalled_recovery_s",
+	} {
+		if got[name] <= 0 {
+			t.Errorf("measure %s: got %v", name, got[name])
+		}
+	}
+	for _, name := range []string{"stalled_errors", "stalled_memory_mb", "stalled_resident_mb"} { // may be 0, or less
+		if _, ok := got[name]; !ok {
+			t.Errorf("measure %s is missing", name)
+		}
+	}
+	for name := range got {
+		if strings.Contains(name, "redis") {
+			t.Errorf("measure %s: there was no Redis", name)
+		}
+	}
+}
+
+func TestPush_BesideRedis(t *testing.T) {
+	addr := redistest.Start(t)
+	got := pushes(t, "--only latency,rate,large,wire,churn --redis "+addr)
+	for _, name := range []string{
+		"latency_10x100_vs_redis", "rate_10x100_vs_redis", "rate_10x100_shared_vs_redis", "rate_10x10000_vs_redis", "rate_10x10000_churn_vs_redis",
+		"wire_bytes_per_frontend_100k_redis",
+	} {
+		if got[name] <= 0 {
+			t.Errorf("measure %s: got %v", name, got[name])
+		}
+	}
+	client := redis.NewClient(&redis.Options{Addr: addr})
+	defer client.Close()
+	if keys, err := client.Keys(t.Context(), "*").Result(); err != nil || len(keys) > 0 {
+		t.Errorf("left in Redis: %v, %v", keys, err)
+	}
+}
+
 func TestCommands_RefuseWrongFlags(t *testing.T) {
-	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more", "fleet --voters 6", "fleet -o xml", "fleet --rate 0", "state --only nothing", "state -o xml", "state --scale 2"} {
+	for _, args := range []string{"writes --outstanding 0", "writes -o xml", "writes --stores tape", "writes more", "fleet --voters 6", "fleet -o xml", "fleet --rate 0", "state --only nothing", "state -o xml", "state --scale 2", "push --only nothing", "push -o xml", "push --frontends 1"} {
 		cmd := newCommand()
 		cmd.SetOut(io.Discard)
 		cmd.SetErr(io.Discard)

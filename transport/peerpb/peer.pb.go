@@ -128,6 +128,58 @@ func (StateStanding) EnumDescriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{1}
 }
 
+type PushFull int32
+
+const (
+	PushFull_PUSH_FULL_WAIT        PushFull = 0
+	PushFull_PUSH_FULL_DROP_NEWEST PushFull = 1
+	PushFull_PUSH_FULL_DROP_OLDEST PushFull = 2
+	PushFull_PUSH_FULL_KEEP_LATEST PushFull = 3 // of those with the same key; else the newest
+)
+
+// Enum value maps for PushFull.
+var (
+	PushFull_name = map[int32]string{
+		0: "PUSH_FULL_WAIT",
+		1: "PUSH_FULL_DROP_NEWEST",
+		2: "PUSH_FULL_DROP_OLDEST",
+		3: "PUSH_FULL_KEEP_LATEST",
+	}
+	PushFull_value = map[string]int32{
+		"PUSH_FULL_WAIT":        0,
+		"PUSH_FULL_DROP_NEWEST": 1,
+		"PUSH_FULL_DROP_OLDEST": 2,
+		"PUSH_FULL_KEEP_LATEST": 3,
+	}
+)
+
+func (x PushFull) Enum() *PushFull {
+	p := new(PushFull)
+	*p = x
+	return p
+}
+
+func (x PushFull) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (PushFull) Descriptor() protoreflect.EnumDescriptor {
+	return file_peer_proto_enumTypes[2].Descriptor()
+}
+
+func (PushFull) Type() protoreflect.EnumType {
+	return &file_peer_proto_enumTypes[2]
+}
+
+func (x PushFull) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use PushFull.Descriptor instead.
+func (PushFull) EnumDescriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{2}
+}
+
 type DeliverOutcome int32
 
 const (
@@ -161,11 +213,11 @@ func (x DeliverOutcome) String() string {
 }
 
 func (DeliverOutcome) Descriptor() protoreflect.EnumDescriptor {
-	return file_peer_proto_enumTypes[2].Descriptor()
+	return file_peer_proto_enumTypes[3].Descriptor()
 }
 
 func (DeliverOutcome) Type() protoreflect.EnumType {
-	return &file_peer_proto_enumTypes[2]
+	return &file_peer_proto_enumTypes[3]
 }
 
 func (x DeliverOutcome) Number() protoreflect.EnumNumber {
@@ -174,7 +226,7 @@ func (x DeliverOutcome) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeliverOutcome.Descriptor instead.
 func (DeliverOutcome) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{2}
+	return file_peer_proto_rawDescGZIP(), []int{3}
 }
 
 type Founder struct {
@@ -1746,6 +1798,685 @@ func (x *StateCopyResponse) GetChunk() []byte {
 	return nil
 }
 
+// PushLink names the pushes of one process to another, over all streams that carry them.
+type PushLink struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`                   // of the link
+	Stream        uint32                 `protobuf:"varint,2,opt,name=stream,proto3" json:"stream,omitempty"`          // 1, 2, 3...: when a higher one has come, the lower ones are over
+	Sid           string                 `protobuf:"bytes,3,opt,name=sid,proto3" json:"sid,omitempty"`                 // of the pusher
+	Incarnation   string                 `protobuf:"bytes,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"` // of the pusher
+	Open          []uint64               `protobuf:"varint,5,rep,packed,name=open,proto3" json:"open,omitempty"`       // numbers that were sent on an earlier stream and have no answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushLink) Reset() {
+	*x = PushLink{}
+	mi := &file_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushLink) ProtoMessage() {}
+
+func (x *PushLink) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushLink.ProtoReflect.Descriptor instead.
+func (*PushLink) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *PushLink) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *PushLink) GetStream() uint32 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
+func (x *PushLink) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *PushLink) GetIncarnation() string {
+	if x != nil {
+		return x.Incarnation
+	}
+	return ""
+}
+
+func (x *PushLink) GetOpen() []uint64 {
+	if x != nil {
+		return x.Open
+	}
+	return nil
+}
+
+type PushRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Link          *PushLink              `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
+	Pushes        []*Push                `protobuf:"bytes,2,rep,name=pushes,proto3" json:"pushes,omitempty"`               // of ascending numbers
+	Uids          []*PushUids            `protobuf:"bytes,3,rep,name=uids,proto3" json:"uids,omitempty"`                   // of pushes for which the frontend was behind
+	Abandoned     []uint64               `protobuf:"varint,4,rep,packed,name=abandoned,proto3" json:"abandoned,omitempty"` // nobody waits for these any more
+	Received      uint64                 `protobuf:"varint,5,opt,name=received,proto3" json:"received,omitempty"`          // how many answers have arrived on this stream; 0: as before
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushRequest) Reset() {
+	*x = PushRequest{}
+	mi := &file_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushRequest) ProtoMessage() {}
+
+func (x *PushRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushRequest.ProtoReflect.Descriptor instead.
+func (*PushRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *PushRequest) GetLink() *PushLink {
+	if x != nil {
+		return x.Link
+	}
+	return nil
+}
+
+func (x *PushRequest) GetPushes() []*Push {
+	if x != nil {
+		return x.Pushes
+	}
+	return nil
+}
+
+func (x *PushRequest) GetUids() []*PushUids {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *PushRequest) GetAbandoned() []uint64 {
+	if x != nil {
+		return x.Abandoned
+	}
+	return nil
+}
+
+func (x *PushRequest) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+// Push is for one frontend. What is the same for all frontends is encoded once.
+type Push struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"` // 1, 2, 3... of the link; some may be left out
+	Sid           string                 `protobuf:"bytes,2,opt,name=sid,proto3" json:"sid,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`                          // the life that is meant
+	Index         uint64                 `protobuf:"varint,4,opt,name=index,proto3" json:"index,omitempty"`                          // what the frontend's replica must have
+	TimeoutUs     uint64                 `protobuf:"varint,5,opt,name=timeout_us,json=timeoutUs,proto3" json:"timeout_us,omitempty"` // from the sending; 0: none
+	Channel       string                 `protobuf:"bytes,6,opt,name=channel,proto3" json:"channel,omitempty"`                       // in whose order it is handed over; empty: of none
+	Route         string                 `protobuf:"bytes,7,opt,name=route,proto3" json:"route,omitempty"`
+	Urgent        bool                   `protobuf:"varint,8,opt,name=urgent,proto3" json:"urgent,omitempty"`
+	Msg           []byte                 `protobuf:"bytes,9,opt,name=msg,proto3" json:"msg,omitempty"`
+	Given         bool                   `protobuf:"varint,10,opt,name=given,proto3" json:"given,omitempty"`                                   // the uids follow without being asked for
+	Audience      *PushAudience          `protobuf:"bytes,11,opt,name=audience,proto3" json:"audience,omitempty"`                              // who is meant, if that is not just the members of the channel
+	Full          PushFull               `protobuf:"varint,12,opt,name=full,proto3,enum=globalchannel.peer.v1.PushFull" json:"full,omitempty"` // what gives way in a full queue
+	Key           string                 `protobuf:"bytes,13,opt,name=key,proto3" json:"key,omitempty"`                                        // of PUSH_FULL_KEEP_LATEST
+	Id            string                 `protobuf:"bytes,14,opt,name=id,proto3" json:"id,omitempty"`                                          // one that was handed over under the same id is not again
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Push) Reset() {
+	*x = Push{}
+	mi := &file_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Push) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Push) ProtoMessage() {}
+
+func (x *Push) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Push.ProtoReflect.Descriptor instead.
+func (*Push) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *Push) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Push) GetSid() string {
+	if x != nil {
+		return x.Sid
+	}
+	return ""
+}
+
+func (x *Push) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Push) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Push) GetTimeoutUs() uint64 {
+	if x != nil {
+		return x.TimeoutUs
+	}
+	return 0
+}
+
+func (x *Push) GetChannel() string {
+	if x != nil {
+		return x.Channel
+	}
+	return ""
+}
+
+func (x *Push) GetRoute() string {
+	if x != nil {
+		return x.Route
+	}
+	return ""
+}
+
+func (x *Push) GetUrgent() bool {
+	if x != nil {
+		return x.Urgent
+	}
+	return false
+}
+
+func (x *Push) GetMsg() []byte {
+	if x != nil {
+		return x.Msg
+	}
+	return nil
+}
+
+func (x *Push) GetGiven() bool {
+	if x != nil {
+		return x.Given
+	}
+	return false
+}
+
+func (x *Push) GetAudience() *PushAudience {
+	if x != nil {
+		return x.Audience
+	}
+	return nil
+}
+
+func (x *Push) GetFull() PushFull {
+	if x != nil {
+		return x.Full
+	}
+	return PushFull_PUSH_FULL_WAIT
+}
+
+func (x *Push) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Push) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// PushAudience is one of these.
+type PushAudience struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Channels      []string               `protobuf:"bytes,1,rep,name=channels,proto3" json:"channels,omitempty"` // whoever is in any of them
+	Uids          []string               `protobuf:"bytes,2,rep,name=uids,proto3" json:"uids,omitempty"`
+	Everybody     bool                   `protobuf:"varint,3,opt,name=everybody,proto3" json:"everybody,omitempty"` // all sessions of the frontend
+	Filter        *PushFilter            `protobuf:"bytes,4,opt,name=filter,proto3" json:"filter,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushAudience) Reset() {
+	*x = PushAudience{}
+	mi := &file_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushAudience) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushAudience) ProtoMessage() {}
+
+func (x *PushAudience) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushAudience.ProtoReflect.Descriptor instead.
+func (*PushAudience) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *PushAudience) GetChannels() []string {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+func (x *PushAudience) GetUids() []string {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *PushAudience) GetEverybody() bool {
+	if x != nil {
+		return x.Everybody
+	}
+	return false
+}
+
+func (x *PushAudience) GetFilter() *PushFilter {
+	if x != nil {
+		return x.Filter
+	}
+	return nil
+}
+
+type PushFilter struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          *PushAudience          `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	By            *PushAudience          `protobuf:"bytes,2,opt,name=by,proto3" json:"by,omitempty"`
+	Keep          bool                   `protobuf:"varint,3,opt,name=keep,proto3" json:"keep,omitempty"` // those who are in it; else those who are not
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushFilter) Reset() {
+	*x = PushFilter{}
+	mi := &file_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushFilter) ProtoMessage() {}
+
+func (x *PushFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushFilter.ProtoReflect.Descriptor instead.
+func (*PushFilter) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PushFilter) GetFrom() *PushAudience {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *PushFilter) GetBy() *PushAudience {
+	if x != nil {
+		return x.By
+	}
+	return nil
+}
+
+func (x *PushFilter) GetKeep() bool {
+	if x != nil {
+		return x.Keep
+	}
+	return false
+}
+
+type PushUids struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Uids          []string               `protobuf:"bytes,2,rep,name=uids,proto3" json:"uids,omitempty"`
+	More          bool                   `protobuf:"varint,3,opt,name=more,proto3" json:"more,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushUids) Reset() {
+	*x = PushUids{}
+	mi := &file_peer_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushUids) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushUids) ProtoMessage() {}
+
+func (x *PushUids) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushUids.ProtoReflect.Descriptor instead.
+func (*PushUids) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *PushUids) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PushUids) GetUids() []string {
+	if x != nil {
+		return x.Uids
+	}
+	return nil
+}
+
+func (x *PushUids) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
+type PushResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Welcome       *PushWelcome           `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
+	Answers       []*PushAnswer          `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
+	Behind        []uint64               `protobuf:"varint,3,rep,packed,name=behind,proto3" json:"behind,omitempty"` // the replica is not far enough: these need uids
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushResponse) Reset() {
+	*x = PushResponse{}
+	mi := &file_peer_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushResponse) ProtoMessage() {}
+
+func (x *PushResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushResponse.ProtoReflect.Descriptor instead.
+func (*PushResponse) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *PushResponse) GetWelcome() *PushWelcome {
+	if x != nil {
+		return x.Welcome
+	}
+	return nil
+}
+
+func (x *PushResponse) GetAnswers() []*PushAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *PushResponse) GetBehind() []uint64 {
+	if x != nil {
+		return x.Behind
+	}
+	return nil
+}
+
+type PushWelcome struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Known         bool                   `protobuf:"varint,1,opt,name=known,proto3" json:"known,omitempty"` // the link is; if not, what was sent on earlier streams is forgotten
+	Last          uint64                 `protobuf:"varint,2,opt,name=last,proto3" json:"last,omitempty"`   // the highest number that came on earlier streams
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushWelcome) Reset() {
+	*x = PushWelcome{}
+	mi := &file_peer_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushWelcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushWelcome) ProtoMessage() {}
+
+func (x *PushWelcome) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushWelcome.ProtoReflect.Descriptor instead.
+func (*PushWelcome) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *PushWelcome) GetKnown() bool {
+	if x != nil {
+		return x.Known
+	}
+	return false
+}
+
+func (x *PushWelcome) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+type PushAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Outcome       DeliverOutcome         `protobuf:"varint,2,opt,name=outcome,proto3,enum=globalchannel.peer.v1.DeliverOutcome" json:"outcome,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Offline       []string               `protobuf:"bytes,4,rep,name=offline,proto3" json:"offline,omitempty"`
+	More          bool                   `protobuf:"varint,5,opt,name=more,proto3" json:"more,omitempty"` // of offline, in the next answer
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PushAnswer) Reset() {
+	*x = PushAnswer{}
+	mi := &file_peer_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PushAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PushAnswer) ProtoMessage() {}
+
+func (x *PushAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PushAnswer.ProtoReflect.Descriptor instead.
+func (*PushAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *PushAnswer) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *PushAnswer) GetOutcome() DeliverOutcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return DeliverOutcome_DELIVER_UNKNOWN
+}
+
+func (x *PushAnswer) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PushAnswer) GetOffline() []string {
+	if x != nil {
+		return x.Offline
+	}
+	return nil
+}
+
+func (x *PushAnswer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
+}
+
 type DeliverRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Head          *DeliverHead           `protobuf:"bytes,1,opt,name=head,proto3" json:"head,omitempty"` // in the first chunk only
@@ -1756,7 +2487,7 @@ type DeliverRequest struct {
 
 func (x *DeliverRequest) Reset() {
 	*x = DeliverRequest{}
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1768,7 +2499,7 @@ func (x *DeliverRequest) String() string {
 func (*DeliverRequest) ProtoMessage() {}
 
 func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1781,7 +2512,7 @@ func (x *DeliverRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverRequest.ProtoReflect.Descriptor instead.
 func (*DeliverRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
+	return file_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *DeliverRequest) GetHead() *DeliverHead {
@@ -1812,7 +2543,7 @@ type DeliverHead struct {
 
 func (x *DeliverHead) Reset() {
 	*x = DeliverHead{}
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1824,7 +2555,7 @@ func (x *DeliverHead) String() string {
 func (*DeliverHead) ProtoMessage() {}
 
 func (x *DeliverHead) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1837,7 +2568,7 @@ func (x *DeliverHead) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverHead.ProtoReflect.Descriptor instead.
 func (*DeliverHead) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{25}
+	return file_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *DeliverHead) GetSid() string {
@@ -1893,7 +2624,7 @@ type DeliverResponse struct {
 
 func (x *DeliverResponse) Reset() {
 	*x = DeliverResponse{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1905,7 +2636,7 @@ func (x *DeliverResponse) String() string {
 func (*DeliverResponse) ProtoMessage() {}
 
 func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1918,7 +2649,7 @@ func (x *DeliverResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeliverResponse.ProtoReflect.Descriptor instead.
 func (*DeliverResponse) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *DeliverResponse) GetOutcome() DeliverOutcome {
@@ -2075,7 +2806,64 @@ const file_peer_proto_rawDesc = "" +
 	"\x10StateCopyRequest\x12\x17\n" +
 	"\anode_id\x18\x01 \x01(\tR\x06nodeId\")\n" +
 	"\x11StateCopyResponse\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"\\\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"z\n" +
+	"\bPushLink\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
+	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x10\n" +
+	"\x03sid\x18\x03 \x01(\tR\x03sid\x12 \n" +
+	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12\x12\n" +
+	"\x04open\x18\x05 \x03(\x04R\x04open\"\xe6\x01\n" +
+	"\vPushRequest\x123\n" +
+	"\x04link\x18\x01 \x01(\v2\x1f.globalchannel.peer.v1.PushLinkR\x04link\x123\n" +
+	"\x06pushes\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.PushR\x06pushes\x123\n" +
+	"\x04uids\x18\x03 \x03(\v2\x1f.globalchannel.peer.v1.PushUidsR\x04uids\x12\x1c\n" +
+	"\tabandoned\x18\x04 \x03(\x04R\tabandoned\x12\x1a\n" +
+	"\breceived\x18\x05 \x01(\x04R\breceived\"\x83\x03\n" +
+	"\x04Push\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x10\n" +
+	"\x03sid\x18\x02 \x01(\tR\x03sid\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05index\x18\x04 \x01(\x04R\x05index\x12\x1d\n" +
+	"\n" +
+	"timeout_us\x18\x05 \x01(\x04R\ttimeoutUs\x12\x18\n" +
+	"\achannel\x18\x06 \x01(\tR\achannel\x12\x14\n" +
+	"\x05route\x18\a \x01(\tR\x05route\x12\x16\n" +
+	"\x06urgent\x18\b \x01(\bR\x06urgent\x12\x10\n" +
+	"\x03msg\x18\t \x01(\fR\x03msg\x12\x14\n" +
+	"\x05given\x18\n" +
+	" \x01(\bR\x05given\x12?\n" +
+	"\baudience\x18\v \x01(\v2#.globalchannel.peer.v1.PushAudienceR\baudience\x123\n" +
+	"\x04full\x18\f \x01(\x0e2\x1f.globalchannel.peer.v1.PushFullR\x04full\x12\x10\n" +
+	"\x03key\x18\r \x01(\tR\x03key\x12\x0e\n" +
+	"\x02id\x18\x0e \x01(\tR\x02id\"\x97\x01\n" +
+	"\fPushAudience\x12\x1a\n" +
+	"\bchannels\x18\x01 \x03(\tR\bchannels\x12\x12\n" +
+	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x1c\n" +
+	"\teverybody\x18\x03 \x01(\bR\teverybody\x129\n" +
+	"\x06filter\x18\x04 \x01(\v2!.globalchannel.peer.v1.PushFilterR\x06filter\"\x8e\x01\n" +
+	"\n" +
+	"PushFilter\x127\n" +
+	"\x04from\x18\x01 \x01(\v2#.globalchannel.peer.v1.PushAudienceR\x04from\x123\n" +
+	"\x02by\x18\x02 \x01(\v2#.globalchannel.peer.v1.PushAudienceR\x02by\x12\x12\n" +
+	"\x04keep\x18\x03 \x01(\bR\x04keep\"J\n" +
+	"\bPushUids\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x12\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"\xa1\x01\n" +
+	"\fPushResponse\x12<\n" +
+	"\awelcome\x18\x01 \x01(\v2\".globalchannel.peer.v1.PushWelcomeR\awelcome\x12;\n" +
+	"\aanswers\x18\x02 \x03(\v2!.globalchannel.peer.v1.PushAnswerR\aanswers\x12\x16\n" +
+	"\x06behind\x18\x03 \x03(\x04R\x06behind\"7\n" +
+	"\vPushWelcome\x12\x14\n" +
+	"\x05known\x18\x01 \x01(\bR\x05known\x12\x12\n" +
+	"\x04last\x18\x02 \x01(\x04R\x04last\"\xab\x01\n" +
+	"\n" +
+	"PushAnswer\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12?\n" +
+	"\aoutcome\x18\x02 \x01(\x0e2%.globalchannel.peer.v1.DeliverOutcomeR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x18\n" +
+	"\aoffline\x18\x04 \x03(\tR\aoffline\x12\x12\n" +
+	"\x04more\x18\x05 \x01(\bR\x04more\"\\\n" +
 	"\x0eDeliverRequest\x126\n" +
 	"\x04head\x18\x01 \x01(\v2\".globalchannel.peer.v1.DeliverHeadR\x04head\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\"\x8b\x01\n" +
@@ -2099,11 +2887,16 @@ const file_peer_proto_rawDesc = "" +
 	"\rSTATE_UNKNOWN\x10\x00\x12\x0f\n" +
 	"\vSTATE_RIGHT\x10\x01\x12\x0f\n" +
 	"\vSTATE_WRONG\x10\x02\x12\x15\n" +
-	"\x11STATE_NO_MAJORITY\x10\x03*W\n" +
+	"\x11STATE_NO_MAJORITY\x10\x03*o\n" +
+	"\bPushFull\x12\x12\n" +
+	"\x0ePUSH_FULL_WAIT\x10\x00\x12\x19\n" +
+	"\x15PUSH_FULL_DROP_NEWEST\x10\x01\x12\x19\n" +
+	"\x15PUSH_FULL_DROP_OLDEST\x10\x02\x12\x19\n" +
+	"\x15PUSH_FULL_KEEP_LATEST\x10\x03*W\n" +
 	"\x0eDeliverOutcome\x12\x13\n" +
 	"\x0fDELIVER_UNKNOWN\x10\x00\x12\x15\n" +
 	"\x11DELIVER_DELIVERED\x10\x01\x12\x19\n" +
-	"\x15DELIVER_NOT_DELIVERED\x10\x022\xe2\b\n" +
+	"\x15DELIVER_NOT_DELIVERED\x10\x022\xb9\t\n" +
 	"\x04Peer\x12X\n" +
 	"\aPromise\x12%.globalchannel.peer.v1.PromiseRequest\x1a&.globalchannel.peer.v1.PromiseResponse\x12O\n" +
 	"\x04Join\x12\".globalchannel.peer.v1.JoinRequest\x1a#.globalchannel.peer.v1.JoinResponse\x12O\n" +
@@ -2116,7 +2909,8 @@ const file_peer_proto_rawDesc = "" +
 	"\tReadIndex\x12'.globalchannel.peer.v1.ReadIndexRequest\x1a(.globalchannel.peer.v1.ReadIndexResponse\x12^\n" +
 	"\tStateHash\x12'.globalchannel.peer.v1.StateHashRequest\x1a(.globalchannel.peer.v1.StateHashResponse\x12g\n" +
 	"\fStateVerdict\x12*.globalchannel.peer.v1.StateVerdictRequest\x1a+.globalchannel.peer.v1.StateVerdictResponse\x12`\n" +
-	"\tStateCopy\x12'.globalchannel.peer.v1.StateCopyRequest\x1a(.globalchannel.peer.v1.StateCopyResponse0\x01\x12\\\n" +
+	"\tStateCopy\x12'.globalchannel.peer.v1.StateCopyRequest\x1a(.globalchannel.peer.v1.StateCopyResponse0\x01\x12U\n" +
+	"\x06Pushes\x12\".globalchannel.peer.v1.PushRequest\x1a#.globalchannel.peer.v1.PushResponse(\x010\x01\x12\\\n" +
 	"\aDeliver\x12%.globalchannel.peer.v1.DeliverRequest\x1a&.globalchannel.peer.v1.DeliverResponse(\x010\x01B3Z1github.com/pofresh/globalchannel/transport/peerpbb\x06proto3"
 
 var (
@@ -2131,79 +2925,102 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_peer_proto_goTypes = []any{
 	(Disposition)(0),             // 0: globalchannel.peer.v1.Disposition
 	(StateStanding)(0),           // 1: globalchannel.peer.v1.StateStanding
-	(DeliverOutcome)(0),          // 2: globalchannel.peer.v1.DeliverOutcome
-	(*Founder)(nil),              // 3: globalchannel.peer.v1.Founder
-	(*PromiseRequest)(nil),       // 4: globalchannel.peer.v1.PromiseRequest
-	(*PromiseResponse)(nil),      // 5: globalchannel.peer.v1.PromiseResponse
-	(*JoinRequest)(nil),          // 6: globalchannel.peer.v1.JoinRequest
-	(*JoinResponse)(nil),         // 7: globalchannel.peer.v1.JoinResponse
-	(*PingRequest)(nil),          // 8: globalchannel.peer.v1.PingRequest
-	(*Life)(nil),                 // 9: globalchannel.peer.v1.Life
-	(*PingResponse)(nil),         // 10: globalchannel.peer.v1.PingResponse
-	(*WithdrawRequest)(nil),      // 11: globalchannel.peer.v1.WithdrawRequest
-	(*WithdrawResponse)(nil),     // 12: globalchannel.peer.v1.WithdrawResponse
-	(*RegisterRequest)(nil),      // 13: globalchannel.peer.v1.RegisterRequest
-	(*RegisterResponse)(nil),     // 14: globalchannel.peer.v1.RegisterResponse
-	(*UnregisterRequest)(nil),    // 15: globalchannel.peer.v1.UnregisterRequest
-	(*UnregisterResponse)(nil),   // 16: globalchannel.peer.v1.UnregisterResponse
-	(*WriteRequest)(nil),         // 17: globalchannel.peer.v1.WriteRequest
-	(*WriteResponse)(nil),        // 18: globalchannel.peer.v1.WriteResponse
-	(*ReadIndexRequest)(nil),     // 19: globalchannel.peer.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),    // 20: globalchannel.peer.v1.ReadIndexResponse
-	(*StateHashRequest)(nil),     // 21: globalchannel.peer.v1.StateHashRequest
-	(*StateHashResponse)(nil),    // 22: globalchannel.peer.v1.StateHashResponse
-	(*StateVerdictRequest)(nil),  // 23: globalchannel.peer.v1.StateVerdictRequest
-	(*StateVerdictResponse)(nil), // 24: globalchannel.peer.v1.StateVerdictResponse
-	(*StateCopyRequest)(nil),     // 25: globalchannel.peer.v1.StateCopyRequest
-	(*StateCopyResponse)(nil),    // 26: globalchannel.peer.v1.StateCopyResponse
-	(*DeliverRequest)(nil),       // 27: globalchannel.peer.v1.DeliverRequest
-	(*DeliverHead)(nil),          // 28: globalchannel.peer.v1.DeliverHead
-	(*DeliverResponse)(nil),      // 29: globalchannel.peer.v1.DeliverResponse
+	(PushFull)(0),                // 2: globalchannel.peer.v1.PushFull
+	(DeliverOutcome)(0),          // 3: globalchannel.peer.v1.DeliverOutcome
+	(*Founder)(nil),              // 4: globalchannel.peer.v1.Founder
+	(*PromiseRequest)(nil),       // 5: globalchannel.peer.v1.PromiseRequest
+	(*PromiseResponse)(nil),      // 6: globalchannel.peer.v1.PromiseResponse
+	(*JoinRequest)(nil),          // 7: globalchannel.peer.v1.JoinRequest
+	(*JoinResponse)(nil),         // 8: globalchannel.peer.v1.JoinResponse
+	(*PingRequest)(nil),          // 9: globalchannel.peer.v1.PingRequest
+	(*Life)(nil),                 // 10: globalchannel.peer.v1.Life
+	(*PingResponse)(nil),         // 11: globalchannel.peer.v1.PingResponse
+	(*WithdrawRequest)(nil),      // 12: globalchannel.peer.v1.WithdrawRequest
+	(*WithdrawResponse)(nil),     // 13: globalchannel.peer.v1.WithdrawResponse
+	(*RegisterRequest)(nil),      // 14: globalchannel.peer.v1.RegisterRequest
+	(*RegisterResponse)(nil),     // 15: globalchannel.peer.v1.RegisterResponse
+	(*UnregisterRequest)(nil),    // 16: globalchannel.peer.v1.UnregisterRequest
+	(*UnregisterResponse)(nil),   // 17: globalchannel.peer.v1.UnregisterResponse
+	(*WriteRequest)(nil),         // 18: globalchannel.peer.v1.WriteRequest
+	(*WriteResponse)(nil),        // 19: globalchannel.peer.v1.WriteResponse
+	(*ReadIndexRequest)(nil),     // 20: globalchannel.peer.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),    // 21: globalchannel.peer.v1.ReadIndexResponse
+	(*StateHashRequest)(nil),     // 22: globalchannel.peer.v1.StateHashRequest
+	(*StateHashResponse)(nil),    // 23: globalchannel.peer.v1.StateHashResponse
+	(*StateVerdictRequest)(nil),  // 24: globalchannel.peer.v1.StateVerdictRequest
+	(*StateVerdictResponse)(nil), // 25: globalchannel.peer.v1.StateVerdictResponse
+	(*StateCopyRequest)(nil),     // 26: globalchannel.peer.v1.StateCopyRequest
+	(*StateCopyResponse)(nil),    // 27: globalchannel.peer.v1.StateCopyResponse
+	(*PushLink)(nil),             // 28: globalchannel.peer.v1.PushLink
+	(*PushRequest)(nil),          // 29: globalchannel.peer.v1.PushRequest
+	(*Push)(nil),                 // 30: globalchannel.peer.v1.Push
+	(*PushAudience)(nil),         // 31: globalchannel.peer.v1.PushAudience
+	(*PushFilter)(nil),           // 32: globalchannel.peer.v1.PushFilter
+	(*PushUids)(nil),             // 33: globalchannel.peer.v1.PushUids
+	(*PushResponse)(nil),         // 34: globalchannel.peer.v1.PushResponse
+	(*PushWelcome)(nil),          // 35: globalchannel.peer.v1.PushWelcome
+	(*PushAnswer)(nil),           // 36: globalchannel.peer.v1.PushAnswer
+	(*DeliverRequest)(nil),       // 37: globalchannel.peer.v1.DeliverRequest
+	(*DeliverHead)(nil),          // 38: globalchannel.peer.v1.DeliverHead
+	(*DeliverResponse)(nil),      // 39: globalchannel.peer.v1.DeliverResponse
 }
 var file_peer_proto_depIdxs = []int32{
-	3,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
-	9,  // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
+	4,  // 0: globalchannel.peer.v1.PromiseRequest.founders:type_name -> globalchannel.peer.v1.Founder
+	10, // 1: globalchannel.peer.v1.PingRequest.lives:type_name -> globalchannel.peer.v1.Life
 	0,  // 2: globalchannel.peer.v1.RegisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 3: globalchannel.peer.v1.UnregisterResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 4: globalchannel.peer.v1.WriteResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
-	28, // 7: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	2,  // 8: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	4,  // 9: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	6,  // 10: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	8,  // 11: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	13, // 12: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	15, // 13: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	11, // 14: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	17, // 15: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	19, // 16: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	21, // 17: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
-	23, // 18: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
-	25, // 19: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
-	27, // 20: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	5,  // 21: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	7,  // 22: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	10, // 23: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	14, // 24: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	16, // 25: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	12, // 26: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	18, // 27: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	20, // 28: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	22, // 29: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
-	24, // 30: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
-	26, // 31: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
-	29, // 32: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	21, // [21:33] is the sub-list for method output_type
-	9,  // [9:21] is the sub-list for method input_type
-	9,  // [9:9] is the sub-list for extension type_name
-	9,  // [9:9] is the sub-list for extension extendee
-	0,  // [0:9] is the sub-list for field type_name
+	28, // 7: globalchannel.peer.v1.PushRequest.link:type_name -> globalchannel.peer.v1.PushLink
+	30, // 8: globalchannel.peer.v1.PushRequest.pushes:type_name -> globalchannel.peer.v1.Push
+	33, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
+	31, // 10: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
+	2,  // 11: globalchannel.peer.v1.Push.full:type_name -> globalchannel.peer.v1.PushFull
+	32, // 12: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
+	31, // 13: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
+	31, // 14: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
+	35, // 15: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
+	36, // 16: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
+	3,  // 17: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	38, // 18: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	3,  // 19: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	5,  // 20: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	7,  // 21: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	9,  // 22: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	14, // 23: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	16, // 24: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	12, // 25: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	18, // 26: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	20, // 27: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	22, // 28: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
+	24, // 29: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
+	26, // 30: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
+	29, // 31: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
+	37, // 32: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	6,  // 33: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	8,  // 34: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	11, // 35: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	15, // 36: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	17, // 37: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	13, // 38: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	19, // 39: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	21, // 40: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	23, // 41: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	25, // 42: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	27, // 43: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
+	34, // 44: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
+	39, // 45: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	33, // [33:46] is the sub-list for method output_type
+	20, // [20:33] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2216,8 +3033,8 @@ func file_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   27,
+			NumEnums:      4,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -33,6 +33,7 @@ const (
 	Peer_StateHash_FullMethodName    = "/globalchannel.peer.v1.Peer/StateHash"
 	Peer_StateVerdict_FullMethodName = "/globalchannel.peer.v1.Peer/StateVerdict"
 	Peer_StateCopy_FullMethodName    = "/globalchannel.peer.v1.Peer/StateCopy"
+	Peer_Pushes_FullMethodName       = "/globalchannel.peer.v1.Peer/Pushes"
 	Peer_Deliver_FullMethodName      = "/globalchannel.peer.v1.Peer/Deliver"
 )
 
@@ -65,8 +66,13 @@ type PeerClient interface {
 	StateVerdict(ctx context.Context, in *StateVerdictRequest, opts ...grpc.CallOption) (*StateVerdictResponse, error)
 	// StateCopy gives the state, at an index from now on, to a server whose own is wrong.
 	StateCopy(ctx context.Context, in *StateCopyRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StateCopyResponse], error)
-	// Deliver hands a push to a frontend. Both directions are cut into chunks:
-	// the first request carries the head, each may carry uids.
+	// Pushes carries the pushes of one process to the frontends of another, in order,
+	// and back what became of them. The first request has a link and nothing else, the
+	// first response a welcome.
+	Pushes(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PushRequest, PushResponse], error)
+	// Deliver hands one push, with all its uids, to a frontend: what servers did before
+	// there was Pushes. Both directions are cut into chunks: the first request carries
+	// the head, each may carry uids.
 	Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error)
 }
 
@@ -200,9 +206,22 @@ func (c *peerClient) StateCopy(ctx context.Context, in *StateCopyRequest, opts .
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_StateCopyClient = grpc.ServerStreamingClient[StateCopyResponse]
 
+func (c *peerClient) Pushes(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[PushRequest, PushResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[2], Peer_Pushes_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[PushRequest, PushResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_PushesClient = grpc.BidiStreamingClient[PushRequest, PushResponse]
+
 func (c *peerClient) Deliver(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DeliverRequest, DeliverResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[2], Peer_Deliver_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Peer_ServiceDesc.Streams[3], Peer_Deliver_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -242,8 +261,13 @@ type PeerServer interface {
 	StateVerdict(context.Context, *StateVerdictRequest) (*StateVerdictResponse, error)
 	// StateCopy gives the state, at an index from now on, to a server whose own is wrong.
 	StateCopy(*StateCopyRequest, grpc.ServerStreamingServer[StateCopyResponse]) error
-	// Deliver hands a push to a frontend. Both directions are cut into chunks:
-	// the first request carries the head, each may carry uids.
+	// Pushes carries the pushes of one process to the frontends of another, in order,
+	// and back what became of them. The first request has a link and nothing else, the
+	// first response a welcome.
+	Pushes(grpc.BidiStreamingServer[PushRequest, PushResponse]) error
+	// Deliver hands one push, with all its uids, to a frontend: what servers did before
+	// there was Pushes. Both directions are cut into chunks: the first request carries
+	// the head, each may carry uids.
 	Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error
 	mustEmbedUnimplementedPeerServer()
 }
@@ -287,6 +311,9 @@ func (UnimplementedPeerServer) StateVerdict(context.Context, *StateVerdictReques
 }
 func (UnimplementedPeerServer) StateCopy(*StateCopyRequest, grpc.ServerStreamingServer[StateCopyResponse]) error {
 	return status.Error(codes.Unimplemented, "method StateCopy not implemented")
+}
+func (UnimplementedPeerServer) Pushes(grpc.BidiStreamingServer[PushRequest, PushResponse]) error {
+	return status.Error(codes.Unimplemented, "method Pushes not implemented")
 }
 func (UnimplementedPeerServer) Deliver(grpc.BidiStreamingServer[DeliverRequest, DeliverResponse]) error {
 	return status.Error(codes.Unimplemented, "method Deliver not implemented")
@@ -492,6 +519,13 @@ func _Peer_StateCopy_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Peer_StateCopyServer = grpc.ServerStreamingServer[StateCopyResponse]
 
+func _Peer_Pushes_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PeerServer).Pushes(&grpc.GenericServerStream[PushRequest, PushResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Peer_PushesServer = grpc.BidiStreamingServer[PushRequest, PushResponse]
+
 func _Peer_Deliver_Handler(srv interface{}, stream grpc.ServerStream) error {
 	return srv.(PeerServer).Deliver(&grpc.GenericServerStream[DeliverRequest, DeliverResponse]{ServerStream: stream})
 }
@@ -554,6 +588,12 @@ var Peer_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "StateCopy",
 			Handler:       _Peer_StateCopy_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Pushes",
+			Handler:       _Peer_Pushes_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 		{
 			StreamName:    "Deliver",

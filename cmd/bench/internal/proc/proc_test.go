@@ -136,6 +136,32 @@ func TestProcess_KillFailsCalls(t *testing.T) {
 	}
 }
 
+func TestProcess_SuspendedDoesNothingUntilResumed(t *testing.T) {
+	p, ctx := startChild(t)
+	if err := p.Call(ctx, "add", sum{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	short, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
+	defer cancel()
+	if err := p.Call(short, "add", sum{1, 2}, nil); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("suspended: got %v, want no answer", err)
+	}
+	if err := p.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	var got int
+	if err := p.Call(ctx, "add", sum{1, 2}, &got); err != nil || got != 3 {
+		t.Errorf("resumed: got %d, %v, want 3", got, err)
+	}
+	if err := p.Suspend(); err != nil {
+		t.Fatal(err)
+	}
+	p.Kill()
+}
+
 func TestProcess_QuotesLastWords(t *testing.T) {
 	p, ctx := startChild(t)
 	err := p.Call(ctx, "crash", None{}, nil)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"syscall"
 )
 
 // Process is one child.
@@ -136,6 +137,19 @@ func (p *Process) lastWords() string {
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill() // an error says that it is gone
 	<-p.ended
+}
+
+// Suspend is SIGSTOP: the process is there and does nothing. Kill ends it all the same.
+func (p *Process) Suspend() error { return p.signal(syscall.SIGSTOP) }
+
+// Resume is SIGCONT.
+func (p *Process) Resume() error { return p.signal(syscall.SIGCONT) }
+
+func (p *Process) signal(s syscall.Signal) error {
+	if err := p.cmd.Process.Signal(s); err != nil {
+		return fmt.Errorf("%s: %v: %w", p.name, s, err)
+	}
+	return nil
 }
 
 // End closes the child's stdin and waits until it is gone. If ctx ends first the

@@ -34,7 +34,11 @@ func Short(v float64) string {
 // Thousands separates them.
 func Thousands(v float64) string {
 	s := strconv.FormatFloat(v, 'f', 0, 64)
-	for i := len(s) - 3; i > 0; i -= 3 {
+	first := 1 // place for a comma
+	if v < 0 {
+		first = 2
+	}
+	for i := len(s) - 3; i >= first; i -= 3 {
 		s = s[:i] + "," + s[i:]
 	}
 	return s

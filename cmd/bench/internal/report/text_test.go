@@ -7,7 +7,7 @@ import (
 )
 
 func TestThousands(t *testing.T) {
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 999_999.6: "1,000,000", 26_000: "26,000"} {
+	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 999_999.6: "1,000,000", 26_000: "26,000", -752: "-752", -1116: "-1,116"} {
 		if got := Thousands(v); got != want {
 			t.Errorf("%v: got %q, want %q", v, got, want)
 		}

@@ -19,7 +19,7 @@ const (
 	Stock     = "stock"      // Amount -> Index: add members, at once
 	Begin     = "begin"      // Load -> None: start callers, and let them warm up
 	Measure   = "measure"    // Span -> load.Result
-	Finish    = "finish"     // None -> None: wait until no call is outstanding
+	Finish    = "finish"     // Named -> None: wait until no call is outstanding
 	Read      = "read"       // None -> Meter
 	Profile   = "profile"    // Spent -> None: write a CPU profile
 	Close     = "close"      // None -> None: the ordinary end of a server
@@ -43,9 +43,11 @@ type Node struct {
 	DataDir string   `json:"data_dir"`
 	Store   string   `json:"store"`
 
-	Expect   int  `json:"expect,omitempty"`    // founders; 0: it joins
-	NonVoter bool `json:"non_voter,omitempty"` // never a voter
-	Counted  bool `json:"counted,omitempty"`   // count what it sends
+	Expect    int           `json:"expect,omitempty"`    // founders; 0: it joins
+	NonVoter  bool          `json:"non_voter,omitempty"` // never a voter
+	SType     string        `json:"stype,omitempty"`
+	ReapAfter time.Duration `json:"reap_after,omitempty"` // 0: the default
+	Counted   bool          `json:"counted,omitempty"`    // count what it sends
 }
 
 // Crew is many servers of a cluster.
@@ -119,14 +121,23 @@ type Index struct {
 
 // Load says what the callers do.
 type Load struct {
+	Name    string        `json:"name,omitempty"` // if there are several in a process
 	Callers int           `json:"callers"`
 	Rate    int           `json:"rate,omitempty"`  // calls a second; 0: each caller as fast as it gets answers
 	Group   int           `json:"group,omitempty"` // operations in one Apply; 0: one Add or Leave a call
+	Push    *Push         `json:"push,omitempty"`  // of a pusher
+	Churn   *Churn        `json:"churn,omitempty"` // of a frontend; of a pusher: in Redis
 	WarmUp  time.Duration `json:"warm_up"`
 }
 
-// Span is how long to measure.
+// Named is one of several loads; "": the one without a name.
+type Named struct {
+	Name string `json:"name,omitempty"`
+}
+
+// Span is how long to measure which load.
 type Span struct {
+	Name     string        `json:"name,omitempty"`
 	Duration time.Duration `json:"duration"`
 }
 

@@ -33,7 +33,7 @@ func (c *child) openCrew(ctx context.Context, o Crew) (proc.None, error) {
 		places <- struct{}{}
 		starting.Go(func() {
 			defer func() { <-places }()
-			nodes[i], errs[i] = c.startNode(ctx, n, crowd)
+			nodes[i], errs[i] = c.startNode(ctx, n, crowd, nil)
 		})
 	}
 	starting.Wait()

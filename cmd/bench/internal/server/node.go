@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ type channelNode struct {
 }
 
 func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
-	n, err := c.startNode(ctx, o, load.NewCrowd(""))
+	n, err := c.startNode(ctx, o, load.NewCrowd(""), nil)
 	if err != nil {
 		return proc.None{}, err
 	}
@@ -29,11 +30,11 @@ func (c *child) openNode(ctx context.Context, o Node) (proc.None, error) {
 	return proc.None{}, nil
 }
 
-// stype is that of all nodes.
+// stype is that of all nodes that are given none.
 const stype = "bench"
 
 // startNode starts a node and waits until it is ready.
-func (c *child) startNode(ctx context.Context, o Node, crowd *load.Crowd) (*channelNode, error) {
+func (c *child) startNode(ctx context.Context, o Node, crowd *load.Crowd, onPush node.PushHandler) (*channelNode, error) {
 	var network node.Network
 	if o.Counted {
 		network = c.traffic
@@ -43,8 +44,8 @@ func (c *child) startNode(ctx context.Context, o Node, crowd *load.Crowd) (*chan
 		return nil, err
 	}
 	n, err := node.Start(ctx, node.Config{
-		SID: o.SID, SType: stype, Listen: o.Listen, Join: o.Join, Expect: o.Expect, NonVoter: o.NonVoter,
-		DataDir: o.DataDir, LogStore: store, Network: network,
+		SID: o.SID, SType: cmp.Or(o.SType, stype), Listen: o.Listen, Join: o.Join, Expect: o.Expect, NonVoter: o.NonVoter,
+		Cluster: node.Settings{ReapAfter: o.ReapAfter}, DataDir: o.DataDir, LogStore: store, OnPush: onPush, Network: network,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start node: %w", err)
@@ -100,17 +101,17 @@ func (n *channelNode) foreignCPU(context.Context) (time.Duration, error) { retur
 
 func (n *channelNode) close() error { return n.Close() }
 
+// self is the node of everything that embeds one.
+func (n *channelNode) self() *channelNode { return n }
+
 // node is the open target, which the requests below are for.
 func (c *child) node() (*channelNode, error) {
 	t, err := c.opened()
 	if err != nil {
 		return nil, err
 	}
-	switch n := t.(type) {
-	case *channelNode:
-		return n, nil
-	case *crew:
-		return n.channelNode, nil
+	if n, ok := t.(interface{ self() *channelNode }); ok {
+		return n.self(), nil
 	}
 	return nil, errors.New("this process is no node")
 }

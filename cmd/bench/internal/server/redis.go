@@ -101,6 +101,11 @@ func (r *redisClient) foreignCPU(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		return 0, fmt.Errorf("ask Redis for its CPU time: %w", err)
 	}
+	return redisCPU(text)
+}
+
+// redisCPU reads it in what Redis tells of its CPU.
+func redisCPU(text string) (time.Duration, error) {
 	var sum float64
 	for _, name := range []string{"used_cpu_user", "used_cpu_sys"} {
 		seconds, err := strconv.ParseFloat(infoField(text, name), 64)
@@ -112,11 +117,15 @@ func (r *redisClient) foreignCPU(ctx context.Context) (time.Duration, error) {
 	return time.Duration(sum * float64(time.Second)), nil
 }
 
-// close removes what the bench wrote.
-func (r *redisClient) close() error {
+// tidy removes what the bench wrote.
+func (r *redisClient) tidy() error {
 	ctx, cancel := context.WithTimeout(context.Background(), redisTimeout)
 	defer cancel()
-	return errors.Join(r.empty(ctx), r.Client.Close())
+	return r.empty(ctx)
+}
+
+func (r *redisClient) close() error {
+	return errors.Join(r.tidy(), r.Client.Close())
 }
 
 // empty removes the sets that the bench writes.

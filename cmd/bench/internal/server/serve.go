@@ -29,7 +29,7 @@ type child struct {
 
 	mu     sync.Mutex // guards all below
 	target target
-	run    *load.Run
+	runs   map[string]*load.Run // by name
 	closed bool
 	pulse  *pulse
 }
@@ -41,30 +41,34 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &child{appends: appends, traffic: &meter.Traffic{}}
+	c := &child{appends: appends, traffic: &meter.Traffic{}, runs: make(map[string]*load.Run)}
 	err = proc.Serve(ctx, in, out, map[string]proc.Handler{
-		OpenNode:   proc.Handle(c.openNode),
-		OpenCrew:   proc.Handle(c.openCrew),
-		OpenRaft:   proc.Handle(c.openRaft),
-		OpenRedis:  proc.Handle(c.openRedis),
-		Look:       proc.Handle(c.look),
-		CatchUp:    proc.Handle(c.catchUp),
-		Fill:       proc.Handle(c.fill),
-		Empty:      proc.Handle(c.empty),
-		Stock:      proc.Handle(c.stock),
-		Begin:      proc.Handle(c.begin),
-		Measure:    proc.Handle(c.measure),
-		Finish:     proc.Handle(c.finish),
-		Read:       proc.Handle(c.read),
-		Profile:    proc.Handle(c.profile),
-		Close:      proc.Handle(c.close),
-		Arrive:     proc.Handle(c.newcomer),
-		PulseStart: proc.Handle(c.pulseStart),
-		PulseFirst: proc.Handle(c.pulseFirst),
-		PulseGap:   proc.Handle(c.pulseGap),
-		PulseStop:  proc.Handle(c.pulseStop),
-		LagWrite:   proc.Handle(c.lagWrite),
-		LagWatch:   proc.Handle(c.lagWatch),
+		OpenNode:     proc.Handle(c.openNode),
+		OpenCrew:     proc.Handle(c.openCrew),
+		OpenRaft:     proc.Handle(c.openRaft),
+		OpenRedis:    proc.Handle(c.openRedis),
+		Look:         proc.Handle(c.look),
+		CatchUp:      proc.Handle(c.catchUp),
+		Fill:         proc.Handle(c.fill),
+		Empty:        proc.Handle(c.empty),
+		Stock:        proc.Handle(c.stock),
+		Begin:        proc.Handle(c.begin),
+		Measure:      proc.Handle(c.measure),
+		Finish:       proc.Handle(c.finish),
+		Read:         proc.Handle(c.read),
+		Profile:      proc.Handle(c.profile),
+		Close:        proc.Handle(c.close),
+		Arrive:       proc.Handle(c.newcomer),
+		PulseStart:   proc.Handle(c.pulseStart),
+		PulseFirst:   proc.Handle(c.pulseFirst),
+		PulseGap:     proc.Handle(c.pulseGap),
+		PulseStop:    proc.Handle(c.pulseStop),
+		OpenFrontend: proc.Handle(c.openFrontend),
+		OpenPusher:   proc.Handle(c.openPusher),
+		Gather:       proc.Handle(c.gather),
+		Count:        proc.Handle(c.count),
+		LagWrite:     proc.Handle(c.lagWrite),
+		LagWatch:     proc.Handle(c.lagWatch),
 	})
 	return errors.Join(err, c.leave())
 }
@@ -73,23 +77,23 @@ func Run(ctx context.Context, in io.Reader, out io.Writer) error {
 func (c *child) leave() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r, ok := c.target.(*redisClient)
+	t, ok := c.target.(interface{ tidy() error })
 	if !ok || c.closed {
 		return nil
 	}
 	c.abandon()
-	return r.close()
+	return t.tidy()
 }
 
-// abandon stops a load whose calls nobody waits for any more; else it would write
+// abandon stops loads whose calls nobody waits for any more; else they would write
 // again what is being removed. It runs with mu held.
 func (c *child) abandon() {
-	if c.run != nil {
-		now, cancel := context.WithCancel(context.Background())
-		cancel()
-		c.run.Stop(now)
-		c.run = nil
+	now, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, run := range c.runs {
+		run.Stop(now)
 	}
+	clear(c.runs)
 }
 
 var errNotOpen = errors.New("nothing is open yet")
@@ -148,20 +152,20 @@ func (c *child) begin(ctx context.Context, l Load) (proc.None, error) {
 func (c *child) start(l Load, step func(int) load.Step) (*load.Run, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.run != nil {
-		return nil, errors.New("a load is running already")
+	if c.runs[l.Name] != nil {
+		return nil, errors.New("a load of that name is running already")
 	}
 	if l.Rate > 0 {
-		c.run = load.StartPaced(l.Rate, l.Callers, step)
+		c.runs[l.Name] = load.StartPaced(l.Rate, l.Callers, step)
 	} else {
-		c.run = load.Start(l.Callers, step)
+		c.runs[l.Name] = load.Start(l.Callers, step)
 	}
-	return c.run, nil
+	return c.runs[l.Name], nil
 }
 
 func (c *child) measure(ctx context.Context, s Span) (load.Result, error) {
 	c.mu.Lock()
-	run := c.run
+	run := c.runs[s.Name]
 	c.mu.Unlock()
 	if run == nil {
 		return load.Result{}, errors.New("no load is running")
@@ -169,10 +173,10 @@ func (c *child) measure(ctx context.Context, s Span) (load.Result, error) {
 	return run.Measure(ctx, s.Duration)
 }
 
-func (c *child) finish(ctx context.Context, _ proc.None) (proc.None, error) {
+func (c *child) finish(ctx context.Context, l Named) (proc.None, error) {
 	c.mu.Lock()
-	run := c.run
-	c.run = nil
+	run := c.runs[l.Name]
+	delete(c.runs, l.Name)
 	c.mu.Unlock()
 	if run != nil {
 		run.Stop(ctx)

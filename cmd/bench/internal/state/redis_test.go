@@ -1,59 +1,17 @@
 package state
 
 import (
-	"io"
-	"net"
-	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
 
-	"github.com/pofresh/globalchannel/transport/ports"
+	"github.com/pofresh/globalchannel/cmd/bench/internal/redistest"
 )
-
-// startRedis starts one for this test, where there is one to start.
-func startRedis(t *testing.T) (addr string) {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("no redis-server on this machine")
-	}
-	addrs, err := ports.Free(1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, err := net.SplitHostPort(addrs[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.CommandContext(t.Context(), path, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", t.TempDir())
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_, _ = io.Copy(io.Discard, out)
-		_ = cmd.Wait()
-	})
-	var seen strings.Builder
-	for buf := make([]byte, 4096); !strings.Contains(seen.String(), "eady to accept connections"); {
-		n, err := out.Read(buf)
-		if err != nil {
-			t.Fatalf("Redis did not start: %v\n%s", err, &seen)
-		}
-		seen.Write(buf[:n])
-	}
-	return addrs[0]
-}
 
 func TestSets_TouchOnlyAnEmptyDatabase(t *testing.T) {
 	ctx := t.Context()
 	o := tiny().options
-	o.Redis, o.RedisDB = startRedis(t), 3
+	o.Redis, o.RedisDB = redistest.Start(t), 3
 	s, err := openSets(ctx, o)
 	if err != nil {
 		t.Fatal(err)
@@ -92,7 +50,7 @@ func TestSets_TouchOnlyAnEmptyDatabase(t *testing.T) {
 
 func TestMembers_BothSidesAreMeasured(t *testing.T) {
 	b := tiny()
-	b.options.Redis = startRedis(t)
+	b.options.Redis = redistest.Start(t)
 	var err error
 	if b.sets, err = openSets(t.Context(), b.options); err != nil {
 		t.Fatal(err)

@@ -82,3 +82,14 @@ func TestQuantile_IsTheNearestRank(t *testing.T) {
 		t.Errorf("of nothing: got %v, want 0", got)
 	}
 }
+
+func TestRatioOf_DividesWithinARun(t *testing.T) {
+	over := map[int]float64{0: 2, 1: 9, 2: 5, 3: 1}
+	under := map[int]float64{0: 1, 1: 3, 3: 0}
+	if got, ok := RatioOf(over, under); !ok || got != (Spread{Median: 2.5, Min: 2, Max: 3}) {
+		t.Errorf("got %v, %v, want 2 and 3 only", got, ok)
+	}
+	if got, ok := RatioOf(over, nil); ok {
+		t.Errorf("nothing to divide by: got %v", got)
+	}
+}

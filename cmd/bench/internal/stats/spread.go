@@ -27,6 +27,19 @@ func SpreadOf(values ...float64) Spread {
 	return Spread{Median: median, Min: s[0], Max: s[len(s)-1]}
 }
 
+// RatioOf divides within each run, whose samples were taken minutes apart at most: the
+// machine's mood then weighs on both. Runs that have only one of the two, or a 0 below,
+// are left out; false: all of them.
+func RatioOf(over, under map[int]float64) (Spread, bool) {
+	var ratios []float64
+	for run, v := range over {
+		if w := under[run]; w > 0 {
+			ratios = append(ratios, v/w)
+		}
+	}
+	return SpreadOf(ratios...), len(ratios) > 0
+}
+
 // Quantile returns the value that the share q (0 to 1) of values does not exceed
 // (the nearest rank, so always one of them); 0 if there are none.
 func Quantile(values []float64, q float64) float64 {

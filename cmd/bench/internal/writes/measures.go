@@ -48,20 +48,12 @@ func (b *bench) plain(m map[string]stats.Spread, name string, k Case, of func(Sa
 	}
 }
 
-// ratio divides within each run, whose samples were taken minutes apart at most:
-// the machine's mood then weighs on both.
 func (b *bench) ratio(m map[string]stats.Spread, name string, over, under Case, of func(Sample) float64) {
 	a, c := b.row(over), b.row(under)
 	if a == nil || c == nil {
 		return
 	}
-	var ratios []float64
-	for run, s := range a.samples {
-		if t, ok := c.samples[run]; ok && of(t) > 0 {
-			ratios = append(ratios, of(s)/of(t))
-		}
-	}
-	if len(ratios) > 0 {
-		m[name] = stats.SpreadOf(ratios...)
+	if s, ok := stats.RatioOf(a.values(of), c.values(of)); ok {
+		m[name] = s
 	}
 }

@@ -1,6 +1,11 @@
 package writes
 
-import "github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+import (
+	"maps"
+	"slices"
+
+	"github.com/pofresh/globalchannel/cmd/bench/internal/stats"
+)
 
 // Row is a case with the samples of all runs.
 type Row struct {
@@ -47,9 +52,14 @@ func (r *Row) figures() RowFigures {
 }
 
 func (r *Row) spread(of func(Sample) float64) stats.Spread {
-	var values []float64
-	for _, s := range r.samples {
-		values = append(values, of(s))
+	return stats.SpreadOf(slices.Collect(maps.Values(r.values(of)))...)
+}
+
+// values are those of the runs.
+func (r *Row) values(of func(Sample) float64) map[int]float64 {
+	values := make(map[int]float64)
+	for run, s := range r.samples {
+		values[run] = of(s)
 	}
-	return stats.SpreadOf(values...)
+	return values
 }

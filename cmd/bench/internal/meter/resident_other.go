@@ -1,0 +1,5 @@
+//go:build !linux
+
+package meter
+
+func resident() (uint64, error) { return 0, nil }

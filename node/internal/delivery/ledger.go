@@ -1,0 +1,313 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+const (
+	// So many answers are kept until the pusher has acknowledged them, with so many
+	// bytes of uids. Of what is beyond, a pusher whose connection broke hears that it
+	// is forgotten. The answers to pushes that wait for a slow handler come
+	// late, so there may be many others between.
+	maxKept      = 4096
+	maxKeptBytes = 8 << 20
+
+	maxReply      = 256 << 10 // bytes of answers in one message, about
+	maxReplyParts = 1024
+	maxOffline    = 256 << 10 // bytes of uids in one answer
+	maxGiven      = 256 << 20 // bytes of uids that a push may make a frontend hold
+)
+
+// ledger is what a process knows of a link to it: which numbers came, and which of
+// their answers the pusher may not have.
+type ledger struct {
+	id               linkID
+	sid, incarnation string // of the pusher
+	wake             chan struct{}
+
+	mu       sync.Mutex // guards all below
+	stream   uint32     // the one that there is, or was last; 0: none was
+	attached bool
+	left     time.Time // when the last one ended
+	last     uint64    // the highest number that came
+	open     map[uint64]*Incoming
+	answers  []*peerpb.PushAnswer // not acknowledged, in the order of sending
+	bytes    int                  // of uids in them
+	told     int                  // how many of them this stream has carried
+	acked    uint64               // how many of this stream's were acknowledged, or dropped
+	behind   []uint64             // of which to ask for uids
+	over     bool                 // this process is closing
+}
+
+func newLedger(id linkID, sid, incarnation string) *ledger {
+	return &ledger{id: id, sid: sid, incarnation: incarnation, wake: make(chan struct{}, 1), open: make(map[uint64]*Incoming)}
+}
+
+// attach begins a stream, and with that ends the one before.
+func (l *ledger) attach(hello *peerpb.PushLink) (*peerpb.PushWelcome, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if hello.GetStream() <= l.stream {
+		return nil, status.Error(codes.Aborted, "a later stream of this link is here")
+	}
+	welcome := &peerpb.PushWelcome{Known: l.stream > 0, Last: l.last}
+	l.stream, l.attached = hello.GetStream(), true
+	l.told, l.acked = 0, 0
+	l.behind = nil
+	for number, in := range l.open {
+		if in.behind {
+			in.uids, in.bytes = nil, 0 // they are sent again, from the first
+			l.behind = append(l.behind, number)
+		}
+	}
+	if welcome.GetKnown() {
+		l.disown(hello.GetOpen())
+	}
+	l.signal()
+	return welcome, nil
+}
+
+// disown answers what came here and was forgotten. It runs with mu held.
+func (l *ledger) disown(numbers []uint64) {
+	known := make(map[uint64]bool, len(l.answers))
+	for _, a := range l.answers {
+		known[a.GetNumber()] = true
+	}
+	for _, number := range numbers {
+		if number <= l.last && l.open[number] == nil && !known[number] {
+			l.keepLocked(number, unknown("the connection broke, and the answer is forgotten"))
+		}
+	}
+}
+
+// detach says whether the stream that ended was the last one.
+func (l *ledger) detach(number uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != number {
+		return false
+	}
+	l.attached, l.left = false, time.Now()
+	return true
+}
+
+func (l *ledger) away() (away bool, since time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return !l.attached, time.Since(l.left)
+}
+
+// interrupt ends the contexts of all pushes, those to come too.
+func (l *ledger) interrupt() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.over = true
+	for _, in := range l.open {
+		in.patience.end(context.Canceled)
+	}
+}
+
+func (l *ledger) signal() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take does what a message says. false: its stream is over.
+func (l *ledger) take(stream uint32, req *peerpb.PushRequest, accept func(*Incoming)) bool {
+	pushes, ok := l.note(stream, req)
+	for _, in := range pushes {
+		accept(in)
+	}
+	return ok
+}
+
+// note enters the numbers, so that none is accepted twice.
+func (l *ledger) note(stream uint32, req *peerpb.PushRequest) (pushes []*Incoming, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != stream {
+		return nil, false
+	}
+	l.acknowledgedLocked(req.GetReceived())
+	for _, number := range req.GetAbandoned() {
+		if in := l.open[number]; in != nil {
+			in.patience.end(context.Canceled)
+		}
+	}
+	for _, u := range req.GetUids() {
+		l.giveLocked(u)
+	}
+	for _, p := range req.GetPushes() {
+		if p.GetNumber() <= l.last {
+			continue // it is here already
+		}
+		l.last = p.GetNumber()
+		in := l.incoming(p)
+		l.open[l.last] = in
+		pushes = append(pushes, in)
+	}
+	return pushes, true
+}
+
+func (l *ledger) incoming(p *peerpb.Push) *Incoming {
+	in := &Incoming{Push: p, From: l.sid, ledger: l}
+	if p.GetGiven() {
+		in.behind, in.given = true, make(chan []string, 1)
+	}
+	if us := p.GetTimeoutUs(); us > 0 && us < uint64(24*time.Hour/time.Microsecond) {
+		in.patience.deadline = time.Now().Add(time.Duration(us) * time.Microsecond)
+	}
+	if l.over {
+		in.patience.err = context.Canceled
+	}
+	return in
+}
+
+func (l *ledger) acknowledgedLocked(received uint64) {
+	if received <= l.acked {
+		return
+	}
+	n := min(int(received-l.acked), l.told)
+	l.acked = received
+	l.dropLocked(n)
+}
+
+// dropLocked forgets the oldest answers.
+func (l *ledger) dropLocked(n int) {
+	for _, a := range l.answers[:n] {
+		l.bytes -= offlineBytes(a)
+	}
+	l.answers = slices.Delete(l.answers, 0, n)
+	l.told = max(0, l.told-n)
+}
+
+func offlineBytes(a *peerpb.PushAnswer) (n int) {
+	for _, uid := range a.GetOffline() {
+		n += len(uid) + 16
+	}
+	return n
+}
+
+func (l *ledger) giveLocked(u *peerpb.PushUids) {
+	in := l.open[u.GetNumber()]
+	if in == nil || !in.behind {
+		return
+	}
+	in.uids = append(in.uids, u.GetUids()...)
+	for _, uid := range u.GetUids() {
+		in.bytes += len(uid) + 16
+	}
+	if in.bytes > maxGiven {
+		in.patience.end(context.Canceled)
+		in.uids = nil
+	}
+	if u.GetMore() {
+		return
+	}
+	in.behind = false
+	in.given <- in.uids // once: it is not waited for any more
+	in.uids = nil
+}
+
+// ask wants the uids of a push.
+func (l *ledger) ask(in *Incoming) <-chan []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.given == nil {
+		in.behind, in.given = true, make(chan []string, 1)
+		l.behind = append(l.behind, in.Push.GetNumber())
+		l.signal()
+	}
+	return in.given
+}
+
+// answer closes a number.
+func (l *ledger) answer(number uint64, a Answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, number)
+	l.keepLocked(number, a)
+	l.signal()
+}
+
+// keepLocked puts an answer behind the others, and forgets some if these are too many.
+func (l *ledger) keepLocked(number uint64, a Answer) {
+	for part, more := range Chunks(a.Offline, maxOffline) {
+		p := &peerpb.PushAnswer{Number: number, Outcome: a.Outcome, Reason: a.Reason, Offline: part, More: more}
+		l.answers = append(l.answers, p)
+		l.bytes += offlineBytes(p)
+	}
+	for len(l.answers) > maxKept || l.bytes > maxKeptBytes {
+		n := 1 // parts of the oldest
+		for l.answers[n-1].GetMore() {
+			n++
+		}
+		if n == len(l.answers) || l.attached && l.told < n {
+			return
+		}
+		if l.attached {
+			l.acked += uint64(n)
+		}
+		l.dropLocked(n)
+	}
+}
+
+// reply sends answers until the stream ends. After its context has, it sends what is
+// ready.
+func (l *ledger) reply(ctx context.Context, stream uint32, calls peerpb.Peer_PushesServer) error {
+	for {
+		resp, ok := l.next(stream)
+		switch {
+		case !ok:
+			return status.Error(codes.Aborted, "a later stream of this link is here")
+		case resp != nil:
+			if err := calls.Send(resp); err != nil {
+				return err
+			}
+			continue
+		case ctx.Err() != nil:
+			return nil
+		}
+		select {
+		case <-l.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// next is a message of what the pusher has yet to hear; nil: there is nothing.
+func (l *ledger) next(stream uint32) (resp *peerpb.PushResponse, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != stream {
+		l.signal() // it was for the later one
+		return nil, false
+	}
+	if len(l.behind) == 0 && l.told == len(l.answers) {
+		return nil, true
+	}
+	resp = &peerpb.PushResponse{Behind: l.behind}
+	l.behind = nil
+	from, size := l.told, 0
+	for l.told < len(l.answers) && l.told-from < maxReplyParts && (size == 0 || size < maxReply) {
+		a := l.answers[l.told]
+		size += 16 + len(a.GetReason()) + offlineBytes(a)
+		l.told++
+	}
+	resp.Answers = slices.Clone(l.answers[from:l.told])
+	return resp, true
+}
+
+func isEnd(err error) bool { return errors.Is(err, io.EOF) }

@@ -1,0 +1,177 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/pofresh/globalchannel/transport/peerpb"
+)
+
+const (
+	welcomeTimeout = 5 * time.Second // for the connection and the greeting
+	partingTimeout = 5 * time.Second // for the other end to see the end of a stream
+)
+
+var errNoWelcome = errors.New("the greeting was not answered")
+
+// stream is one stream of a link.
+type stream struct {
+	calls  peerpb.Peer_PushesClient
+	cancel context.CancelFunc
+
+	pushes  []*Push  // room for take
+	answers []Answer // beside them
+}
+
+// connect opens the next stream of the link and reads its answers from then on.
+func (l *link) connect() (*stream, error) {
+	ctx, cancel := context.WithCancel(l.links.ctx)
+	limit := time.AfterFunc(welcomeTimeout, cancel)
+	calls, welcome, err := l.greet(ctx)
+	if !limit.Stop() && err == nil {
+		err = errNoWelcome
+	}
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	s := &stream{calls: calls, cancel: cancel}
+	l.adopt(s, welcome)
+	l.links.group.Go(func() { l.read(s) })
+	return s, nil
+}
+
+func (l *link) greet(ctx context.Context) (peerpb.Peer_PushesClient, *peerpb.PushWelcome, error) {
+	client, err := l.links.dial(l.addr)
+	if err != nil {
+		return nil, nil, err
+	}
+	calls, err := client.Pushes(ctx, grpc.ForceCodecV2(codec{}))
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := calls.Send(&peerpb.PushRequest{Link: l.introduce()}); err != nil {
+		_, err = calls.Recv() // the reason
+		return nil, nil, err
+	}
+	resp, err := calls.Recv()
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case resp.GetWelcome() == nil:
+		return nil, nil, errNoWelcome
+	}
+	return calls, resp.GetWelcome(), nil
+}
+
+func (l *link) introduce() *peerpb.PushLink {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.streams++
+	hello := &peerpb.PushLink{Id: l.id, Stream: l.streams, Sid: l.links.sid, Incarnation: l.links.incarnation}
+	for _, p := range l.sortedOpen() {
+		hello.Open = append(hello.Open, p.number)
+	}
+	return hello
+}
+
+// adopt goes on with what the other end has not seen.
+func (l *link) adopt(s *stream, w *peerpb.PushWelcome) {
+	l.mu.Lock()
+	l.stream, l.received, l.told, l.retries = s, 0, 0, 0
+	open := l.sortedOpen()
+	l.resend = nil
+	for len(open) > 0 && w.GetKnown() {
+		if p := open[0]; p.number > w.GetLast() {
+			l.resend = append(l.resend, p)
+		}
+		open = open[1:]
+	}
+	for _, p := range open {
+		p.stage = settled
+		delete(l.open, p.number)
+	}
+	l.mu.Unlock()
+	settleAll(open, unknown("the connection broke, and the other end knows nothing of what was sent"))
+}
+
+// send reports whether the stream goes on. It may block until the stream ends.
+func (s *stream) send(m any) bool { return s.calls.SendMsg(m) == nil }
+
+func (s *stream) close() {
+	_ = s.calls.CloseSend() // if that fails, the stream is over
+	time.AfterFunc(partingTimeout, s.cancel)
+}
+
+// read takes the answers until the stream ends.
+func (l *link) read(s *stream) {
+	defer s.cancel()
+	for resp := new(peerpb.PushResponse); ; {
+		if s.calls.RecvMsg(resp) != nil { // which resets it
+			l.lost(s)
+			return
+		}
+		l.take(s, resp)
+	}
+}
+
+// take settles what was answered.
+func (l *link) take(s *stream, resp *peerpb.PushResponse) {
+	pushes, answers := s.pushes[:0], s.answers[:0]
+	l.mu.Lock()
+	for _, a := range resp.GetAnswers() {
+		l.received++
+		p := l.open[a.GetNumber()]
+		if p == nil {
+			continue // abandoned, or answered twice
+		}
+		p.offline = append(p.offline, a.GetOffline()...)
+		if a.GetMore() {
+			continue
+		}
+		delete(l.open, p.number)
+		p.stage = settled
+		if len(p.offline) > len(a.GetOffline()) { // of several parts, some of which may have come twice
+			slices.Sort(p.offline)
+			p.offline = slices.Compact(p.offline)
+		}
+		pushes = append(pushes, p)
+		answers = append(answers, Answer{Outcome: a.GetOutcome(), Reason: a.GetReason(), Offline: p.offline})
+	}
+	for _, number := range resp.GetBehind() {
+		if p := l.open[number]; p != nil {
+			l.owed = append(l.owed, p)
+		}
+	}
+	if len(l.owed) > 0 || l.received-l.told >= ackEvery {
+		l.signal()
+	}
+	l.mu.Unlock()
+	for i, p := range pushes {
+		p.settle(answers[i])
+	}
+	clear(pushes)
+	clear(answers)
+	s.pushes, s.answers = pushes, answers
+}
+
+// Brief is a gRPC error in the words of a report.
+func Brief(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		err = status.FromContextError(err).Err()
+	}
+	switch s := status.Convert(err); s.Code() {
+	case codes.DeadlineExceeded:
+		return "timeout"
+	case codes.Canceled:
+		return "cancelled"
+	default:
+		return s.Message()
+	}
+}
