@@ -80,6 +80,10 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 	if err := firstError(checks...); err != nil {
 		return nil, 0, err
 	}
+	if a.node.managed != nil {
+		out, err = a.node.managed.members(ctx, r)
+		return out, 0, err // of no index
+	}
 	uids := func(list []string) {
 		for _, uid := range list {
 			out = append(out, &pb.Member{Uid: uid, Sid: sid})

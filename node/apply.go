@@ -54,12 +54,15 @@ func opPosition(i int) string { return fmt.Sprintf("ops[%d]: ", i) }
 // with the group's earlier ones done. All other errors are those of Add, and are
 // about the whole group.
 func (n *Node) Apply(ctx context.Context, ops ...Op) (_ Applied, err error) {
-	if len(ops) == 0 {
+	if len(ops) == 0 && n.managed == nil {
 		return Applied{Index: n.Index()}, nil
 	}
 	defer func() { n.meters.wrote(err) }()
 	if err := checkGroup(ops); err != nil {
 		return Applied{}, err
+	}
+	if n.managed != nil {
+		return Applied{}, unsupportedManaged("Apply")
 	}
 	logged := make([]fsm.Op, len(ops))
 	a, err := n.submit(ctx, ops, logged)

@@ -101,6 +101,9 @@ func (a *agent) serve(stream pb.GlobalChannel_AttachServer) error {
 		a.reader.saw(resp.GetIndex())
 		a.remember(hello.GetSid(), resp.GetEpoch())
 		a.outbox.resumed(hello.GetSid())
+		if fsm.UpOutcome(resp.GetResult()) == fsm.UpNew && len(resp.GetPredecessor()) == 0 { // another process
+			a.node.managed.purgeBefore(ctx, hello.GetSid())
+		}
 		err = a.attend(ctx, cancel, at, up, resp)
 	}
 	a.local.leave(hello.GetSid())

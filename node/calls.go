@@ -65,6 +65,9 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 	if err := firstError(checkName(name), checkSID(sid)); err != nil {
 		return nil, err
 	}
+	if n.managed != nil {
+		return n.managed.membersBySID(ctx, name, sid, o)
+	}
 	var uids []string
 	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersBySID(name, sid) })
 	return uids, err
@@ -75,6 +78,9 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 func (n *Node) MembersByChannelName(ctx context.Context, stype, name string, o ...ReadOption) ([]string, error) {
 	if err := firstError(checkSType(stype), checkName(name)); err != nil {
 		return nil, err
+	}
+	if n.managed != nil {
+		return n.managed.membersByType(ctx, stype, name, o)
 	}
 	var uids []string
 	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersByType(name, stype) })
@@ -194,6 +200,9 @@ func (n *Node) checkPush(ctx context.Context, p Push) error {
 			}
 		}
 	}
+	if n.managed != nil { // until the pusher asks managed.targets
+		return unsupportedManaged("a push")
+	}
 	if lane := laneOf(p.To.set); !p.NoWait && handling(ctx, lane) {
 		return fmt.Errorf("%w: %q", ErrReentrant, lane)
 	}
@@ -211,7 +220,15 @@ func (n *Node) usable(ctx context.Context) error {
 	return nil
 }
 
+// read is of channels.
 func (n *Node) read(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
+	if n.managed != nil {
+		return unsupportedManaged("this question")
+	}
+	return n.readState(ctx, o, f)
+}
+
+func (n *Node) readState(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
 	if err := n.usable(ctx); err != nil {
 		return err
 	}

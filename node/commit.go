@@ -24,6 +24,7 @@ type committer struct {
 	consensus *consensus
 	replica   *fsm.Replica
 	probe     func(ctx context.Context, s fsm.Server) lifeSign
+	hold      func(ctx context.Context, sid string) (release func()) // ends what is done about the sid's former life
 
 	caughtUp atomic.Uint64 // the term in which this node has applied all of the terms before
 }
@@ -49,6 +50,7 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 	if err := c.catchUp(ctx); err != nil {
 		return &peerpb.RegisterResponse{Disposition: peerpb.Disposition_DISPOSITION_NOT_SUBMITTED, Reason: err.Error()}
 	}
+	defer c.hold(ctx, up.GetSid())()
 	if c.replica.Level() < parkingLevel {
 		up.Resume = nil // not everybody knows it, and nothing is parked
 	}

@@ -61,6 +61,7 @@ type Config struct {
 	OnPush         PushHandler                   // non-nil makes this server a frontend
 	Online         func(uid string) bool         // asked every 30 s and after a resume: members of this server that are offline are removed
 	OnFenced       func(context.Context, Fenced) // this life was declared over; the context ends with the node
+	ChannelManager ChannelManager                // the user's own store of channels, the same for all servers; nil: the replicated one
 	CleanOnStartUp bool                          // destroy all channels once ready, but only if no other server is up
 
 	// How it is protected.
@@ -147,6 +148,9 @@ func (c Config) validate() error {
 	}
 	if len(c.Secret) > 0 && len(c.Secret) < minSecret {
 		errs = append(errs, configError("Secret", "has %d bytes; at least %d are needed", len(c.Secret), minSecret))
+	}
+	if c.ChannelManager != nil && c.Online != nil {
+		errs = append(errs, configError("Online", "is set beside ChannelManager, which cannot be asked for a server's members; leave one of them out"))
 	}
 	if c.Timeout < 0 {
 		errs = append(errs, configError("Timeout", "is negative; leave it 0 for %v", defaultTimeout))

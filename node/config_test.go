@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/pofresh/globalchannel/node"
+	"github.com/pofresh/globalchannel/node/internal/mapstore"
 )
 
 func TestStart_RefusesAConfigThatCannotWork(t *testing.T) {
@@ -27,6 +28,9 @@ func TestStart_RefusesAConfigThatCannotWork(t *testing.T) {
 		{"no sid", "SID", node.Config{SType: "connector"}},
 		{"no stype", "SType", node.Config{SID: "c1"}},
 		{"long sid", "SID", node.Config{SID: strings.Repeat("x", 65), SType: "connector"}},
+		{"sessions to ask for beside a manager that cannot be asked", "Online", ok(func(c *node.Config) {
+			c.ChannelManager, c.Online = new(mapstore.Store), func(string) bool { return true }
+		})},
 		{"zone with NUL", "Zone", ok(func(c *node.Config) { c.Zone = "\x00" })},
 		{"listen without port", "Listen", ok(func(c *node.Config) { c.Listen = "127.0.0.1" })},
 		{"wildcard listen", "Advertise", ok(func(c *node.Config) { c.Listen, c.Secret = ":7400", make([]byte, 16) })},

@@ -49,6 +49,12 @@
 // audience.go says which players a Select means, and selection.go finds them, in many
 // short looks.
 //
+// # A store of the user's own
+//
+// With a ChannelManager (manager.go) managed.go takes the six calls there, in calls that
+// managercall.go bounds; managedpush.go asks it for a push, and purger.go, on the leader,
+// tells it which lives are over.
+//
 // # A bad disk
 //
 // Package disk's Guard keeps an error, or a call that hangs, from Raft, and says that

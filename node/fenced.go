@@ -20,7 +20,7 @@ type Fenced struct {
 	// Missed are those that the old life had at its end and that are gone: somebody
 	// has removed them meanwhile, or this process wanted to. -1 if nobody knows, since
 	// the cluster has forgotten the old life, or kept none of its members
-	// (Status.Level below 3): the host adds its players again.
+	// (Status.Level below 3, or a ChannelManager): the host adds its players again.
 	Restored, Missed int
 }
 
@@ -52,7 +52,7 @@ func (n *Node) comeBack() error {
 	}
 	n.outbox.enter(resp.GetEpoch(), resp.GetLastNumber(), before)
 	f := Fenced{Node: n, Old: old, New: resp.GetEpoch(), Restored: int(before.GetRestored()), Missed: int(before.GetMissed())}
-	if before == nil || before.GetUncounted() {
+	if before == nil || before.GetUncounted() || n.managed != nil {
 		f.Missed = -1
 	}
 	n.log.Info("registered again", "epoch", f.New, "index", resp.GetIndex(), "restored", f.Restored, "missed", f.Missed)

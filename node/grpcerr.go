@@ -84,9 +84,10 @@ func toStatus(err error) error {
 	if errors.As(err, &refused) {
 		info.Metadata[opKey] = strconv.Itoa(refused.I)
 	}
-	st, detailErr := status.New(code, err.Error()).WithDetails(info)
+	text := strings.ToValidUTF8(err.Error(), "\uFFFD") // else no detail would arrive, and a user's error may have any
+	st, detailErr := status.New(code, text).WithDetails(info)
 	if detailErr != nil {
-		return status.Error(code, err.Error())
+		return status.Error(code, text)
 	}
 	return st.Err()
 }

@@ -24,6 +24,10 @@ func (n *Node) endIfRefused() {
 // cleanOnStartUp is one operation that the state decides: a fleet whose servers
 // share one config file must not be emptied by every restart.
 func (n *Node) cleanOnStartUp() {
+	if n.managed != nil {
+		n.managed.cleanOnStartUp(n.ctx)
+		return
+	}
 	a, err := n.outbox.do(n.ctx, n.replica.Index(), fsm.Op{Kind: fsmpb.OpKind_OP_CLEAN_ON_START_UP})
 	switch {
 	case err != nil:
@@ -90,6 +94,7 @@ func (n *Node) leadUntilLost() {
 	n.foundState(ctx)
 	n.group.Go(func() { n.foundedLimits(ctx) })
 	n.group.Go(func() { n.inspect(ctx) })
+	n.group.Go(func() { n.purger.run(ctx) })
 	n.cluster.Lead(ctx)
 }
 
@@ -242,7 +247,8 @@ func (n *Node) release(ctx context.Context) error {
 	if n.indexes != nil {
 		n.indexes.close() // what reads wait for has ended with n.ctx
 	}
-	n.group.Wait() // all of them end with n.ctx
+	n.group.Wait()                 // all of them end with n.ctx
+	managed := n.managed.stop(ctx) // nobody is left who would call it; the rest does not need it
 	if n.outbox != nil {
 		n.outbox.refuse(notSent(ErrClosed)) // what its loop put back at the very end
 	}
@@ -261,7 +267,7 @@ func (n *Node) release(ctx context.Context) error {
 	if n.store != nil && !stuck {
 		errs = append(errs, n.closeStore()) // last: Raft writes until it is down
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, managed())...)
 }
 
 // bounded gives one step of Close its share of the time.

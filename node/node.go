@@ -54,6 +54,8 @@ type Node struct {
 	agent     *agent             // frontends of other processes
 	rollCall  *rollCall          // answers who is here
 	auditor   *auditor           // hashes of the replica
+	managed   *managed           // channels in the user's own store; nil: in the replica
+	purger    *purger            // leader: lives that are over, out of that store; may be nil
 
 	ctx    context.Context // of everything below; ends last but the stores
 	cancel context.CancelCauseFunc
@@ -136,6 +138,9 @@ func (n *Node) open(ctx context.Context) (err error) {
 		return err
 	}
 	gossip.Store(n.cluster)
+	if err := n.managed.start(ctx); err != nil {
+		return err
+	}
 	n.port.Serve(func(s grpc.ServiceRegistrar) {
 		peerpb.RegisterPeerServer(s, &peerServer{node: n})
 		n.RegisterAPI(s)
@@ -171,6 +176,9 @@ func (n *Node) assemble() {
 	n.outbox.settled = n.meters.answered
 	n.outbox.over = n.life.toldOver
 	n.presence, n.host = newPresence(n), newHost(n)
+	n.managed = newManaged(n)
+	n.purger = newPurger(n)
+	n.committer.hold = n.purger.hold
 	n.indexes = newReadIndexes(route, n.age)
 	n.reader = &reader{
 		node: n, replica: n.replica, trusted: n.consensus.fitness.distrusted, life: n.life, bound: n.bounded, known: route.known,

@@ -59,8 +59,9 @@ func (s *Session) Leave(ctx context.Context, name string) error {
 // this session leaves a ghost, whatever its caller was told.
 //
 // A second Close does nothing. ErrInvalidArgument: the uid never was a valid one.
+// ErrUnsupported: with a ChannelManager sessions join nothing, and end nothing.
 func (s *Session) Close() error {
-	if err := checkUID(s.uid); err != nil {
+	if err := firstError(checkUID(s.uid), s.supported()); err != nil {
 		return err
 	}
 	s.mu.Lock()
@@ -75,7 +76,7 @@ func (s *Session) Close() error {
 
 func (s *Session) do(ctx context.Context, op Op) (err error) {
 	defer func() { s.node.meters.wrote(err) }()
-	if err := checkOp(op); err != nil {
+	if err := firstError(checkOp(op), s.supported()); err != nil {
 		return err
 	}
 	if err := firstError(s.node.usable(ctx), s.refusal()); err != nil {
@@ -102,6 +103,14 @@ func (s *Session) do(ctx context.Context, op Op) (err error) {
 	s.node.reader.saw(a.index)
 	_, err = oneAnswer(a, logged)
 	return err
+}
+
+// supported: a ChannelManager knows no sessions. Close says so too: it would leave ghosts.
+func (s *Session) supported() error {
+	if s.node.managed != nil {
+		return unsupportedManaged("a Session")
+	}
+	return nil
 }
 
 // refusal spares a call after Close the wait for this server to be registered.

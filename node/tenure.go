@@ -58,6 +58,7 @@ func (n *Node) tenure(begun func()) (over bool) {
 
 // openUp lets callers in, once.
 func (n *Node) openUp(resp *peerpb.RegisterResponse) {
+	n.managed.purgeBefore(n.ctx, n.cfg.SID)
 	if n.cfg.CleanOnStartUp {
 		n.cleanOnStartUp()
 	}

@@ -20,6 +20,9 @@ func (n *Node) write(ctx context.Context, op Op) (_ writeAnswer, err error) {
 	if err := checkOp(op); err != nil {
 		return writeAnswer{}, err
 	}
+	if n.managed != nil {
+		return writeAnswer{}, n.managed.write(ctx, op)
+	}
 	var logged [1]fsm.Op
 	a, err := n.submit(ctx, []Op{op}, logged[:])
 	if err != nil {
