@@ -20,19 +20,24 @@ type aim struct {
 	changed  uint64               // what a frontend's replica must have to find out who is meant
 	given    bool                 // it cannot: the uids have to come along
 	audience *peerpb.PushAudience // nil: the members of the channel in whose order the push goes
+	missed   map[string]string    // of those targets whose members are not known, by sid: why
 }
 
 // aims finds out where pushes go.
 type aims struct {
-	reader *reader
-	kept   rosters[audienceKey, []fsm.Target]
+	reader  *reader
+	managed *managed // nil: the channels are in the replica
+	kept    rosters[audienceKey, []fsm.Target]
 }
 
 // audienceKey is a channel and the type of its frontends.
 type audienceKey struct{ name, stype string }
 
 func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
-	if name := job.lane(); isChannel(job.to) {
+	switch name := job.lane(); {
+	case a.managed != nil:
+		return a.managed.aim(ctx, name, job.stype)
+	case isChannel(job.to):
 		return a.channel(ctx, job, name)
 	}
 	var at aim

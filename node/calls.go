@@ -200,8 +200,8 @@ func (n *Node) checkPush(ctx context.Context, p Push) error {
 			}
 		}
 	}
-	if n.managed != nil { // until the pusher asks managed.targets
-		return unsupportedManaged("a push")
+	if n.managed != nil && (!isChannel(p.To.set) || p.PruneOffline) {
+		return unsupportedManaged("a push to another audience than one channel, or with PruneOffline,")
 	}
 	if lane := laneOf(p.To.set); !p.NoWait && handling(ctx, lane) {
 		return fmt.Errorf("%w: %q", ErrReentrant, lane)

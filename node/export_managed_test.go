@@ -1,6 +1,10 @@
 package node
 
-import "context"
+import (
+	"cmp"
+	"context"
+	"slices"
+)
 
 // MaxManagerStuck is how many calls may be stuck.
 const MaxManagerStuck = maxManagerStuck
@@ -15,12 +19,10 @@ type PushTarget struct {
 
 // PushTargets are whom a push would go to: those with members, then those that failed.
 func (n *Node) PushTargets(ctx context.Context, name, stype string) (all []PushTarget, index uint64, err error) {
-	targets, failed, index, err := n.managed.targets(ctx, name, stype)
-	for _, t := range targets {
-		all = append(all, PushTarget{SID: t.Server.SID, Epoch: t.Server.Epoch, UIDs: t.UIDs})
+	at, err := n.managed.aim(ctx, name, stype)
+	for _, t := range at.targets {
+		all = append(all, PushTarget{SID: t.Server.SID, Epoch: t.Server.Epoch, UIDs: t.UIDs, Reason: at.missed[t.Server.SID]})
 	}
-	for _, t := range failed {
-		all = append(all, PushTarget{SID: t.server.SID, Epoch: t.server.Epoch, Reason: t.reason})
-	}
-	return all, index, err
+	slices.SortStableFunc(all, func(a, b PushTarget) int { return cmp.Compare(len(a.Reason), 0) - cmp.Compare(len(b.Reason), 0) })
+	return all, at.index, err
 }

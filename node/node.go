@@ -189,7 +189,7 @@ func (n *Node) assemble() {
 	found := &receivers{reader: n.reader, began: time.Now()}
 	n.arrivals = &arrivals{node: n, local: n.frontends, receivers: found}
 	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
-	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
+	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader, managed: n.managed}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
 	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}
 }

@@ -61,6 +61,10 @@ func (r *round) send(ctx context.Context) error {
 	body.Deadline, _ = ctx.Deadline()
 	var waiting []int
 	for i, t := range r.aim.targets {
+		if why, missed := r.aim.missed[t.Server.SID]; missed {
+			r.note(i, delivered{outcome: NotDelivered, reason: why})
+			continue
+		}
 		if r.pusher.here(t) {
 			r.land(ctx, i, body)
 			continue
