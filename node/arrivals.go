@@ -4,8 +4,11 @@ import (
 	"context"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/pofresh/globalchannel/fsm"
 	"github.com/pofresh/globalchannel/node/internal/delivery"
+	"github.com/pofresh/globalchannel/transport/peerpb"
 )
 
 // arrivals takes the pushes of other servers to the frontends here.
@@ -27,31 +30,42 @@ type arrival struct {
 func (a *arrival) settle(d delivered) { a.in.Answer(d.toWire()) }
 
 // accept puts a push into the queue of its channel. It does not block.
-func (a *arrivals) accept(in *delivery.Incoming) {
-	p := in.Push
-	fe := a.local.get(p.GetSid())
+func (a *arrivals) accept(in *delivery.Incoming, r *delivery.Request) {
+	fe := a.local.get(r.SID)
 	if fe == nil {
 		in.Answer(nobodyHere.toWire())
 		return
 	}
-	var to players
-	if p.GetAudience() != nil {
-		to = audienceFromWire(p.GetAudience())
+	to, err := audienceOf(r)
+	if err != nil {
+		in.Answer(delivered{outcome: NotDelivered, reason: "the audience cannot be read"}.toWire())
+		return
 	}
 	n := &arrival{in: in}
 	n.claim = claim{
-		receivers: a.receivers, fe: fe, sid: p.GetSid(), epoch: p.GetEpoch(), name: p.GetChannel(), to: to, index: p.GetIndex(),
-		arrived: int64(time.Since(a.receivers.began)), given: p.GetGiven(), asked: in,
+		receivers: a.receivers, fe: fe, sid: r.SID, epoch: r.Epoch, name: r.Channel, to: to, index: r.Index,
+		arrived: int64(time.Since(a.receivers.began)), given: r.Given, asked: in,
 	}
-	n.delivery = Delivery{Route: p.GetRoute(), Channel: p.GetChannel(), From: in.From, Msg: p.GetMsg(), Node: a.node}
+	n.delivery = Delivery{Route: r.Route, Channel: r.Channel, From: in.From, Msg: r.Msg, Node: a.node}
 	if _, all := baseOf(to).(everybody); all {
 		n.delivery.Everybody, n.delivery.to, n.asked = true, to, nil // nobody could list them
 	}
 	n.handing = handing{
-		ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n,
-		urgent: p.GetUrgent(), full: p.GetFull(), key: p.GetKey(),
+		ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n, urgent: r.Urgent, full: r.Full, key: r.Key,
 	}
-	fe.take(&n.handing, p.GetId())
+	fe.take(&n.handing, r.ID)
+}
+
+// audienceOf is whom a push is for; nil: the members of its channel.
+func audienceOf(r *delivery.Request) (players, error) {
+	if len(r.Audience) == 0 {
+		return nil, nil
+	}
+	var a peerpb.PushAudience
+	if err := proto.Unmarshal(r.Audience, &a); err != nil {
+		return nil, err
+	}
+	return audienceFromWire(&a), nil
 }
 
 // take puts a push into the queue, unless it was here before under the same id.

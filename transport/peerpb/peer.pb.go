@@ -1878,10 +1878,10 @@ func (x *PushLink) GetOpen() []uint64 {
 type PushRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Link          *PushLink              `protobuf:"bytes,1,opt,name=link,proto3" json:"link,omitempty"`
-	Pushes        []*Push                `protobuf:"bytes,2,rep,name=pushes,proto3" json:"pushes,omitempty"`               // of ascending numbers
+	Pushes        [][]byte               `protobuf:"bytes,2,rep,name=pushes,proto3" json:"pushes,omitempty"`               // each a Push, of ascending numbers
 	Uids          []*PushUids            `protobuf:"bytes,3,rep,name=uids,proto3" json:"uids,omitempty"`                   // of pushes for which the frontend was behind
 	Abandoned     []uint64               `protobuf:"varint,4,rep,packed,name=abandoned,proto3" json:"abandoned,omitempty"` // nobody waits for these any more
-	Received      uint64                 `protobuf:"varint,5,opt,name=received,proto3" json:"received,omitempty"`          // how many answers have arrived on this stream; 0: as before
+	Received      uint64                 `protobuf:"varint,5,opt,name=received,proto3" json:"received,omitempty"`          // how many answers have arrived on this stream, delivered ones too; 0: as before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1923,7 +1923,7 @@ func (x *PushRequest) GetLink() *PushLink {
 	return nil
 }
 
-func (x *PushRequest) GetPushes() []*Push {
+func (x *PushRequest) GetPushes() [][]byte {
 	if x != nil {
 		return x.Pushes
 	}
@@ -2293,7 +2293,8 @@ type PushResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Welcome       *PushWelcome           `protobuf:"bytes,1,opt,name=welcome,proto3" json:"welcome,omitempty"`
 	Answers       []*PushAnswer          `protobuf:"bytes,2,rep,name=answers,proto3" json:"answers,omitempty"`
-	Behind        []uint64               `protobuf:"varint,3,rep,packed,name=behind,proto3" json:"behind,omitempty"` // the replica is not far enough: these need uids
+	Behind        []uint64               `protobuf:"varint,3,rep,packed,name=behind,proto3" json:"behind,omitempty"`       // the replica is not far enough: these need uids
+	Delivered     []uint64               `protobuf:"varint,4,rep,packed,name=delivered,proto3" json:"delivered,omitempty"` // answers without more to say
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2345,6 +2346,13 @@ func (x *PushResponse) GetAnswers() []*PushAnswer {
 func (x *PushResponse) GetBehind() []uint64 {
 	if x != nil {
 		return x.Behind
+	}
+	return nil
+}
+
+func (x *PushResponse) GetDelivered() []uint64 {
+	if x != nil {
+		return x.Delivered
 	}
 	return nil
 }
@@ -2812,10 +2820,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x06stream\x18\x02 \x01(\rR\x06stream\x12\x10\n" +
 	"\x03sid\x18\x03 \x01(\tR\x03sid\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\tR\vincarnation\x12\x12\n" +
-	"\x04open\x18\x05 \x03(\x04R\x04open\"\xe6\x01\n" +
+	"\x04open\x18\x05 \x03(\x04R\x04open\"\xc9\x01\n" +
 	"\vPushRequest\x123\n" +
-	"\x04link\x18\x01 \x01(\v2\x1f.globalchannel.peer.v1.PushLinkR\x04link\x123\n" +
-	"\x06pushes\x18\x02 \x03(\v2\x1b.globalchannel.peer.v1.PushR\x06pushes\x123\n" +
+	"\x04link\x18\x01 \x01(\v2\x1f.globalchannel.peer.v1.PushLinkR\x04link\x12\x16\n" +
+	"\x06pushes\x18\x02 \x03(\fR\x06pushes\x123\n" +
 	"\x04uids\x18\x03 \x03(\v2\x1f.globalchannel.peer.v1.PushUidsR\x04uids\x12\x1c\n" +
 	"\tabandoned\x18\x04 \x03(\x04R\tabandoned\x12\x1a\n" +
 	"\breceived\x18\x05 \x01(\x04R\breceived\"\x83\x03\n" +
@@ -2849,11 +2857,12 @@ const file_peer_proto_rawDesc = "" +
 	"\bPushUids\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04uids\x18\x02 \x03(\tR\x04uids\x12\x12\n" +
-	"\x04more\x18\x03 \x01(\bR\x04more\"\xa1\x01\n" +
+	"\x04more\x18\x03 \x01(\bR\x04more\"\xbf\x01\n" +
 	"\fPushResponse\x12<\n" +
 	"\awelcome\x18\x01 \x01(\v2\".globalchannel.peer.v1.PushWelcomeR\awelcome\x12;\n" +
 	"\aanswers\x18\x02 \x03(\v2!.globalchannel.peer.v1.PushAnswerR\aanswers\x12\x16\n" +
-	"\x06behind\x18\x03 \x03(\x04R\x06behind\"7\n" +
+	"\x06behind\x18\x03 \x03(\x04R\x06behind\x12\x1c\n" +
+	"\tdelivered\x18\x04 \x03(\x04R\tdelivered\"7\n" +
 	"\vPushWelcome\x12\x14\n" +
 	"\x05known\x18\x01 \x01(\bR\x05known\x12\x12\n" +
 	"\x04last\x18\x02 \x01(\x04R\x04last\"\xab\x01\n" +
@@ -2978,49 +2987,48 @@ var file_peer_proto_depIdxs = []int32{
 	0,  // 5: globalchannel.peer.v1.ReadIndexResponse.disposition:type_name -> globalchannel.peer.v1.Disposition
 	1,  // 6: globalchannel.peer.v1.StateVerdictRequest.standing:type_name -> globalchannel.peer.v1.StateStanding
 	28, // 7: globalchannel.peer.v1.PushRequest.link:type_name -> globalchannel.peer.v1.PushLink
-	30, // 8: globalchannel.peer.v1.PushRequest.pushes:type_name -> globalchannel.peer.v1.Push
-	33, // 9: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
-	31, // 10: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
-	2,  // 11: globalchannel.peer.v1.Push.full:type_name -> globalchannel.peer.v1.PushFull
-	32, // 12: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
-	31, // 13: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
-	31, // 14: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
-	35, // 15: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
-	36, // 16: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
-	3,  // 17: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	38, // 18: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
-	3,  // 19: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
-	5,  // 20: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
-	7,  // 21: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
-	9,  // 22: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
-	14, // 23: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
-	16, // 24: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
-	12, // 25: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
-	18, // 26: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
-	20, // 27: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
-	22, // 28: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
-	24, // 29: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
-	26, // 30: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
-	29, // 31: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
-	37, // 32: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
-	6,  // 33: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
-	8,  // 34: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
-	11, // 35: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
-	15, // 36: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
-	17, // 37: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
-	13, // 38: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
-	19, // 39: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
-	21, // 40: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
-	23, // 41: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
-	25, // 42: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
-	27, // 43: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
-	34, // 44: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
-	39, // 45: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
-	33, // [33:46] is the sub-list for method output_type
-	20, // [20:33] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	33, // 8: globalchannel.peer.v1.PushRequest.uids:type_name -> globalchannel.peer.v1.PushUids
+	31, // 9: globalchannel.peer.v1.Push.audience:type_name -> globalchannel.peer.v1.PushAudience
+	2,  // 10: globalchannel.peer.v1.Push.full:type_name -> globalchannel.peer.v1.PushFull
+	32, // 11: globalchannel.peer.v1.PushAudience.filter:type_name -> globalchannel.peer.v1.PushFilter
+	31, // 12: globalchannel.peer.v1.PushFilter.from:type_name -> globalchannel.peer.v1.PushAudience
+	31, // 13: globalchannel.peer.v1.PushFilter.by:type_name -> globalchannel.peer.v1.PushAudience
+	35, // 14: globalchannel.peer.v1.PushResponse.welcome:type_name -> globalchannel.peer.v1.PushWelcome
+	36, // 15: globalchannel.peer.v1.PushResponse.answers:type_name -> globalchannel.peer.v1.PushAnswer
+	3,  // 16: globalchannel.peer.v1.PushAnswer.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	38, // 17: globalchannel.peer.v1.DeliverRequest.head:type_name -> globalchannel.peer.v1.DeliverHead
+	3,  // 18: globalchannel.peer.v1.DeliverResponse.outcome:type_name -> globalchannel.peer.v1.DeliverOutcome
+	5,  // 19: globalchannel.peer.v1.Peer.Promise:input_type -> globalchannel.peer.v1.PromiseRequest
+	7,  // 20: globalchannel.peer.v1.Peer.Join:input_type -> globalchannel.peer.v1.JoinRequest
+	9,  // 21: globalchannel.peer.v1.Peer.Ping:input_type -> globalchannel.peer.v1.PingRequest
+	14, // 22: globalchannel.peer.v1.Peer.Register:input_type -> globalchannel.peer.v1.RegisterRequest
+	16, // 23: globalchannel.peer.v1.Peer.Unregister:input_type -> globalchannel.peer.v1.UnregisterRequest
+	12, // 24: globalchannel.peer.v1.Peer.Withdraw:input_type -> globalchannel.peer.v1.WithdrawRequest
+	18, // 25: globalchannel.peer.v1.Peer.Forward:input_type -> globalchannel.peer.v1.WriteRequest
+	20, // 26: globalchannel.peer.v1.Peer.ReadIndex:input_type -> globalchannel.peer.v1.ReadIndexRequest
+	22, // 27: globalchannel.peer.v1.Peer.StateHash:input_type -> globalchannel.peer.v1.StateHashRequest
+	24, // 28: globalchannel.peer.v1.Peer.StateVerdict:input_type -> globalchannel.peer.v1.StateVerdictRequest
+	26, // 29: globalchannel.peer.v1.Peer.StateCopy:input_type -> globalchannel.peer.v1.StateCopyRequest
+	29, // 30: globalchannel.peer.v1.Peer.Pushes:input_type -> globalchannel.peer.v1.PushRequest
+	37, // 31: globalchannel.peer.v1.Peer.Deliver:input_type -> globalchannel.peer.v1.DeliverRequest
+	6,  // 32: globalchannel.peer.v1.Peer.Promise:output_type -> globalchannel.peer.v1.PromiseResponse
+	8,  // 33: globalchannel.peer.v1.Peer.Join:output_type -> globalchannel.peer.v1.JoinResponse
+	11, // 34: globalchannel.peer.v1.Peer.Ping:output_type -> globalchannel.peer.v1.PingResponse
+	15, // 35: globalchannel.peer.v1.Peer.Register:output_type -> globalchannel.peer.v1.RegisterResponse
+	17, // 36: globalchannel.peer.v1.Peer.Unregister:output_type -> globalchannel.peer.v1.UnregisterResponse
+	13, // 37: globalchannel.peer.v1.Peer.Withdraw:output_type -> globalchannel.peer.v1.WithdrawResponse
+	19, // 38: globalchannel.peer.v1.Peer.Forward:output_type -> globalchannel.peer.v1.WriteResponse
+	21, // 39: globalchannel.peer.v1.Peer.ReadIndex:output_type -> globalchannel.peer.v1.ReadIndexResponse
+	23, // 40: globalchannel.peer.v1.Peer.StateHash:output_type -> globalchannel.peer.v1.StateHashResponse
+	25, // 41: globalchannel.peer.v1.Peer.StateVerdict:output_type -> globalchannel.peer.v1.StateVerdictResponse
+	27, // 42: globalchannel.peer.v1.Peer.StateCopy:output_type -> globalchannel.peer.v1.StateCopyResponse
+	34, // 43: globalchannel.peer.v1.Peer.Pushes:output_type -> globalchannel.peer.v1.PushResponse
+	39, // 44: globalchannel.peer.v1.Peer.Deliver:output_type -> globalchannel.peer.v1.DeliverResponse
+	32, // [32:45] is the sub-list for method output_type
+	19, // [19:32] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }

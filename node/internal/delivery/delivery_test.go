@@ -22,9 +22,9 @@ func always(string, string) bool { return true }
 
 func TestLink_AnswersWhatWasAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var got []*peerpb.Push
-		w := newWorld(t, func(in *Incoming) {
-			got = append(got, in.Push)
+		var got []Request
+		w := newWorld(t, func(in arrived) {
+			got = append(got, in.Request)
 			if in.From != "pusher" {
 				t.Errorf("from %q", in.From)
 			}
@@ -35,8 +35,8 @@ func TestLink_AnswersWhatWasAsked(t *testing.T) {
 		if diff := cmp.Diff(want, <-answer); diff != "" {
 			t.Error(diff)
 		}
-		push := &peerpb.Push{TimeoutUs: uint64(pushTime / time.Microsecond), Number: 1, Sid: "frontend", Epoch: 7, Index: 42, Channel: "world", Route: "route", Msg: []byte("hi")}
-		if diff := cmp.Diff([]*peerpb.Push{push}, got, protocmp.Transform()); diff != "" {
+		push := Request{number: 1, timeout: pushTime, SID: "frontend", Epoch: 7, Index: 42, Content: Content{Channel: "world", Route: "route", Msg: []byte("hi")}}
+		if diff := cmp.Diff([]Request{push}, got, cmp.AllowUnexported(Request{})); diff != "" {
 			t.Error(diff)
 		}
 	})
@@ -45,10 +45,14 @@ func TestLink_AnswersWhatWasAsked(t *testing.T) {
 func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 	deadline := time.Now().Add(time.Hour)
 	large := strings.Repeat("x", bySelf)
+	all := Content{
+		Channel: "world", Route: "chat", Msg: []byte(large), Urgent: true, Audience: []byte("\x18\x01"),
+		Full: peerpb.PushFull_PUSH_FULL_KEEP_LATEST, Key: "key", ID: "id",
+	}
 	pushes := []*Push{
 		{number: 1, SID: "a", Epoch: 1 << 60, Body: NewBody(Content{Channel: "world", Route: "chat", Msg: []byte("hi")})},
-		{number: 300, SID: "b", Epoch: 2, Body: NewBody(Content{Channel: "world", Route: "chat", Msg: []byte(large), Urgent: true})},
-		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Body: NewBody(Content{Channel: "world", Route: "chat"})},
+		{number: 300, SID: "b", Epoch: 2, Body: NewBody(all)},
+		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Body: NewBody(Content{Channel: "other", Route: "chat"})},
 	}
 	pushes[0].Body.Index, pushes[1].Body.Index, pushes[1].Body.Given, pushes[2].Body.Deadline = 9, 1<<50, true, deadline
 	f := newFrame(pushes, []uint64{5, 1 << 40}, 77, 10)
@@ -56,21 +60,68 @@ func TestFrame_IsWhatTheGeneratedCodeReads(t *testing.T) {
 	if err := protobuf.Unmarshal(f.parts.Materialize(), &got); err != nil {
 		t.Fatal(err)
 	}
-	us := got.GetPushes()[2].GetTimeoutUs()
-	if left := time.Duration(us) * time.Microsecond; left > time.Hour || left < time.Hour-time.Minute {
-		t.Errorf("%v are left", left)
-	}
-	want := &peerpb.PushRequest{
-		Pushes: []*peerpb.Push{
-			{Number: 1, Sid: "a", Epoch: 1 << 60, Index: 9, Channel: "world", Route: "chat", Msg: []byte("hi")},
-			{Number: 300, Sid: "b", Epoch: 2, Index: 1 << 50, Channel: "world", Route: "chat", Msg: []byte(large), Urgent: true, Given: true},
-			{Number: 301, Sid: strings.Repeat("s", 64), Epoch: 2, TimeoutUs: us, Channel: "world", Route: "chat"},
-		},
-		Abandoned: []uint64{5, 1 << 40}, Received: 77,
-	}
-	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" {
+	want := &peerpb.PushRequest{Pushes: got.GetPushes(), Abandoned: []uint64{5, 1 << 40}, Received: 77}
+	if diff := cmp.Diff(want, &got, protocmp.Transform()); diff != "" || len(got.GetPushes()) != 3 {
 		t.Error(diff)
 	}
+	messages := []*peerpb.Push{
+		{Number: 1, Sid: "a", Epoch: 1 << 60, Index: 9, Channel: "world", Route: "chat", Msg: []byte("hi")},
+		{
+			Number: 300, Sid: "b", Epoch: 2, Index: 1 << 50, Channel: "world", Route: "chat", Msg: []byte(large), Urgent: true, Given: true,
+			Audience: &peerpb.PushAudience{Everybody: true}, Full: peerpb.PushFull_PUSH_FULL_KEEP_LATEST, Key: "key", Id: "id",
+		},
+		{Number: 301, Sid: strings.Repeat("s", 64), Epoch: 2, Channel: "other", Route: "chat"},
+	}
+	requests := []Request{
+		{number: 1, SID: "a", Epoch: 1 << 60, Index: 9, Content: Content{Channel: "world", Route: "chat", Msg: []byte("hi")}},
+		{number: 300, SID: "b", Epoch: 2, Index: 1 << 50, Given: true, Content: all},
+		{number: 301, SID: strings.Repeat("s", 64), Epoch: 2, Content: Content{Channel: "other", Route: "chat"}},
+	}
+	var r Request // one for all, as in a stream
+	for i, b := range got.GetPushes() {
+		var m peerpb.Push
+		if err := protobuf.Unmarshal(b, &m); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.decode(b); err != nil {
+			t.Fatal(err)
+		}
+		if i == 2 {
+			us := time.Duration(m.GetTimeoutUs()) * time.Microsecond
+			if us > time.Hour || us < time.Hour-time.Minute || r.timeout != us {
+				t.Errorf("%v are left, or %v", us, r.timeout)
+			}
+			messages[i].TimeoutUs, requests[i].timeout = m.GetTimeoutUs(), us
+		}
+		if diff := cmp.Diff(messages[i], &m, protocmp.Transform()); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff(requests[i], r, cmp.AllowUnexported(Request{})); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func FuzzRequest_Decode(f *testing.F) {
+	for _, p := range []*peerpb.Push{
+		{Number: 1, Sid: "a", Epoch: 7, Index: 9, TimeoutUs: 1, Channel: "world", Route: "chat", Msg: []byte("hi")},
+		{Number: 1 << 63, Urgent: true, Given: true, Full: 3, Key: "k", Id: "i", Audience: &peerpb.PushAudience{Channels: []string{"x"}}},
+		{},
+	} {
+		b, err := protobuf.Marshal(p)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var r Request
+		err := r.decode(b)
+		var m peerpb.Push
+		if err == nil && protobuf.Unmarshal(b, &m) == nil && (r.number != m.GetNumber() || r.SID != m.GetSid() || string(r.Msg) != string(m.GetMsg()) || r.Route != m.GetRoute() || r.Given != m.GetGiven()) {
+			t.Errorf("%+v is read from %v", r, &m)
+		}
+	})
 }
 
 func TestBody_IsAMessageOfItsOwn(t *testing.T) {
@@ -91,12 +142,12 @@ func TestLink_AsksForTheUIDsOfWhoIsBehind(t *testing.T) {
 		var mu sync.Mutex
 		got := make(map[string][]string)
 		var wg sync.WaitGroup
-		w := newWorld(t, func(in *Incoming) {
+		w := newWorld(t, func(in arrived) {
 			wg.Go(func() {
 				select {
 				case uids := <-in.UIDs():
 					mu.Lock()
-					got[in.Push.GetChannel()] = uids
+					got[in.Channel] = uids
 					mu.Unlock()
 					in.Answer(delivered())
 				case <-in.Context().Done():
@@ -141,18 +192,18 @@ func storm(t *testing.T, seed uint64, bugs bool) *history {
 			defer rmu.Unlock()
 			return random.Float64() < p
 		}
-		lanes := make(map[string]chan *Incoming)
+		lanes := make(map[string]chan arrived)
 		var workers sync.WaitGroup
 		defer workers.Wait()
-		w := newWorld(t, func(in *Incoming) { // as an inbox: one at a time of each channel
-			lane := lanes[in.Push.GetChannel()]
+		w := newWorld(t, func(in arrived) { // as an inbox: one at a time of each channel
+			lane := lanes[in.Channel]
 			if lane == nil {
-				lane = make(chan *Incoming, 1000)
-				lanes[in.Push.GetChannel()] = lane
+				lane = make(chan arrived, 1000)
+				lanes[in.Channel] = lane
 				workers.Go(func() {
 					for in := range lane {
 						h.mu.Lock()
-						h.handled[in.Push.GetChannel()] = append(h.handled[in.Push.GetChannel()], string(in.Push.GetMsg()))
+						h.handled[in.Channel] = append(h.handled[in.Channel], string(in.Msg))
 						h.mu.Unlock()
 						if chance(0.3) {
 							time.Sleep(time.Millisecond) // the bubble's

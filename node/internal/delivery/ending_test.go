@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/transport/peerpb"
 )
@@ -31,10 +32,10 @@ func wantAnswer(t *testing.T, got Answer, outcome peerpb.DeliverOutcome, reason 
 
 func TestPush_AbandonedOnesAreSettledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		arrived := make(chan *Incoming, 1)
-		w := newWorld(t, func(in *Incoming) { arrived <- in }, always)
+		came := make(chan arrived, 1)
+		w := newWorld(t, func(in arrived) { came <- in }, always)
 		p, answer := w.push("world", "1")
-		in := <-arrived
+		in := <-came
 		p.Abandon("cancelled", true)
 		wantAnswer(t, <-answer, maybe, "cancelled")
 		<-in.Context().Done() // or this hangs: the frontend was told
@@ -54,18 +55,18 @@ func TestPush_AbandonedOnesAreSettledOnce(t *testing.T) {
 		q.Abandon("timeout", false)
 		wantAnswer(t, <-second, no, "not sent: timeout")
 		close(block)
-		(<-arrived).Answer(delivered())
+		(<-came).Answer(delivered())
 		wantAnswer(t, <-first, yes, "")
 		synctest.Wait()
-		if len(arrived) > 0 {
-			t.Errorf("an abandoned push was sent: %v", (<-arrived).Push)
+		if len(came) > 0 {
+			t.Errorf("an abandoned push was sent: %v", string((<-came).Msg))
 		}
 	})
 }
 
 func TestLink_HoldsNoAbandonedPushesOfAPeerThatDoesNotRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(in *Incoming) { in.Answer(delivered()) }, always)
+		w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
 		block := make(chan struct{})
 		w.onSend = func(*breakable) { <-block }
 		_, first := w.push("world", "first")
@@ -88,9 +89,9 @@ func TestLink_UrgentOnesOvertakeWhatWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
 		var got []string
-		w := newWorld(t, func(in *Incoming) {
+		w := newWorld(t, func(in arrived) {
 			mu.Lock()
-			got = append(got, string(in.Push.GetMsg()))
+			got = append(got, string(in.Msg))
 			mu.Unlock()
 			in.Answer(delivered())
 		}, always)
@@ -113,16 +114,16 @@ func TestLink_UrgentOnesOvertakeWhatWaits(t *testing.T) {
 
 func TestLink_AnotherProcessAtTheAddressIsSentNothingAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		handled := make(chan *Incoming, 10)
-		w := newWorld(t, func(in *Incoming) { handled <- in }, always)
+		handled := make(chan arrived, 10)
+		w := newWorld(t, func(in arrived) { handled <- in }, always)
 		_, first := w.push("world", "1")
 		<-handled
-		w.receiver.Swap(NewReceiver(func(in *Incoming) { handled <- in }, always)).Close() // the new one knows nothing
+		w.receiver.Swap(NewReceiver(taking(func(in arrived) { handled <- in }), always)).Close() // the new one knows nothing
 		wantAnswer(t, <-first, maybe, "knows nothing")
 		_, second := w.push("world", "2")
 		in := <-handled
-		if string(in.Push.GetMsg()) != "2" {
-			t.Errorf("%q was sent again", in.Push.GetMsg())
+		if string(in.Msg) != "2" {
+			t.Errorf("%q was sent again", in.Msg)
 		}
 		in.Answer(delivered())
 		wantAnswer(t, <-second, yes, "")
@@ -131,7 +132,7 @@ func TestLink_AnotherProcessAtTheAddressIsSentNothingAgain(t *testing.T) {
 
 func TestLink_WhoCannotBeReachedGotNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(in *Incoming) { in.Answer(delivered()) }, always)
+		w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
 		w.server.Stop()
 		for range 3 {
 			_, answer := w.push("world", "1")
@@ -142,7 +143,7 @@ func TestLink_WhoCannotBeReachedGotNothing(t *testing.T) {
 
 func TestLinks_CloseSettlesEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(*Incoming) {}, always) // never answers
+		w := newWorld(t, func(arrived) {}, always) // never answers
 		_, sent := w.push("world", "1")
 		synctest.Wait()
 		w.onSend = func(s *breakable) { <-s.Context().Done() }
@@ -160,7 +161,7 @@ func TestLinks_CloseSettlesEverything(t *testing.T) {
 
 func TestLink_EndsWhenNothingIsPushedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(in *Incoming) { in.Answer(delivered()) }, always)
+		w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
 		count := func() (links, ledgers int) {
 			w.links.mu.Lock()
 			defer w.links.mu.Unlock()
@@ -186,7 +187,7 @@ func TestLink_EndsWhenNothingIsPushedForLong(t *testing.T) {
 func TestReceiver_ForgetsLinksWhosePusherIsGone(t *testing.T) {
 	for _, alive := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			r := NewReceiver(func(in *Incoming) { in.Answer(delivered()) }, func(string, string) bool { return alive })
+			r := NewReceiver(taking(func(in arrived) { in.Answer(delivered()) }), func(string, string) bool { return alive })
 			hello := &peerpb.PushLink{Id: make([]byte, idBytes), Stream: 1}
 			l, err := r.ledger(hello)
 			if err != nil {
@@ -215,7 +216,7 @@ func TestReceiver_ForgetsLinksWhosePusherIsGone(t *testing.T) {
 
 func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := NewReceiver(func(in *Incoming) { in.Answer(delivered()) }, always)
+		r := NewReceiver(taking(func(in arrived) { in.Answer(delivered()) }), always)
 		l := newLedger(linkID{}, "pusher", "")
 		hello := &peerpb.PushLink{Stream: 1}
 		if _, err := l.attach(hello); err != nil {
@@ -224,7 +225,10 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 		const pushes = maxKept + 10
 		hello = &peerpb.PushLink{Stream: 2}
 		for n := range uint64(pushes) {
-			l.take(1, &peerpb.PushRequest{Pushes: []*peerpb.Push{{Number: n + 1}}}, r.accept)
+			b, err := protobuf.Marshal(&peerpb.Push{Number: n + 1})
+			if err != nil || !l.take(1, &peerpb.PushRequest{Pushes: [][]byte{b}}, new(Request), r.accept) {
+				t.Fatal(err)
+			}
 			hello.Open = append(hello.Open, n+1)
 			for resp, _ := l.next(1); resp != nil; resp, _ = l.next(1) { // sent, and none acknowledged
 			}
@@ -241,6 +245,9 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 			for _, a := range resp.GetAnswers() {
 				outcomes[a.GetNumber()] = a.GetOutcome()
 			}
+			for _, number := range resp.GetDelivered() {
+				outcomes[number] = yes
+			}
 		}
 		for n := range uint64(pushes) {
 			want := yes
@@ -251,7 +258,7 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 				t.Errorf("push %d: %v %v, want %v", n+1, got, told, want)
 			}
 		}
-		if l.take(1, &peerpb.PushRequest{}, r.accept) {
+		if l.take(1, &peerpb.PushRequest{}, new(Request), r.accept) {
 			t.Error("the first stream goes on beside the second")
 		}
 	})
@@ -259,7 +266,7 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 
 func TestLedger_DropsWhatIsAcknowledged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(in *Incoming) { in.Answer(delivered()) }, always)
+		w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
 		for range 10 * ackEvery {
 			_, answer := w.push("world", "x")
 			wantAnswer(t, <-answer, yes, "")

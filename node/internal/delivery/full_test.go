@@ -10,7 +10,7 @@ import (
 
 // stalled is a world whose peer does not read, with n pushes that wait.
 func stalled(t *testing.T, n int) (w *world, release func(), answers []<-chan Answer) {
-	w = newWorld(t, func(in *Incoming) { in.Answer(delivered()) }, always)
+	w = newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
 	block := make(chan struct{})
 	w.onSend = func(*breakable) { <-block }
 	_, first := w.push("world", "first")

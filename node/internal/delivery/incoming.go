@@ -1,16 +1,12 @@
 package delivery
 
-import (
-	"context"
+import "context"
 
-	"github.com/pofresh/globalchannel/transport/peerpb"
-)
-
-// Incoming is one push at its frontend.
+// Incoming is one push at its frontend, until it is answered.
 type Incoming struct {
-	Push *peerpb.Push
 	From string // sid of the pusher
 
+	number   uint64
 	ledger   *ledger
 	patience patience
 
@@ -27,7 +23,7 @@ func (in *Incoming) Context() context.Context { return &in.patience }
 
 // Answer tells the pusher what became of the push. It is called once, and does not block.
 func (in *Incoming) Answer(a Answer) {
-	in.ledger.answer(in.Push.GetNumber(), a)
+	in.ledger.answer(in.number, a)
 }
 
 // UIDs come in the channel. Unless they are given anyway, the pusher is asked for them:

@@ -41,12 +41,12 @@ type ledger struct {
 	left     time.Time // when the last one ended
 	last     uint64    // the highest number that came
 	open     map[uint64]*Incoming
-	answers  []*peerpb.PushAnswer // not acknowledged, in the order of sending
-	bytes    int                  // of uids in them
-	told     int                  // how many of them this stream has carried
-	acked    uint64               // how many of this stream's were acknowledged, or dropped
-	behind   []uint64             // of which to ask for uids
-	over     bool                 // this process is closing
+	answers  []kept   // not acknowledged, in the order of sending
+	bytes    int      // of uids in them
+	told     int      // how many of them this stream has carried
+	acked    uint64   // how many of this stream's were acknowledged, or dropped
+	behind   []uint64 // of which to ask for uids
+	over     bool     // this process is closing
 }
 
 func newLedger(id linkID, sid, incarnation string) *ledger {
@@ -81,7 +81,7 @@ func (l *ledger) attach(hello *peerpb.PushLink) (*peerpb.PushWelcome, error) {
 func (l *ledger) disown(numbers []uint64) {
 	known := make(map[uint64]bool, len(l.answers))
 	for _, a := range l.answers {
-		known[a.GetNumber()] = true
+		known[a.number] = true
 	}
 	for _, number := range numbers {
 		if number <= l.last && l.open[number] == nil && !known[number] {
@@ -124,21 +124,40 @@ func (l *ledger) signal() {
 	}
 }
 
-// take does what a message says. false: its stream is over.
-func (l *ledger) take(stream uint32, req *peerpb.PushRequest, accept func(*Incoming)) bool {
-	pushes, ok := l.note(stream, req)
-	for _, in := range pushes {
-		accept(in)
-	}
-	return ok
+// kept is an answer, or a part of one.
+type kept struct {
+	number uint64
+	more   *peerpb.PushAnswer // nil: delivered, and nothing else to say
 }
 
-// note enters the numbers, so that none is accepted twice.
-func (l *ledger) note(stream uint32, req *peerpb.PushRequest) (pushes []*Incoming, ok bool) {
+func (k kept) part() bool { return k.more.GetMore() }
+
+// take does what a message says. false: its stream is over.
+func (l *ledger) take(stream uint32, req *peerpb.PushRequest, r *Request, accept func(*Incoming, *Request)) bool {
+	if !l.heed(stream, req) {
+		return false
+	}
+	for _, b := range req.GetPushes() {
+		if r.decode(b) != nil {
+			return false
+		}
+		in, ok := l.enter(stream, r)
+		if !ok {
+			return false
+		}
+		if in != nil {
+			accept(in, r)
+		}
+	}
+	return true
+}
+
+// heed does all but what the pushes of a message say.
+func (l *ledger) heed(stream uint32, req *peerpb.PushRequest) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stream != stream {
-		return nil, false
+		return false
 	}
 	l.acknowledgedLocked(req.GetReceived())
 	for _, number := range req.GetAbandoned() {
@@ -149,30 +168,32 @@ func (l *ledger) note(stream uint32, req *peerpb.PushRequest) (pushes []*Incomin
 	for _, u := range req.GetUids() {
 		l.giveLocked(u)
 	}
-	for _, p := range req.GetPushes() {
-		if p.GetNumber() <= l.last {
-			continue // it is here already
-		}
-		l.last = p.GetNumber()
-		in := l.incoming(p)
-		l.open[l.last] = in
-		pushes = append(pushes, in)
-	}
-	return pushes, true
+	return true
 }
 
-func (l *ledger) incoming(p *peerpb.Push) *Incoming {
-	in := &Incoming{Push: p, From: l.sid, ledger: l}
-	if p.GetGiven() {
+// enter notes a number, so that it is not accepted twice; nil: it is here already.
+func (l *ledger) enter(stream uint32, r *Request) (*Incoming, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != stream {
+		return nil, false
+	}
+	if r.number <= l.last {
+		return nil, true
+	}
+	l.last = r.number
+	in := &Incoming{From: l.sid, number: r.number, ledger: l}
+	if r.Given {
 		in.behind, in.given = true, make(chan []string, 1)
 	}
-	if us := p.GetTimeoutUs(); us > 0 && us < uint64(24*time.Hour/time.Microsecond) {
-		in.patience.deadline = time.Now().Add(time.Duration(us) * time.Microsecond)
+	if r.timeout > 0 {
+		in.patience.deadline = time.Now().Add(r.timeout)
 	}
 	if l.over {
 		in.patience.err = context.Canceled
 	}
-	return in
+	l.open[r.number] = in
+	return in, true
 }
 
 func (l *ledger) acknowledgedLocked(received uint64) {
@@ -187,7 +208,7 @@ func (l *ledger) acknowledgedLocked(received uint64) {
 // dropLocked forgets the oldest answers.
 func (l *ledger) dropLocked(n int) {
 	for _, a := range l.answers[:n] {
-		l.bytes -= offlineBytes(a)
+		l.bytes -= offlineBytes(a.more)
 	}
 	l.answers = slices.Delete(l.answers, 0, n)
 	l.told = max(0, l.told-n)
@@ -227,7 +248,7 @@ func (l *ledger) ask(in *Incoming) <-chan []string {
 	defer l.mu.Unlock()
 	if in.given == nil {
 		in.behind, in.given = true, make(chan []string, 1)
-		l.behind = append(l.behind, in.Push.GetNumber())
+		l.behind = append(l.behind, in.number)
 		l.signal()
 	}
 	return in.given
@@ -244,14 +265,18 @@ func (l *ledger) answer(number uint64, a Answer) {
 
 // keepLocked puts an answer behind the others, and forgets some if these are too many.
 func (l *ledger) keepLocked(number uint64, a Answer) {
-	for part, more := range Chunks(a.Offline, maxOffline) {
-		p := &peerpb.PushAnswer{Number: number, Outcome: a.Outcome, Reason: a.Reason, Offline: part, More: more}
-		l.answers = append(l.answers, p)
-		l.bytes += offlineBytes(p)
+	if a.Outcome == peerpb.DeliverOutcome_DELIVER_DELIVERED && len(a.Offline) == 0 {
+		l.answers = append(l.answers, kept{number: number})
+	} else {
+		for part, more := range Chunks(a.Offline, maxOffline) {
+			p := &peerpb.PushAnswer{Number: number, Outcome: a.Outcome, Reason: a.Reason, Offline: part, More: more}
+			l.answers = append(l.answers, kept{number, p})
+			l.bytes += offlineBytes(p)
+		}
 	}
 	for len(l.answers) > maxKept || l.bytes > maxKeptBytes {
 		n := 1 // parts of the oldest
-		for l.answers[n-1].GetMore() {
+		for l.answers[n-1].part() {
 			n++
 		}
 		if n == len(l.answers) || l.attached && l.told < n {
@@ -300,13 +325,15 @@ func (l *ledger) next(stream uint32) (resp *peerpb.PushResponse, ok bool) {
 	}
 	resp = &peerpb.PushResponse{Behind: l.behind}
 	l.behind = nil
-	from, size := l.told, 0
-	for l.told < len(l.answers) && l.told-from < maxReplyParts && (size == 0 || size < maxReply) {
+	for from, size := l.told, 0; l.told < len(l.answers) && l.told-from < maxReplyParts && (size == 0 || size < maxReply); l.told++ {
 		a := l.answers[l.told]
-		size += 16 + len(a.GetReason()) + offlineBytes(a)
-		l.told++
+		if size += 16; a.more == nil {
+			resp.Delivered = append(resp.Delivered, a.number)
+			continue
+		}
+		size += len(a.more.GetReason()) + offlineBytes(a.more)
+		resp.Answers = append(resp.Answers, a.more)
 	}
-	resp.Answers = slices.Clone(l.answers[from:l.told])
 	return resp, true
 }
 

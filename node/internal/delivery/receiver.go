@@ -20,7 +20,7 @@ const (
 
 // Receiver is the other end of all links to this process.
 type Receiver struct {
-	accept func(*Incoming)                    // in the order of the link; must not block
+	accept func(*Incoming, *Request)          // in the order of the link; must not block
 	alive  func(sid, incarnation string) bool // as far as is known here
 
 	ctx    context.Context // of all streams
@@ -33,9 +33,10 @@ type Receiver struct {
 
 type linkID [idBytes]byte
 
-// NewReceiver hands pushes to accept, which answers each in its own time. alive decides
+// NewReceiver hands pushes to accept, which answers each in its own time; the Request is
+// its during the call only, and all that it points to for good. alive decides
 // for how long the ledger of a link is kept that has no stream.
-func NewReceiver(accept func(*Incoming), alive func(sid, incarnation string) bool) *Receiver {
+func NewReceiver(accept func(*Incoming, *Request), alive func(sid, incarnation string) bool) *Receiver {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Receiver{accept: accept, alive: alive, ctx: ctx, cancel: cancel, ledgers: make(map[linkID]*ledger)}
 }
@@ -96,11 +97,12 @@ func (r *Receiver) Serve(calls peerpb.Peer_PushesServer) error {
 
 // receive takes what comes, to the end of the stream. ended: the pusher said so.
 func (r *Receiver) receive(l *ledger, number uint32, calls peerpb.Peer_PushesServer) (ended bool) {
+	var said Request
 	for req := new(peerpb.PushRequest); ; {
 		if err := calls.RecvMsg(req); err != nil { // which resets it
 			return isEnd(err)
 		}
-		if !l.take(number, req, r.accept) {
+		if !l.take(number, req, &said, r.accept) {
 			return false // another stream has taken over
 		}
 	}

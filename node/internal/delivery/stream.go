@@ -125,6 +125,12 @@ func (l *link) read(s *stream) {
 func (l *link) take(s *stream, resp *peerpb.PushResponse) {
 	pushes, answers := s.pushes[:0], s.answers[:0]
 	l.mu.Lock()
+	for _, number := range resp.GetDelivered() {
+		l.received++
+		if p := l.closeLocked(number); p != nil {
+			pushes, answers = append(pushes, p), append(answers, Answer{Outcome: peerpb.DeliverOutcome_DELIVER_DELIVERED})
+		}
+	}
 	for _, a := range resp.GetAnswers() {
 		l.received++
 		p := l.open[a.GetNumber()]
@@ -135,8 +141,7 @@ func (l *link) take(s *stream, resp *peerpb.PushResponse) {
 		if a.GetMore() {
 			continue
 		}
-		delete(l.open, p.number)
-		p.stage = settled
+		l.closeLocked(p.number)
 		if len(p.offline) > len(a.GetOffline()) { // of several parts, some of which may have come twice
 			slices.Sort(p.offline)
 			p.offline = slices.Compact(p.offline)
@@ -159,6 +164,16 @@ func (l *link) take(s *stream, resp *peerpb.PushResponse) {
 	clear(pushes)
 	clear(answers)
 	s.pushes, s.answers = pushes, answers
+}
+
+// closeLocked settles a push that was sent; nil: it is, or was abandoned.
+func (l *link) closeLocked(number uint64) *Push {
+	p := l.open[number]
+	if p != nil {
+		delete(l.open, number)
+		p.stage = settled
+	}
+	return p
 }
 
 // Brief is a gRPC error in the words of a report.

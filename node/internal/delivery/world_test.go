@@ -41,10 +41,20 @@ func (s server) Pushes(stream peerpb.Peer_PushesServer) error {
 	return s.w.receiver.Load().Serve(stream)
 }
 
+// arrived is an Incoming with what it says.
+type arrived struct {
+	*Incoming
+	Request
+}
+
+func taking(accept func(arrived)) func(*Incoming, *Request) {
+	return func(in *Incoming, r *Request) { accept(arrived{in, *r}) }
+}
+
 // newWorld serves accept. It runs in a bubble.
-func newWorld(t *testing.T, accept func(*Incoming), alive func(sid, incarnation string) bool) *world {
+func newWorld(t *testing.T, accept func(arrived), alive func(sid, incarnation string) bool) *world {
 	w := new(world)
-	w.receiver.Store(NewReceiver(accept, alive))
+	w.receiver.Store(NewReceiver(taking(accept), alive))
 	w.serve(t, server{w: w})
 	return w
 }
