@@ -35,8 +35,11 @@ type channel struct {
 // session each of them holds.
 type cell struct {
 	sid     uint32 // number
+	changed uint32 // low half of the index of the last change of who is in it, which is never 0; 0: as restored
 	members compact.Set
 }
+
+func (c *cell) changedAt(index uint64) { c.changed = max(1, uint32(index)) }
 
 func (c *channel) local() uint32 { return c.id >> shardBits }
 

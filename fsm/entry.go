@@ -133,6 +133,7 @@ type Member struct {
 type Target struct {
 	Server  Server
 	Members int
+	Stamp   Stamp    // of the members
 	UIDs    []string // in no particular order
 }
 

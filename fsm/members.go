@@ -93,6 +93,7 @@ func (s *State) join(sp *spot, p place, session, index, added uint64) {
 		s.sids.link(sp.sid, c.id)
 	}
 	c.cells[at].members.Put(sp.channels.mem, sp.player, session)
+	c.cells[at].changedAt(index)
 	c.size++
 	c.changed = index
 	sp.players.link(sp.local, number, c.id, added)
@@ -107,6 +108,7 @@ func (s *State) remove(sp *spot, index uint64) {
 	s.notePair(sp.players, sp.local, number)
 	at, _ := c.cell(number)
 	c.cells[at].members.Delete(sp.channels.mem, sp.player)
+	c.cells[at].changedAt(index)
 	c.size--
 	c.changed = index
 	if c.cells[at].members.Empty() {

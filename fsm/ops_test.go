@@ -181,11 +181,11 @@ func TestState_ChannelExistsWhileItHasMembers(t *testing.T) {
 
 func TestState_ReadsOfNothingAreEmpty(t *testing.T) {
 	w := newWorld(t, "a")
-	if n := len(w.s.Members("x")) + len(w.s.MembersBySID("x", "a")) + len(w.s.MembersByType("x", "connector")) + len(w.s.Targets("x", "connector")); n != 0 {
+	if n := len(w.s.Members("x")) + len(w.s.MembersBySID("x", "a")) + len(w.s.MembersByType("x", "connector")) + len(w.s.Targets("x", "connector", nil)); n != 0 {
 		t.Errorf("%d members of no channel", n)
 	}
 	w.do("a", opAdd("x", "u", "a", w.epoch("a")))
-	if n := len(w.s.MembersBySID("x", "b")) + len(w.s.MembersByType("x", "chat")) + len(w.s.Targets("x", "chat")); n != 0 {
+	if n := len(w.s.MembersBySID("x", "b")) + len(w.s.MembersByType("x", "chat")) + len(w.s.Targets("x", "chat", nil)); n != 0 {
 		t.Errorf("%d members of no server, no type", n)
 	}
 }
@@ -199,7 +199,7 @@ func TestState_MembersByTypeHasEachUIDOnce(t *testing.T) {
 	if diff := cmp.Diff([]string{"u", "v"}, sorted(w.s.MembersByType("x", "connector"))); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
-	got := w.s.Targets("x", "connector")
+	got := w.s.Targets("x", "connector", nil)
 	if len(got) != 2 || got[0].Server.SID != "a" || got[1].Server.SID != "b" || len(got[1].UIDs) != 2 {
 		t.Errorf("targets %+v, want a with one and b with two", got)
 	}

@@ -40,7 +40,7 @@ func TestState_EndedLifeIsOutOfEveryRead(t *testing.T) {
 	if got := w.s.PlayersOn("a"); len(got) != 0 {
 		t.Errorf("players %v", got)
 	}
-	if got := w.s.Targets("x", "connector"); len(got) != 1 || got[0].Server.SID != "b" {
+	if got := w.s.Targets("x", "connector", nil); len(got) != 1 || got[0].Server.SID != "b" {
 		t.Errorf("targets %v, want those on b", got)
 	}
 }

@@ -458,7 +458,7 @@ func (m *machine) reads() reads {
 			r.ByType[k] = sorted(s.MembersByType(name, stype))
 			r.Targets[k] = map[string][]string{}
 			order := []string{}
-			for _, t := range s.Targets(name, stype) {
+			for _, t := range s.Targets(name, stype, nil) {
 				r.Targets[k][t.Server.SID] = sorted(t.UIDs)
 				order = append(order, t.Server.SID)
 			}

@@ -160,7 +160,7 @@ func (s *State) fetchTexts(players []uint32) (sum uint32) {
 
 // MembersByType are the uids of a channel on all servers of a type, each once.
 func (s *State) MembersByType(name, stype string) []string {
-	targets := s.Targets(name, stype)
+	targets := s.Targets(name, stype, nil)
 	switch len(targets) {
 	case 0:
 		return nil
@@ -212,16 +212,24 @@ func (s *State) Members(name string) []Member {
 }
 
 // Targets are the servers of a type that are up and have members of the
-// channel: those that a push to it goes to.
-func (s *State) Targets(name, stype string) []Target {
+// channel: those that a push to it goes to. kept may know the uids of some, as they were
+// at a stamp, or be nil.
+func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]string, bool)) []Target {
 	cs, c := s.look(name)
 	if c == nil {
 		return nil
 	}
-	cells := s.targetCells(c, stype)
-	targets := make([]Target, len(cells))
-	for i, cell := range cells {
-		targets[i] = Target{Server: cell.server, Members: cell.set.Len(cs.mem), UIDs: s.uids(cs, cell.set)}
+	targets := s.targetsOf(cs, c, stype)
+	for i := range targets {
+		t := &targets[i]
+		set := c.members(s.sids.find(t.Server.SID).number)
+		if kept != nil {
+			if uids, known := kept(t.Server.SID, t.Stamp); known {
+				t.UIDs = uids
+				continue
+			}
+		}
+		t.UIDs = s.uids(cs, set)
 	}
 	return targets
 }
@@ -232,28 +240,19 @@ func (s *State) TargetCounts(name, stype string) []Target {
 	if c == nil {
 		return nil
 	}
-	cells := s.targetCells(c, stype)
-	targets := make([]Target, len(cells))
-	for i, cell := range cells {
-		targets[i] = Target{Server: cell.server, Members: cell.set.Len(cs.mem)}
-	}
-	return targets
+	return s.targetsOf(cs, c, stype)
 }
 
-type targetCell struct {
-	server Server
-	set    *compact.Set
-}
-
-func (s *State) targetCells(c *channel, stype string) (cells []targetCell) {
-	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		if srv := s.servers[sid.name]; srv != nil && srv.Up && srv.SType == stype {
-			cells = append(cells, targetCell{srv.Server, set})
+func (s *State) targetsOf(cs *channels, c *channel, stype string) (targets []Target) {
+	for i := range c.cells {
+		cell := &c.cells[i]
+		sid := s.sids.at(cell.sid)
+		if srv := s.servers[sid.name]; sid.shown() && srv != nil && srv.Up && srv.SType == stype {
+			targets = append(targets, Target{Server: srv.Server, Members: cell.members.Len(cs.mem), Stamp: s.stampAt(uint64(cell.changed))})
 		}
-		return true
-	})
-	slices.SortFunc(cells, func(a, b targetCell) int { return cmp.Compare(a.server.SID, b.server.SID) })
-	return cells
+	}
+	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Server.SID, b.Server.SID) })
+	return targets
 }
 
 // Changed is the index of a channel's last change; 0 if there is no such

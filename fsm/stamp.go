@@ -1,7 +1,8 @@
 package fsm
 
-// Stamp says in what condition a channel is. While a channel has the same one, so are its
-// members, and the lives of all servers. It holds no memory of the state.
+// Stamp says in what condition a channel is, or its members on one server. While it is
+// the same one, so are the members, and the lives of all servers. It holds no memory of
+// the state.
 type Stamp struct {
 	state            *identity
 	changed, records uint64
@@ -10,11 +11,31 @@ type Stamp struct {
 // identity is of one State. A restored one counts anew.
 type identity struct{ _ byte }
 
-// Stamp is that of a channel now; of one that does not exist, too.
+// nowhere is no index.
+const nowhere = 1<<64 - 1
+
+func (s *State) stampAt(changed uint64) Stamp {
+	return Stamp{state: s.identity, records: s.records, changed: changed}
+}
+
+// Stamp is that of a channel; of one that does not exist, too.
 func (s *State) Stamp(name string) Stamp {
-	stamp := Stamp{state: s.identity, records: s.records}
 	if _, c := s.look(name); c != nil {
-		stamp.changed = s.lastChange(c)
+		return s.stampAt(s.lastChange(c))
 	}
-	return stamp
+	return s.stampAt(nowhere)
+}
+
+// StampBySID is that of a channel's members on one server.
+func (s *State) StampBySID(name, sid string) Stamp {
+	on := s.shown(sid)
+	if on == nil {
+		return s.stampAt(nowhere)
+	}
+	if _, c := s.look(name); c != nil {
+		if at, found := c.cell(on.number); found {
+			return s.stampAt(uint64(c.cells[at].changed))
+		}
+	}
+	return s.stampAt(nowhere)
 }

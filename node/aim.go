@@ -26,7 +26,8 @@ type aim struct {
 // aims finds out where pushes go.
 type aims struct {
 	reader  *reader
-	managed *managed // nil: the channels are in the replica
+	managed *managed                 // nil: the channels are in the replica
+	lists   *rosters[cell, []string] // of single servers: when one changes, the others stay
 	kept    rosters[audienceKey, []fsm.Target]
 }
 
@@ -84,15 +85,19 @@ func (a *aims) channel(ctx context.Context, job pushJob, name string) (at aim, e
 		if job.CountsOnly {
 			at.targets = s.TargetCounts(name, job.stype)
 		} else {
-			at.targets = s.Targets(name, job.stype)
+			at.targets = s.Targets(name, job.stype, func(sid string, stamp fsm.Stamp) ([]string, bool) {
+				return a.lists.get(cell{name, sid}, stamp)
+			})
 		}
 	})
 	if err == nil && !fresh && !job.CountsOnly {
-		bytes := 0
+		all := 0
 		for _, t := range at.targets {
-			bytes += 128 + sizeOf(t.UIDs)
+			bytes := sizeOf(t.UIDs)
+			a.lists.put(cell{name, t.Server.SID}, t.Stamp, t.UIDs, bytes)
+			all += 256 + bytes // lists that lists has forgotten are held, too
 		}
-		a.kept.put(key, stamp, at.targets, bytes)
+		a.kept.put(key, stamp, at.targets, all)
 	}
 	return at, err
 }

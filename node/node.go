@@ -186,10 +186,11 @@ func (n *Node) assemble() {
 	}
 	n.frontends = newFrontends(n)
 	_ = n.frontends.put(n.cfg.SID, &frontend{incarnation: n.incarnation, epoch: n.life.reach, inbox: newInbox(n.cfg.OnPush, n.log)}) // the first: nobody holds it
-	found := &receivers{reader: n.reader, began: time.Now()}
+	lists := new(rosters[cell, []string])
+	found := &receivers{reader: n.reader, began: time.Now(), kept: lists}
 	n.arrivals = &arrivals{node: n, local: n.frontends, receivers: found}
 	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
-	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader, managed: n.managed}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
+	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader, managed: n.managed, lists: lists}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
 	n.rollCall = &rollCall{node: n, version: binaryVersion(), toldOver: n.life.toldOver}
 }

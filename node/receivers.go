@@ -22,7 +22,7 @@ const (
 type receivers struct {
 	reader *reader
 	began  time.Time
-	kept   rosters[cell, []string]
+	kept   *rosters[cell, []string]
 }
 
 // cell is the members of a channel on one server.
@@ -138,7 +138,7 @@ func (c *claim) members(name string) (uids []string, there bool) {
 		if there = c.up(s); !there {
 			return
 		}
-		stamp = s.Stamp(name)
+		stamp = s.StampBySID(name, c.sid)
 		if uids, fresh = c.kept.get(key, stamp); !fresh {
 			uids = s.MembersBySID(name, c.sid)
 		}
