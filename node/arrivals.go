@@ -53,7 +53,7 @@ func (a *arrivals) accept(in *delivery.Incoming, r *delivery.Request) {
 	n.handing = handing{
 		ctx: in.Context(), d: &n.delivery, finder: &n.claim, settler: n, urgent: r.Urgent, full: r.Full, key: r.Key,
 	}
-	fe.take(&n.handing, r.ID)
+	a.local.take(&n.handing, &n.claim, r.ID)
 }
 
 // audienceOf is whom a push is for; nil: the members of its channel.
@@ -69,13 +69,13 @@ func audienceOf(r *delivery.Request) (players, error) {
 }
 
 // take puts a push into the queue, unless it was here before under the same id.
-func (fe *frontend) take(h *handing, id string) {
+func (f *frontends) take(h *handing, c *claim, id string) {
 	if id != "" {
-		if h.settler = fe.repeats.begin(id, h.settler); h.settler == nil {
+		if h.settler = f.ids.of(c.sid, c.epoch).begin(id, h.settler); h.settler == nil {
 			return
 		}
 	}
-	fe.inbox.submit(h)
+	c.fe.inbox.submit(h)
 }
 
 var nobodyHere = delivered{outcome: NotDelivered, reason: "no such server here"}

@@ -158,7 +158,7 @@ func (n *Node) pushLater(ctx context.Context, p Push) (PushResult, error) {
 		limit = min(limit, p.Timeout)
 	}
 	own, cancel := context.WithTimeout(n.ctx, limit)
-	r, rest, err := n.pusher.begin(own, p.job())
+	r, rest, err := n.pusher.begin(own, ctx, p.job())
 	if rest == nil {
 		cancel()
 		return r, err
@@ -177,6 +177,9 @@ func (p Push) job() pushJob {
 func (n *Node) checkPush(ctx context.Context, p Push) error {
 	if err := firstError(checkSType(p.SType), checkRoute(p.Route), checkPlayers(p.To.set, true)); err != nil {
 		return err
+	}
+	if _, all := baseOf(p.To.set).(everybody); all && namedIn(p.To.set)+len(channelsOf(p.To.set)) > maxNamed {
+		return invalid("To", "is Everybody, filtered by more than %d uids and channels, which every frontend would have to be told", maxNamed)
 	}
 	if limit := n.settings().Limits.MessageBytes; len(p.Msg) > limit {
 		return invalid("msg", "has %d bytes; at most %d are allowed", len(p.Msg), limit)
@@ -203,10 +206,16 @@ func (n *Node) checkPush(ctx context.Context, p Push) error {
 	if n.managed != nil && (!isChannel(p.To.set) || p.PruneOffline) {
 		return unsupportedManaged("a push to another audience than one channel, or with PruneOffline,")
 	}
-	if lane := laneOf(p.To.set); !p.NoWait && handling(ctx, lane) {
-		return fmt.Errorf("%w: %q", ErrReentrant, lane)
+	if own := n.laneOf(p.To.set); !p.NoWait && handling(ctx, own) {
+		return fmt.Errorf("%w: %q", ErrReentrant, laneOf(p.To.set))
 	}
 	return n.usable(ctx)
+}
+
+// laneOf is the queue in which a push of this node waits at a frontend.
+func (n *Node) laneOf(to players) string {
+	_, all := baseOf(to).(everybody)
+	return (&Delivery{Channel: laneOf(to), From: n.cfg.SID, Everybody: all}).lane()
 }
 
 // usable refuses calls that must not begin: the context is over, or the node is.

@@ -12,6 +12,7 @@ import (
 // frontends are those this process answers for: itself, and the attached ones.
 type frontends struct {
 	node *Node
+	ids  repeatsByLife
 
 	mu   sync.Mutex // guards live
 	live map[string]*frontend
@@ -22,8 +23,7 @@ type frontend struct {
 	incarnation string
 	epoch       func(ctx context.Context, least uint64) (uint64, error) // waits for the registration of a life that is not older
 	inbox       *inbox                                                  // nil: no handler
-	repeats     repeats
-	left        chan struct{} // non-nil while its end is being committed, closed then; guarded by frontends.mu
+	left        chan struct{}                                           // non-nil while its end is being committed, closed then; guarded by frontends.mu
 }
 
 func newFrontends(n *Node) *frontends {

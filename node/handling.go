@@ -86,7 +86,7 @@ func cut(text string) string {
 func onlyReceivers(d *Delivery, offline []string) []string {
 	var out []string
 	for _, uid := range offline {
-		if d.Includes(uid) {
+		if checkUID(uid) == nil && d.Includes(uid) { // Everybody includes what no message could carry
 			out = append(out, uid)
 		}
 	}
@@ -161,22 +161,30 @@ func (c *handlerContext) Value(key any) any {
 	return c.h.ctx.Value(key)
 }
 
-// release frees what Done has taken.
+// release frees what Done has taken. Whoever asks afterwards is told that it is over.
 func (c *handlerContext) release() {
-	if both := c.both.Load(); both != nil {
-		both.release()
+	if c.both.CompareAndSwap(nil, returned) {
+		return
 	}
+	c.both.Load().release()
 }
 
-// handling reports whether ctx belongs to a handler of channel. A waiting push
+// returned is the context of all handlers that have returned without asking for its end.
+var returned = func() *bothEnds {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cancel(nil)
+	return &bothEnds{Context: ctx, cancel: cancel, stop: func() bool { return false }}
+}()
+
+// handling reports whether ctx belongs to a handler of a lane. A waiting push
 // from there would wait for itself.
-func handling(ctx context.Context, channel string) bool {
+func handling(ctx context.Context, lane string) bool {
 	for ctx != nil {
 		c, ok := ctx.Value(handlingKey{}).(*handlerContext)
 		if !ok {
 			return false
 		}
-		if c.h.d.Channel == channel {
+		if c.h.d.lane() == lane {
 			return true
 		}
 		ctx = c.h.ctx // a handler's push to another channel may have led here

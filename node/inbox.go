@@ -28,10 +28,10 @@ type inbox struct {
 	ctx    context.Context // of all handlers; ends with the frontend
 	cancel context.CancelCauseFunc
 
-	mu      sync.Mutex // guards all below
-	lanes   map[string]*lane
-	held    int // waiting or with the handler
-	bytes   int // of those
+	mu      sync.Mutex       // guards all below
+	lanes   map[string]*lane // by Delivery.lane
+	held    int              // waiting or with the handler
+	bytes   int              // of those
 	closed  bool
 	running sync.WaitGroup
 }
@@ -40,6 +40,18 @@ type inbox struct {
 type lane struct {
 	queue  []*handing
 	urgent int // so many of them are, at the front
+}
+
+// lane is the queue that a push belongs to: that of its channel, or of its pusher where it
+// has none; everybody's are apart. No name has a NUL in it.
+func (d *Delivery) lane() string {
+	switch {
+	case d.Channel != "":
+		return d.Channel
+	case d.Everybody:
+		return "\x00everybody " + d.From
+	}
+	return "\x00from " + d.From
 }
 
 func (l *lane) put(h *handing) {
@@ -141,7 +153,8 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	if b.closed {
 		return "the frontend is closing"
 	}
-	l := b.lanes[h.d.Channel]
+	key := h.d.lane()
+	l := b.lanes[key]
 	if l != nil {
 		b.giveWayLocked(l, h)
 	}
@@ -157,8 +170,8 @@ func (b *inbox) enqueue(h *handing) (refused string) {
 	}
 	l = new(lane)
 	l.put(h)
-	b.lanes[h.d.Channel] = l
-	b.running.Go(func() { b.work(h.d.Channel, l) })
+	b.lanes[key] = l
+	b.running.Go(func() { b.work(key, l) })
 	return ""
 }
 
@@ -201,24 +214,24 @@ func afterEnd(ctx context.Context, f func()) (stop func() bool) {
 
 // work empties one lane and ends. A handler may end this goroutine, as t.FailNow
 // does; the rest of the lane then goes on in another one.
-func (b *inbox) work(channel string, l *lane) {
+func (b *inbox) work(key string, l *lane) {
 	emptied := false
 	defer func() {
 		if !emptied {
-			b.running.Go(func() { b.work(channel, l) })
+			b.running.Go(func() { b.work(key, l) })
 		}
 	}()
-	for h := b.next(channel, l); h != nil; h = b.next(channel, l) {
+	for h := b.next(key, l); h != nil; h = b.next(key, l) {
 		b.hand(h)
 	}
 	emptied = true
 }
 
-func (b *inbox) next(channel string, l *lane) *handing {
+func (b *inbox) next(key string, l *lane) *handing {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(l.queue) == 0 {
-		delete(b.lanes, channel)
+		delete(b.lanes, key)
 		return nil
 	}
 	h := l.remove(0)
@@ -236,7 +249,7 @@ func (b *inbox) withdraw(h *handing) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := b.lanes[h.d.Channel]
+	l := b.lanes[h.d.lane()]
 	if l == nil {
 		return
 	}

@@ -223,3 +223,46 @@ func TestInbox_AHandlersContextEndsWithItsPushItsHandlerAndItsFrontend(t *testin
 		})
 	}
 }
+
+func TestInbox_AContextThatIsAskedAfterTheHandlersReturnIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		contexts := make(chan context.Context, 1)
+		b := silentInbox(func(ctx context.Context, _ *Delivery) ([]string, error) {
+			contexts <- ctx
+			return nil, nil
+		})
+		b.deliver(&handing{ctx: t.Context(), d: &Delivery{Channel: "world"}})
+		synctest.Wait()
+		ctx := <-contexts
+		<-ctx.Done() // and nothing waits for the end of the frontend
+		if !errors.Is(ctx.Err(), context.Canceled) {
+			t.Error(ctx.Err())
+		}
+		if err := b.close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRepeats_SoManyWaitAndNoMore(t *testing.T) {
+	var ids repeats
+	first := ids.begin("id", make(answered, 1))
+	refused := 0
+	for range 10 * maxRepeating {
+		a := make(answered, 1)
+		if ids.begin("id", a) != nil {
+			t.Fatal("handed over again")
+		}
+		if len(a) > 0 {
+			refused++
+		}
+	}
+	if waiting := 10*maxRepeating - refused; waiting != maxRepeating {
+		t.Errorf("%d wait", waiting)
+	}
+	first.settle(delivered{outcome: Delivered})
+	a := make(answered, 1)
+	if ids.begin("id", a); (<-a).outcome != Delivered {
+		t.Error("the answer is forgotten")
+	}
+}

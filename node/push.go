@@ -38,7 +38,7 @@ func (j pushJob) lane() string { return laneOf(j.to) }
 
 // push waits until all frontends have answered, or ctx ends.
 func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
-	result, r, err := p.send(ctx, job)
+	result, r, err := p.send(ctx, ctx, job)
 	if r == nil {
 		return result, err
 	}
@@ -46,9 +46,9 @@ func (p *pusher) push(ctx context.Context, job pushJob) (PushResult, error) {
 	return result, conclude(&result, job, r.aim.targets)
 }
 
-// begin is push for who does not wait: rest has to be finished, if it is not nil.
-func (p *pusher) begin(ctx context.Context, job pushJob) (result PushResult, rest *round, err error) {
-	result, rest, err = p.send(ctx, job)
+// begin is push for a call that does not wait for the answers: rest has to be finished, if it is not nil.
+func (p *pusher) begin(ctx, call context.Context, job pushJob) (result PushResult, rest *round, err error) {
+	result, rest, err = p.send(ctx, call, job)
 	if rest == nil {
 		return result, nil, err
 	}
@@ -56,8 +56,9 @@ func (p *pusher) begin(ctx context.Context, job pushJob) (result PushResult, res
 	return result, rest, conclude(&result, job, rest.aim.targets)
 }
 
-// send gives the frontends their pushes; nil: there is nobody.
-func (p *pusher) send(ctx context.Context, job pushJob) (result PushResult, r *round, err error) {
+// send gives the frontends their pushes; nil: there is nobody. It may wait for room as
+// long as the call goes on.
+func (p *pusher) send(ctx, call context.Context, job pushJob) (result PushResult, r *round, err error) {
 	at, err := p.aims.take(ctx, job)
 	result.Index = at.index
 	if err != nil || len(at.targets) == 0 {
@@ -67,7 +68,7 @@ func (p *pusher) send(ctx context.Context, job pushJob) (result PushResult, r *r
 		result.Members += t.Members
 	}
 	r = newRound(p, job, at)
-	if err := r.send(ctx); err != nil {
+	if err := r.send(ctx, call); err != nil {
 		return result, nil, err
 	}
 	return result, r, nil

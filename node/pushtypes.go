@@ -24,7 +24,7 @@ type PushOptions struct {
 	Priority     Priority      // within a channel; the others do not wait for each other anyway
 	OnFull       FullPolicy    // what gives way in a full queue
 	Key          string        // of FullKeepLatest, and only with that; at most 255 bytes
-	ID           string        // at most 255 bytes: a frontend's life hands the last 1,024 ids of the last minute over once, and answers a repetition as it did the first, unless that reached nobody
+	ID           string        // at most 255 bytes, of one push in the whole cluster: a frontend's life hands the last 1,024 ids of the last minute over once, and answers a repetition as it did the first, unless that reached nobody
 	PruneOffline bool          // players whom a frontend reports offline leave all channels there, unless they were added since; not waited for
 	CountsOnly   bool          // for huge channels: the pusher does not read who the members are, and Undelivered yields only Failed
 }

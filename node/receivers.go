@@ -51,20 +51,30 @@ func (c *claim) find(ctx context.Context) (uids []string, own bool, missed *deli
 		return nil, false, missed
 	}
 	if c.given || !c.reach(ctx) {
-		uids, missed := c.ask(ctx)
-		return uids, true, missed
+		uids, missed, reached := c.ask(ctx)
+		if !reached {
+			return nonempty(uids, true, missed)
+		}
 	}
 	uids, there, err := c.who(ctx)
-	_, all := baseOf(c.to).(everybody)
 	switch {
 	case err != nil:
 		return nil, false, &delivered{outcome: NotDelivered, reason: err.Error()}
 	case !there:
 		return nil, false, anotherLife()
-	case len(uids) == 0 && !all:
-		return nil, false, &delivered{outcome: Delivered} // they have left meanwhile
 	}
-	return uids, false, nil
+	if _, all := baseOf(c.to).(everybody); all {
+		return nil, false, nil
+	}
+	return nonempty(uids, false, nil)
+}
+
+// nonempty calls no handler for nobody: they have left meanwhile.
+func nonempty(uids []string, own bool, missed *delivered) ([]string, bool, *delivered) {
+	if missed == nil && len(uids) == 0 {
+		missed = &delivered{outcome: Delivered}
+	}
+	return uids, own, missed
 }
 
 // who are the receivers, of everybody nobody in particular. there: the replica has the
@@ -112,10 +122,9 @@ func anotherLife() *delivered {
 	return &delivered{outcome: NotDelivered, reason: "another life of this server answers"}
 }
 
-// reach says whether the replica has what the push refers to, and can be relied upon. The
-// registration of the life belongs to that: members come back with it.
+// reach says whether the replica has what the push refers to, and can be relied upon.
 func (c *claim) reach(ctx context.Context) bool {
-	index := max(c.index, c.epoch&epochIndex)
+	index := c.needed()
 	if c.reader.trusted() != nil {
 		return false
 	}
@@ -149,15 +158,33 @@ func (c *claim) members(name string) (uids []string, there bool) {
 	return uids, there
 }
 
-// ask gets the uids from the pusher.
-func (c *claim) ask(ctx context.Context) ([]string, *delivered) {
+// ask gets the uids from the pusher. It may have gone: if the replica gets there meanwhile,
+// reached, nobody needs them.
+func (c *claim) ask(ctx context.Context) (uids []string, missed *delivered, reached bool) {
 	if c.asked == nil {
-		return nil, &delivered{outcome: NotDelivered, reason: "the replica is behind"}
+		return nil, &delivered{outcome: NotDelivered, reason: "the replica is behind"}, false
+	}
+	var there chan struct{}
+	if !c.given {
+		there = make(chan struct{})
+		waiting, stop := context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			if c.reader.replica.Wait(waiting, c.needed()) == nil && c.reader.trusted() == nil {
+				close(there)
+			}
+		}()
 	}
 	select {
 	case uids := <-c.asked.UIDs():
-		return uids, nil
+		return uids, nil, false
+	case <-there:
+		return nil, nil, true
 	case <-ctx.Done():
-		return nil, &delivered{outcome: NotDelivered, reason: "the replica is behind, and the uids have not come in time"}
+		return nil, &delivered{outcome: NotDelivered, reason: "the uids have not come in time"}, false
 	}
 }
+
+// needed is the index that the replica must have. The registration of the life belongs to
+// that: members come back with it.
+func (c *claim) needed() uint64 { return max(c.index, c.epoch&epochIndex) }

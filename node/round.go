@@ -45,7 +45,7 @@ func newRound(p *pusher, job pushJob, at aim) *round {
 
 // send gives each frontend its push. Where the queue is full, and the push may wait, it
 // waits for room, after all others have theirs.
-func (r *round) send(ctx context.Context) error {
+func (r *round) send(ctx, call context.Context) error {
 	var audience []byte
 	if r.aim.audience != nil {
 		var err error
@@ -75,14 +75,16 @@ func (r *round) send(ctx context.Context) error {
 			waiting = append(waiting, i)
 		}
 	}
+	var wg sync.WaitGroup
 	for _, i := range waiting {
-		r.sendWhenRoom(ctx, i)
+		wg.Go(func() { r.sendWhenRoom(ctx, call, i) })
 	}
+	wg.Wait()
 	return nil
 }
 
-// sendWhenRoom waits for a place in a full queue.
-func (r *round) sendWhenRoom(ctx context.Context, i int) {
+// sendWhenRoom waits for a place in a full queue, while the push has time and its call goes on.
+func (r *round) sendWhenRoom(ctx, call context.Context, i int) {
 	for {
 		wait := r.pusher.links.Send(r.aim.targets[i].Server.Addr, &r.pushes[i])
 		if wait == nil {
@@ -91,6 +93,9 @@ func (r *round) sendWhenRoom(ctx context.Context, i int) {
 		select {
 		case <-wait:
 		case <-ctx.Done():
+		case <-call.Done():
+		}
+		if ctx.Err() != nil || call.Err() != nil {
 			r.note(i, delivered{outcome: NotDelivered, reason: "not sent: " + delivery.QueueFull})
 			return
 		}
@@ -131,7 +136,7 @@ func (r *round) land(ctx context.Context, i int, body *delivery.Body) {
 		ctx: ctx, d: &l.delivery, finder: &l.claim, settler: l, urgent: body.Urgent, full: body.Full, key: body.Key,
 	}
 	r.here = append(r.here, l)
-	fe.take(&l.handing, body.ID)
+	r.pusher.local.take(&l.handing, &l.claim, body.ID)
 }
 
 // settle implements settler.
@@ -199,6 +204,9 @@ func (r *round) soFar() []ServerReport {
 	return reports
 }
 
+// maxPruned is how many players one push removes: what is left it finds offline again.
+const maxPruned = 1024
+
 // prune removes players who were reported offline, unless they were added after the
 // pusher had looked. Nobody waits for that: a push needs no leader.
 func (r *round) prune() {
@@ -206,8 +214,12 @@ func (r *round) prune() {
 	if !r.job.PruneOffline || node.replica.Level() < parkingLevel {
 		return
 	}
+	left := maxPruned
 	for i, report := range r.reports {
 		for _, uid := range report.Failed {
+			if left--; left < 0 {
+				return
+			}
 			op := fsm.Op{Kind: fsmpb.OpKind_OP_PRUNE, UID: uid, SID: report.SID, Epoch: r.aim.targets[i].Server.Epoch}
 			if _, err := node.outbox.begin(r.aim.index, op); err != nil {
 				return // closing, or too much waits already: the next push finds them offline again

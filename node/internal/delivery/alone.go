@@ -17,21 +17,36 @@ const maxPart = 1 << 20
 // isOld says that the other end is from before there were links.
 func isOld(err error) bool { return status.Code(err) == codes.Unimplemented }
 
-// goAlone sends a push in a call of its own. It runs with mu held.
-func (l *link) goAlone(p *Push) {
-	ctx, quit := context.WithCancel(l.links.ctx)
-	p.stage, p.quit = alone, quit
-	l.links.group.Go(func() {
-		defer quit()
-		a := l.links.alone(ctx, l.addr, p)
-		l.mu.Lock()
-		late := p.stage == settled
-		p.stage = settled
-		l.mu.Unlock()
-		if !late {
-			p.settle(a)
+// maxAlone is how many calls to one old server there are at a time.
+const maxAlone = 256
+
+// goAlone sends what waits in calls of its own, one for each push. It runs with mu held.
+func (l *link) goAlone() {
+	for i := range l.queues {
+		q := &l.queues[i]
+		for p := q.peek(); p != nil && l.alone < maxAlone; p = q.peek() {
+			q.take()
+			ctx, quit := context.WithCancel(l.links.ctx)
+			p.stage, p.quit = alone, quit
+			l.alone++
+			l.links.group.Go(func() {
+				defer quit()
+				l.cameBack(p, l.links.alone(ctx, l.addr, p))
+			})
 		}
-	})
+	}
+}
+
+func (l *link) cameBack(p *Push, a Answer) {
+	l.mu.Lock()
+	late := p.stage == settled
+	p.stage = settled
+	l.alone--
+	l.signal()
+	l.mu.Unlock()
+	if !late {
+		p.settle(a)
+	}
 }
 
 func (ls *Links) alone(ctx context.Context, addr string, p *Push) Answer {

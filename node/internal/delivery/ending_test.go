@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,26 +189,26 @@ func TestReceiver_ForgetsLinksWhosePusherIsGone(t *testing.T) {
 	for _, alive := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			r := NewReceiver(taking(func(in arrived) { in.Answer(delivered()) }), func(string, string) bool { return alive })
-			hello := &peerpb.PushLink{Id: make([]byte, idBytes), Stream: 1}
-			l, err := r.ledger(hello)
+			defer r.Close()
+			l, _, err := r.attach(&peerpb.PushLink{Id: make([]byte, idBytes), Stream: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := l.attach(hello); err != nil {
-				t.Fatal(err)
-			}
+			in, _ := l.enter(1, &Request{number: 1})
 			r.detach(l, 1, false)
-			<-time.After(2 * orphanAfter)
+			<-time.After(2*orphanAfter + time.Second)
+			if ended := in.Context().Err() != nil; ended == alive {
+				t.Errorf("alive %v, the push ended %v", alive, ended)
+			}
 			r.mu.Lock()
-			r.sweepLocked()
 			if _, kept := r.ledgers[l.id]; kept != alive {
 				t.Errorf("alive %v, kept %v", alive, kept)
 			}
 			r.mu.Unlock()
-			<-time.After(forgetAfter)
+			<-time.After(forgetAfter + orphanAfter)
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if r.sweepLocked(); len(r.ledgers) != 0 {
+			if len(r.ledgers) != 0 || r.sweep != nil {
 				t.Error("kept for ever")
 			}
 		})
@@ -217,7 +218,7 @@ func TestReceiver_ForgetsLinksWhosePusherIsGone(t *testing.T) {
 func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewReceiver(taking(func(in arrived) { in.Answer(delivered()) }), always)
-		l := newLedger(linkID{}, "pusher", "")
+		l := newLedger(linkID{}, "pusher", "", new(atomic.Int64))
 		hello := &peerpb.PushLink{Stream: 1}
 		if _, err := l.attach(hello); err != nil {
 			t.Fatal(err)

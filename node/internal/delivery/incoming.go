@@ -23,7 +23,8 @@ func (in *Incoming) Context() context.Context { return &in.patience }
 
 // Answer tells the pusher what became of the push. It is called once, and does not block.
 func (in *Incoming) Answer(a Answer) {
-	in.ledger.answer(in.number, a)
+	in.ledger.answer(in, a)
+	in.patience.end(context.Canceled) // its timer would keep all of this until the deadline
 }
 
 // UIDs come in the channel. Unless they are given anyway, the pusher is asked for them:

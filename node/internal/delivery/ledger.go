@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -25,7 +26,7 @@ const (
 	maxReply      = 256 << 10 // bytes of answers in one message, about
 	maxReplyParts = 1024
 	maxOffline    = 256 << 10 // bytes of uids in one answer
-	maxGiven      = 256 << 20 // bytes of uids that a push may make a frontend hold
+	maxGiven      = 256 << 20 // bytes of uids that came with pushes and that a process holds; the newest give way
 )
 
 // ledger is what a process knows of a link to it: which numbers came, and which of
@@ -34,6 +35,7 @@ type ledger struct {
 	id               linkID
 	sid, incarnation string // of the pusher
 	wake             chan struct{}
+	given            *atomic.Int64 // bytes of uids in all ledgers of the process
 
 	mu       sync.Mutex // guards all below
 	stream   uint32     // the one that there is, or was last; 0: none was
@@ -49,8 +51,8 @@ type ledger struct {
 	over     bool     // this process is closing
 }
 
-func newLedger(id linkID, sid, incarnation string) *ledger {
-	return &ledger{id: id, sid: sid, incarnation: incarnation, wake: make(chan struct{}, 1), open: make(map[uint64]*Incoming)}
+func newLedger(id linkID, sid, incarnation string, given *atomic.Int64) *ledger {
+	return &ledger{id: id, given: given, sid: sid, incarnation: incarnation, wake: make(chan struct{}, 1), open: make(map[uint64]*Incoming)}
 }
 
 // attach begins a stream, and with that ends the one before.
@@ -60,19 +62,26 @@ func (l *ledger) attach(hello *peerpb.PushLink) (*peerpb.PushWelcome, error) {
 	if hello.GetStream() <= l.stream {
 		return nil, status.Error(codes.Aborted, "a later stream of this link is here")
 	}
-	welcome := &peerpb.PushWelcome{Known: l.stream > 0, Last: l.last}
+	known := l.stream > 0
+	if !known {
+		// This welcome may be lost. The next one must not take for unseen what an
+		// earlier ledger of the link, or an earlier process, may have handed over.
+		for _, number := range hello.GetOpen() {
+			l.last = max(l.last, number)
+		}
+	}
+	welcome := &peerpb.PushWelcome{Known: known, Last: l.last}
 	l.stream, l.attached = hello.GetStream(), true
 	l.told, l.acked = 0, 0
 	l.behind = nil
 	for number, in := range l.open {
 		if in.behind {
+			l.given.Add(-int64(in.bytes))
 			in.uids, in.bytes = nil, 0 // they are sent again, from the first
 			l.behind = append(l.behind, number)
 		}
 	}
-	if welcome.GetKnown() {
-		l.disown(hello.GetOpen())
-	}
+	l.disown(hello.GetOpen())
 	l.signal()
 	return welcome, nil
 }
@@ -105,6 +114,18 @@ func (l *ledger) away() (away bool, since time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return !l.attached, time.Since(l.left)
+}
+
+// stopAsking ends the pushes that wait for uids: their pusher is gone, and they hold up
+// their channels.
+func (l *ledger) stopAsking() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, in := range l.open {
+		if in.behind {
+			in.patience.end(context.Canceled)
+		}
+	}
 }
 
 // interrupt ends the contexts of all pushes, those to come too.
@@ -226,15 +247,16 @@ func (l *ledger) giveLocked(u *peerpb.PushUids) {
 	if in == nil || !in.behind {
 		return
 	}
-	in.uids = append(in.uids, u.GetUids()...)
+	bytes := 0
 	for _, uid := range u.GetUids() {
-		in.bytes += len(uid) + 16
+		bytes += len(uid) + 16
 	}
-	if in.bytes > maxGiven {
+	if in.bytes += bytes; l.given.Add(int64(bytes)) > maxGiven {
+		in.behind, in.uids = false, nil
 		in.patience.end(context.Canceled)
-		in.uids = nil
+		return
 	}
-	if u.GetMore() {
+	if in.uids = append(in.uids, u.GetUids()...); u.GetMore() {
 		return
 	}
 	in.behind = false
@@ -255,11 +277,12 @@ func (l *ledger) ask(in *Incoming) <-chan []string {
 }
 
 // answer closes a number.
-func (l *ledger) answer(number uint64, a Answer) {
+func (l *ledger) answer(in *Incoming, a Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.open, number)
-	l.keepLocked(number, a)
+	delete(l.open, in.number)
+	l.given.Add(-int64(in.bytes))
+	l.keepLocked(in.number, a)
 	l.signal()
 }
 
@@ -299,6 +322,7 @@ func (l *ledger) reply(ctx context.Context, stream uint32, calls peerpb.Peer_Pus
 			return status.Error(codes.Aborted, "a later stream of this link is here")
 		case resp != nil:
 			if err := calls.Send(resp); err != nil {
+				l.spoil(stream, len(resp.GetAnswers())+len(resp.GetDelivered()), err)
 				return err
 			}
 			continue
@@ -309,6 +333,24 @@ func (l *ledger) reply(ctx context.Context, stream uint32, calls peerpb.Peer_Pus
 		case <-l.wake:
 		case <-ctx.Done():
 		}
+	}
+}
+
+// spoil is told that a message of so many answers was not sent. If they are to blame, no
+// other stream must fail on them.
+func (l *ledger) spoil(stream uint32, n int, err error) {
+	if code := status.Code(err); code != codes.Internal && code != codes.ResourceExhausted {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stream != stream || l.told < n {
+		return
+	}
+	for i := l.told - n; i < l.told; i++ {
+		a := &l.answers[i]
+		l.bytes -= offlineBytes(a.more)
+		a.more = &peerpb.PushAnswer{Number: a.number, Reason: "the answer cannot be sent"}
 	}
 }
 

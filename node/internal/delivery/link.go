@@ -5,11 +5,16 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 const (
 	idleAfter = time.Minute // a link without pushes ends
 	ackEvery  = 64          // answers are acknowledged at the latest after so many
+
+	maxBarren = 5 // streams in a row that settle nothing; then the push that they may break on is given up
 
 	retryFirst, retryMost = 100 * time.Millisecond, 2 * time.Second
 
@@ -38,8 +43,11 @@ type link struct {
 	stream    *stream       // nil: there is none
 	received  uint64        // answers on it
 	told      uint64        // of those, acknowledged
-	retries   int           // in a row, that failed
+	retries   int           // in a row, that opened no stream
 	retryAt   time.Time
+	barren    int // streams in a row that settled nothing
+	holdUntil time.Time
+	alone     int // pushes on calls of their own
 }
 
 func (l *link) signal() {
@@ -71,7 +79,7 @@ func (l *link) run() {
 func (l *link) nudge() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.retries, l.retryAt = 0, time.Time{}
+	l.retries, l.retryAt, l.barren, l.holdUntil = 0, time.Time{}, 0, time.Time{}
 	l.signal()
 }
 
@@ -117,7 +125,10 @@ func (l *link) await(timer *time.Timer) bool {
 func (l *link) due() (now bool, next time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queues[0].live+l.queues[1].live > 0 {
+	if l.stream == nil && time.Now().Before(l.holdUntil) {
+		return false, l.holdUntil
+	}
+	if l.queues[0].live+l.queues[1].live > 0 && l.alone < maxAlone {
 		return true, time.Time{}
 	}
 	if l.stream == nil {
@@ -139,12 +150,15 @@ func (l *link) unreachable(err error) {
 		l.mu.Unlock()
 		return
 	}
-	waiting := append(l.queues[0].takeAll(), l.queues[1].takeAll()...)
+	var waiting []*Push
 	old := isOld(err) && l.links.ctx.Err() == nil
+	if old {
+		l.goAlone()
+	} else {
+		waiting = append(l.queues[0].takeAll(), l.queues[1].takeAll()...)
+	}
 	for _, p := range waiting {
-		if p.stage = settled; old {
-			l.goAlone(p)
-		}
+		p.stage = settled
 	}
 	l.retryAt = time.Now().Add(min(retryFirst<<min(l.retries, 10), retryMost))
 	l.retries++
@@ -165,34 +179,68 @@ func settleAll(pushes []*Push, a Answer) {
 	}
 }
 
-// write sends one message of what waits, and the uids that are owed.
+// write sends one message of what waits, and the uids that are owed. These may be many:
+// after each part of them it looks for what else waits.
 func (l *link) write(s *stream) {
-	f, owed := l.fill()
-	if f != nil && !s.send(f) {
-		l.lost(s)
-		return
-	}
-	for _, p := range owed {
+	owed, ok := l.writeFrame(s, nil)
+	for ok && len(owed) > 0 {
+		p := owed[0]
+		owed = owed[1:]
 		uids, _ := p.Body.Owner.UIDs(p.I) // none are an answer, too
 		for req := range uidMessages(p.number, uids) {
-			if !s.send(req) {
-				l.lost(s)
-				return
+			if !l.waits(p) {
+				break
+			}
+			if ok = s.send(req) == nil; !ok {
+				break
+			}
+			if owed, ok = l.writeFrame(s, owed); !ok {
+				break
 			}
 		}
 	}
+	if !ok {
+		l.lost(s)
+	}
+}
+
+// writeFrame sends what waits, and appends who wants uids.
+func (l *link) writeFrame(s *stream, owed []*Push) ([]*Push, bool) {
+	f, pushes, more := l.fill()
+	owed = append(owed, more...)
+	if f == nil {
+		return owed, true
+	}
+	err := s.send(f)
+	if code := status.Code(err); code == codes.ResourceExhausted || code == codes.Internal {
+		l.refuse(pushes, err) // no other stream would take them either
+	}
+	return owed, err == nil
+}
+
+// refuse settles pushes that cannot be sent.
+func (l *link) refuse(pushes []*Push, err error) {
+	l.mu.Lock()
+	pushes = slices.DeleteFunc(pushes, func(p *Push) bool { return l.closeLocked(p.number) == nil })
+	l.mu.Unlock()
+	settleAll(pushes, unknown("cannot be sent: "+Brief(err)))
+}
+
+func (l *link) waits(p *Push) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return p.stage == sent
 }
 
 // fill takes what fits into one message. Its numbers are given here: under the lock,
 // and in the order of sending.
-func (l *link) fill() (f *frame, owed []*Push) {
+func (l *link) fill() (f *frame, pushes, owed []*Push) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var pushes []*Push
 	size := 0
 	fits := func(p *Push) bool {
 		size += framePush + len(p.SID) + len(p.Body.encoded)
-		return len(pushes) == 0 || size <= maxFrame
+		return len(pushes) == 0 || size <= maxFrame && l.barren <= 1
 	}
 	for len(l.resend) > 0 {
 		p := l.resend[0]
@@ -230,12 +278,12 @@ func (l *link) fill() (f *frame, owed []*Push) {
 		ack = 0
 	}
 	if len(pushes)+len(l.abandoned) == 0 && ack == 0 {
-		return nil, owed
+		return nil, nil, owed
 	}
 	l.told = l.received
 	f = newFrame(pushes, l.abandoned, ack, size)
 	l.abandoned = nil
-	return f, owed
+	return f, pushes, owed
 }
 
 // oweIfGiven has the uids follow right away.
@@ -252,6 +300,9 @@ func (l *link) lost(s *stream) {
 	defer l.mu.Unlock()
 	if l.stream == s {
 		l.stream = nil
+		if l.barren++; l.barren > 1 { // the other end takes streams, and does nothing with them
+			l.holdUntil = time.Now().Add(min(retryFirst<<min(l.barren, 10), retryMost))
+		}
 		l.signal()
 	}
 }

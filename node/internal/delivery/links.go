@@ -76,7 +76,7 @@ func (ls *Links) retire(l *link) bool {
 	defer ls.mu.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.queues[0].live+l.queues[1].live+len(l.open) > 0 {
+	if l.queues[0].live+l.queues[1].live+len(l.open)+l.alone > 0 {
 		return false
 	}
 	delete(ls.byAddr, l.addr)

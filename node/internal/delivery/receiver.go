@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -29,6 +30,9 @@ type Receiver struct {
 	mu      sync.Mutex // guards all below
 	ledgers map[linkID]*ledger
 	over    bool
+	sweep   *time.Timer // nil: every link has a stream
+
+	given atomic.Int64 // bytes of uids in all ledgers
 }
 
 type linkID [idBytes]byte
@@ -46,6 +50,10 @@ func (r *Receiver) Interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
+	if r.sweep != nil {
+		r.sweep.Stop()
+		r.sweep = nil
+	}
 	for _, l := range r.ledgers {
 		l.interrupt()
 	}
@@ -67,11 +75,7 @@ func (r *Receiver) Serve(calls peerpb.Peer_PushesServer) error {
 	if len(hello.GetId()) != idBytes || hello.GetStream() == 0 {
 		return status.Error(codes.InvalidArgument, "a stream of pushes without a link")
 	}
-	l, err := r.ledger(hello)
-	if err != nil {
-		return err
-	}
-	welcome, err := l.attach(hello)
+	l, welcome, err := r.attach(hello)
 	if err != nil {
 		return err
 	}
@@ -108,41 +112,72 @@ func (r *Receiver) receive(l *ledger, number uint32, calls peerpb.Peer_PushesSer
 	}
 }
 
-// ledger is that of a link, which may be new.
-func (r *Receiver) ledger(hello *peerpb.PushLink) (*ledger, error) {
+// attach begins a stream of a link, which may be new.
+func (r *Receiver) attach(hello *peerpb.PushLink) (*ledger, *peerpb.PushWelcome, error) {
 	id := linkID(hello.GetId())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if l := r.ledgers[id]; l != nil {
-		return l, nil
+	l := r.ledgers[id]
+	if l == nil {
+		if len(r.ledgers) >= maxLedgers {
+			r.sweepLocked()
+		}
+		if len(r.ledgers) >= maxLedgers {
+			return nil, nil, status.Error(codes.ResourceExhausted, "too many links")
+		}
+		l = newLedger(id, hello.GetSid(), hello.GetIncarnation(), &r.given)
+		l.over = r.over
+		r.ledgers[id] = l
 	}
-	r.sweepLocked()
-	if len(r.ledgers) >= maxLedgers {
-		return nil, status.Error(codes.ResourceExhausted, "too many links")
-	}
-	l := newLedger(id, hello.GetSid(), hello.GetIncarnation())
-	l.over = r.over
-	r.ledgers[id] = l
-	return l, nil
+	welcome, err := l.attach(hello)
+	return l, welcome, err
 }
 
 // detach notes the end of a stream. A link that its pusher has ended is forgotten.
 func (r *Receiver) detach(l *ledger, number uint32, ended bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if last := l.detach(number); last && ended {
-		delete(r.ledgers, l.id)
+	if !l.detach(number) || r.ledgers[l.id] != l {
+		return
 	}
-	r.sweepLocked()
+	if ended {
+		delete(r.ledgers, l.id)
+		l.stopAsking()
+		return
+	}
+	r.sweepSoonLocked()
+}
+
+// sweepSoonLocked sweeps once and, while links are left that have no stream, again.
+func (r *Receiver) sweepSoonLocked() {
+	if r.sweep != nil || r.over {
+		return
+	}
+	r.sweep = time.AfterFunc(orphanAfter, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.sweep = nil; r.sweepLocked() {
+			r.sweepSoonLocked()
+		}
+	})
 }
 
 // sweepLocked forgets links whose pusher will hardly come back. If one does, it
-// learns that, and sends nothing again.
-func (r *Receiver) sweepLocked() {
+// learns that, and sends nothing again. left: some are without a stream.
+func (r *Receiver) sweepLocked() (left bool) {
 	for id, l := range r.ledgers {
 		away, since := l.away()
-		if away && (since > forgetAfter || since > orphanAfter && !r.alive(l.sid, l.incarnation)) {
+		switch {
+		case !away:
+			continue
+		case since >= forgetAfter, since >= orphanAfter && !r.alive(l.sid, l.incarnation):
 			delete(r.ledgers, id)
+			l.interrupt()
+			continue
+		case since >= orphanAfter:
+			l.stopAsking()
 		}
+		left = true
 	}
+	return left
 }

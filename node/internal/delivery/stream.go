@@ -34,7 +34,7 @@ func (l *link) connect() (*stream, error) {
 	ctx, cancel := context.WithCancel(l.links.ctx)
 	limit := time.AfterFunc(welcomeTimeout, cancel)
 	calls, welcome, err := l.greet(ctx)
-	if !limit.Stop() && err == nil {
+	if !limit.Stop() {
 		err = errNoWelcome
 	}
 	if err != nil {
@@ -85,24 +85,28 @@ func (l *link) introduce() *peerpb.PushLink {
 func (l *link) adopt(s *stream, w *peerpb.PushWelcome) {
 	l.mu.Lock()
 	l.stream, l.received, l.told, l.retries = s, 0, 0, 0
-	open := l.sortedOpen()
+	var lost []*Push
+	why := "the connection broke, and the other end knows nothing of what was sent"
 	l.resend = nil
-	for len(open) > 0 && w.GetKnown() {
-		if p := open[0]; p.number > w.GetLast() {
+	for _, p := range l.sortedOpen() {
+		switch unseen := p.number > w.GetLast(); {
+		case w.GetKnown() && !unseen: // its answer comes
+		case w.GetKnown() && l.barren <= maxBarren:
 			l.resend = append(l.resend, p)
+		default:
+			if w.GetKnown() { // the first that was not seen: each goes in a message of its own
+				why = "the connection breaks whenever this is sent"
+				l.barren = 1
+			}
+			lost = append(lost, l.closeLocked(p.number))
 		}
-		open = open[1:]
-	}
-	for _, p := range open {
-		p.stage = settled
-		delete(l.open, p.number)
 	}
 	l.mu.Unlock()
-	settleAll(open, unknown("the connection broke, and the other end knows nothing of what was sent"))
+	settleAll(lost, unknown(why))
 }
 
-// send reports whether the stream goes on. It may block until the stream ends.
-func (s *stream) send(m any) bool { return s.calls.SendMsg(m) == nil }
+// send may block until the stream ends, which it has after an error.
+func (s *stream) send(m any) error { return s.calls.SendMsg(m) }
 
 func (s *stream) close() {
 	_ = s.calls.CloseSend() // if that fails, the stream is over
@@ -125,14 +129,15 @@ func (l *link) read(s *stream) {
 func (l *link) take(s *stream, resp *peerpb.PushResponse) {
 	pushes, answers := s.pushes[:0], s.answers[:0]
 	l.mu.Lock()
+	if l.stream == s { // else another one counts by now
+		l.received += uint64(len(resp.GetDelivered()) + len(resp.GetAnswers()))
+	}
 	for _, number := range resp.GetDelivered() {
-		l.received++
 		if p := l.closeLocked(number); p != nil {
 			pushes, answers = append(pushes, p), append(answers, Answer{Outcome: peerpb.DeliverOutcome_DELIVER_DELIVERED})
 		}
 	}
 	for _, a := range resp.GetAnswers() {
-		l.received++
 		p := l.open[a.GetNumber()]
 		if p == nil {
 			continue // abandoned, or answered twice
@@ -150,9 +155,12 @@ func (l *link) take(s *stream, resp *peerpb.PushResponse) {
 		answers = append(answers, Answer{Outcome: a.GetOutcome(), Reason: a.GetReason(), Offline: p.offline})
 	}
 	for _, number := range resp.GetBehind() {
-		if p := l.open[number]; p != nil {
+		if p := l.open[number]; p != nil && l.stream == s {
 			l.owed = append(l.owed, p)
 		}
+	}
+	if len(pushes) > 0 {
+		l.barren = 0
 	}
 	if len(l.owed) > 0 || l.received-l.told >= ackEvery {
 		l.signal()

@@ -118,7 +118,7 @@ func (s *breakable) Send(r *peerpb.PushRequest) error {
 		for i := range id {
 			id[i] = byte(rand.Uint32())
 		}
-		r.Link.Id, s.greets = id, true
+		r.Link.Id, r.Link.Open, s.greets = id, nil, true
 	}
 	return s.BidiStreamingClient.Send(r)
 }
