@@ -22,7 +22,9 @@ var faults = []struct {
 	{1, []fault{leaderKilled, leaderMoved}},
 	// Shorter than reapAfter: the same life goes on. Longer: it ends, and its members are resumed.
 	{1, []fault{away(4*time.Second, "f1"), away(12*time.Second, "f2"), away(3*time.Second, "p1"), killed("p2")}},
-	{1, []fault{oneWay("p1", "f1"), oneWay("f2", "p1"), oneWay("f3", "f2")}},
+	{1, []fault{oneWay(5*time.Second, "p1", "f1"), oneWay(5*time.Second, "f3", "f2"), oneWay(5*time.Second, "v1", "f3")}},
+	// Until both ends give the connection up, with answers on the way.
+	{1, []fault{oneWay(22*time.Second, "f2", "p1"), oneWay(22*time.Second, "f1", "v1"), oneWay(22*time.Second, "f2", "f3")}},
 	{1, []fault{behind("f1"), behind("f3")}},
 }
 
@@ -53,11 +55,11 @@ func away(d time.Duration, sid string) fault {
 }
 
 // oneWay loses pushes, or the answers to them.
-func oneWay(from, to string) fault {
+func oneWay(d time.Duration, from, to string) fault {
 	return func(ctx context.Context, r *run, rnd *rand.Rand) {
 		r.fault(from, "cannot send to "+to)
 		r.fleet.Cut(from, to)
-		pause(ctx, between(rnd, time.Second, 10*time.Second))
+		pause(ctx, between(rnd, d*3/4, d))
 	}
 }
 

@@ -2,4 +2,4 @@
 
 package bubble_test
 
-const runs = 5
+const runs = 3

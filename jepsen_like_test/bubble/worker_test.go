@@ -24,6 +24,9 @@ type worker struct {
 	pushed  int
 }
 
+// patience is for most calls.
+const patience = 3 * time.Second
+
 var rooms = []string{"world", "guild", "raid"}
 
 // shortLived is the room that is destroyed now and then.
@@ -37,10 +40,10 @@ func (w *worker) run(ctx context.Context) {
 		}
 		room := rooms[w.rnd.IntN(len(rooms))]
 		// The node's life is longer than that of the load.
-		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		call, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 		switch n := w.rnd.IntN(100); {
 		case n < 45:
-			w.push(call, p, room)
+			w.push(context.WithoutCancel(ctx), p, room)
 		case n < 80:
 			w.write(call, p, history.Event{F: history.Add, Channel: room, UID: w.anybody(), SID: w.target()})
 		case n < 96:
@@ -113,9 +116,12 @@ func (w *worker) push(ctx context.Context, p *process, room string) {
 	w.pushed++
 	name := fmt.Sprintf("%s/%d/%d/%d", p.sid, p.start, w.number, w.pushed)
 	msg := message(w.rnd, name)
-	o := node.PushOptions{NoWait: w.rnd.IntN(10) == 0}
-	if w.rnd.IntN(8) == 0 {
+	o := node.PushOptions{Timeout: patience}
+	switch w.rnd.IntN(8) {
+	case 0:
 		o.Timeout = time.Duration(1+w.rnd.IntN(300)) * time.Millisecond
+	case 1, 2, 3: // may survive its connection
+		o.NoWait, o.Timeout = true, 30*time.Second
 	}
 	e := history.Event{F: history.Push, Channel: room, Msg: name, Sum: sum(msg)}
 	if w.rnd.IntN(8) == 0 {
