@@ -54,7 +54,7 @@ func (w *worker) run(ctx context.Context) {
 			w.write(call, p, history.Event{F: history.Destroy, Channel: shortLived})
 		}
 		cancel()
-		pause(ctx, time.Duration(w.rnd.IntN(200))*time.Millisecond)
+		pause(ctx, time.Duration(w.rnd.IntN(400))*time.Millisecond)
 	}
 }
 
