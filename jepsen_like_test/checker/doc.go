@@ -32,6 +32,12 @@
 //     acknowledged turn change something?
 //   - replica.go, as above.
 //
+// CheckPushes takes the history of pushes, with what each handler was handed:
+//
+//   - push.go: was each message handed over as it was pushed, in call order, once, and
+//     is the report true?
+//   - pushmembers.go: who had to be reached or named, and who had not to be reached?
+//
 // A write on several channels becomes one operation in each, over the same time:
 // that it took effect in all of them at one moment is not asked, only in each.
 package checker

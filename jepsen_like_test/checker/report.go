@@ -23,7 +23,12 @@ const (
 
 	NotLinearizable Kind = "not linearizable" // no order in real time explains what was told
 	Undecided       Kind = "undecided"        // the search for such an order took too long
-	Once            Kind = "once"             // a write took effect twice, late or not at all, by the answers of its worker's next ones
+	Twice           Kind = "twice"            // a push handed over, or meant for somebody, twice
+	Altered         Kind = "altered"          // what was handed over is not what was pushed
+	Overtaken       Kind = "overtaken"        // a push handed over after one that was called when it had returned
+	Misreported     Kind = "misreported"      // a push's report says what did not happen
+
+	Once Kind = "once" // a write took effect twice, late or not at all, by the answers of its worker's next ones
 )
 
 // Violation is one broken promise.

@@ -31,8 +31,10 @@ const (
 	Destroy  F = "destroy"   // of Channel
 	Apply    F = "apply"     // of Group, all or none
 	Read     F = "read"
+	Push     F = "push" // of Msg to Channel
 
 	Started F = "started" // Note: the process of server Via was started
+	Handed  F = "handed"  // Note: a handler at Via was handed Msg, see UIDs
 	Life    F = "life"    // Note: SID was seen registered as Epoch
 	Replica F = "replica" // Note: Via had State at Index
 	Fault   F = "fault"   // Note: something was done to Via, see Text
@@ -51,6 +53,24 @@ type Write struct {
 	UID     string `json:"uid,omitempty"`
 	SID     string `json:"sid,omitempty"`
 }
+
+// Answer is what a push reported of one server.
+type Answer struct {
+	SID     string   `json:"sid"`
+	Outcome Outcome  `json:"outcome"`
+	Offline []string `json:"offline,omitempty"` // uids that the server called so
+	Text    string   `json:"text,omitempty"`    // the reason, for people
+}
+
+// Outcome of a push at one server.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered    Outcome = "delivered"
+	NotDelivered Outcome = "not delivered"
+	Uncertain    Outcome = "unknown"
+)
 
 // Event is one line of a history. Which fields are set follows from F and Type.
 type Event struct {
@@ -75,7 +95,19 @@ type Event struct {
 	Changed []bool   `json:"changed,omitempty"` // of a completion: which of the operations had an effect; none: it was not told
 	Members []Member `json:"members,omitempty"` // of a read
 	State   string   `json:"state,omitempty"`   // hash of a replica
-	Text    string   `json:"text,omitempty"`    // the error, or the fault, for people
+
+	// Of pushes, and of the writes beside them.
+	Start   int               `json:"start,omitempty"`   // which process of Via, from 1; its memory ends with it
+	From    string            `json:"from,omitempty"`    // of what was handed over: the pusher that was named
+	Msg     string            `json:"msg,omitempty"`     // the name of a message, of no other one
+	Sum     string            `json:"sum,omitempty"`     // hash of its bytes
+	Urgent  bool              `json:"urgent,omitempty"`  // it may overtake those that are not
+	UIDs    []string          `json:"uids,omitempty"`    // handed over; of a completed push: undelivered
+	Offline []string          `json:"offline,omitempty"` // of UIDs, those that the handler called so
+	Answers []Answer          `json:"answers,omitempty"` // of a completed push
+	Lives   map[string]uint64 `json:"lives,omitempty"`   // the epochs that Via knew: before an Add, after a push
+
+	Text string `json:"text,omitempty"` // the error, or the fault, for people
 }
 
 // WriteTo writes one JSON object per line.

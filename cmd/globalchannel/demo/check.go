@@ -32,27 +32,54 @@ func (r *run) check(ctx context.Context) error {
 	}
 	found := r.compare(a)
 	r.chatLine()
-	return errors.Join(r.verdict(found, disagreed), a.Close())
+	missed := r.deliveriesLine()
+	return errors.Join(r.verdict(found, disagreed), missed, a.Close())
 }
 
 // settle has every child pause and waits until all outcomes are here.
 func (r *run) settle(ctx context.Context) error {
 	r.out.event("stopped", "the load; outstanding calls end")
+	for _, s := range r.servers {
+		s.Gentle = true // who starts from now on plays no match
+	}
+	err := r.tellAll(ctx, orderPause, func(s *server) string {
+		if !s.settled {
+			return s.SID + " has calls outstanding"
+		}
+		return ""
+	})
+	if err != nil {
+		return err
+	}
+	// No push is under way any more, so what handlers were handed is complete.
+	return r.tellAll(ctx, orderCount, func(s *server) string {
+		if !s.settled || !s.counted {
+			return s.SID + " has not told what its handler was handed"
+		}
+		return ""
+	})
+}
+
+// tellAll gives an order to every child and waits until nothing is missing.
+func (r *run) tellAll(ctx context.Context, do orderKind, missing func(*server) string) error {
 	told := make(map[*process]bool) // one that is killed and started meanwhile is told again
 	return r.until(ctx, r.everybodyIn, func() []string {
-		var missing []string
+		var all []string
 		for _, s := range r.servers {
 			if s.full && !told[s.proc] {
 				told[s.proc] = true
-				if err := s.proc.tell(order{orderPause}); err != nil {
-					missing = append(missing, err.Error()) // it is ending, which will be told
+				if do == orderCount && !s.settled {
+					_ = s.proc.tell(order{orderPause}) // fails as the next one does
+				}
+				if err := s.proc.tell(order{do}); err != nil {
+					all = append(all, err.Error()) // it is ending, which will be told
 				}
 			}
-			if !s.settled {
-				missing = append(missing, s.SID+" has calls outstanding")
+			if m := missing(s); m != "" {
+				all = append(all, m)
 			}
 		}
-		return missing
+		return all
 	})
 }
 
@@ -68,12 +95,12 @@ func (r *run) compare(a *auditor) []finding {
 	}
 	all = merged(all)
 	missing, ghosts := split(all)
-	r.show(missing)
-	r.show(ghosts)
+	show(r, missing)
+	show(r, ghosts)
 	return all
 }
 
-func (r *run) show(found []finding) {
+func show[T fmt.Stringer](r *run, found []T) {
 	for i, f := range found {
 		if i == showAtMost {
 			r.out.event("", "... and %s like it", count(len(found)-i))
@@ -91,6 +118,19 @@ func (r *run) chatLine() {
 	}
 	r.out.event("chat", "%s pushes to %s members: %s delivered, %s not delivered,", count(s.Pushes), count(s.Members), count(s.Delivered), count(s.NotDelivered))
 	r.out.event("", "%s unknown, %s offline; %s returned an error", count(s.Unknown), count(s.Offline), count(s.Errors))
+}
+
+// deliveriesLine says what became of the pushes whose every delivery is checked. Its
+// error is about those that nobody got and nobody was told of.
+func (r *run) deliveriesLine() error {
+	sums, misses := r.pushes.check()
+	r.out.event("matches", "%s deliveries owed: %s made, %s reported as not made,", count(sums.made+sums.notMade+sums.open+len(misses)), count(sums.made), count(sums.notMade))
+	r.out.event("", "%s at servers killed since, %s missed or made twice", count(sums.open), count(len(misses)))
+	show(r, misses)
+	if len(misses) > 0 {
+		return fmt.Errorf("%d deliveries missed or made twice", len(misses))
+	}
+	return nil
 }
 
 // verdict prints the last line. A run in which nothing was done proves nothing.

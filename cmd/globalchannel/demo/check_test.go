@@ -12,7 +12,7 @@ import (
 func judged(t *testing.T, members map[pair]struct{}, disagreed error) (string, error) {
 	t.Helper()
 	var text bytes.Buffer
-	r := &run{truth: newTruth(), servers: []*server{{assignment: assignment{SID: sid1}}}}
+	r := &run{truth: newTruth(), pushes: newDeliveries(), servers: []*server{{assignment: assignment{SID: sid1}}}}
 	r.out = &printer{w: &text, now: func() time.Duration { return 15 * time.Second }}
 	r.truth.begin(sid1, 0)
 	story(t, r.truth, sid1, operation{Kind: join, UID: "ann", Outcome: acknowledged})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"slices"
@@ -105,15 +106,15 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 	if err != nil {
 		return fmt.Errorf("read secret: %w", err)
 	}
-	here := newSessions()
+	here, got := newSessions(), new(receipts)
 	n, err := node.Start(ctx, node.Config{
 		SID: a.SID, SType: a.SType, Listen: a.Listen, Join: a.Join, Expect: a.Expect, DataDir: a.DataDir,
-		Cluster: node.Settings{ReapAfter: reapAfter}, Secret: secret, OnPush: here.onPush, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		Cluster: node.Settings{ReapAfter: reapAfter}, Secret: secret, OnPush: got.wrap(here.onPush), Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 	if err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
-	c := &crowd{sid: a.SID, server: n, sessions: here, out: out, gate: newGate(), clock: clock}
+	c := &crowd{sid: a.SID, server: n, sessions: here, receipts: got, out: out, gate: newGate(), clock: clock}
 	c.pace.Store(int64(briskly))
 	if a.Gentle {
 		c.pace.Store(int64(gently))
@@ -121,7 +122,7 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 	if err := out.send(ctx, report{Up: &upReport{NodeID: n.Self().NodeID}}); err != nil {
 		return err
 	}
-	go watch(ctx, n, &c.sums, out)
+	go watch(ctx, n, &c.sums, got, out)
 	if err := n.Ready(ctx); err != nil {
 		return fmt.Errorf("wait until registered: %w", err)
 	}
@@ -129,7 +130,26 @@ func serve(ctx context.Context, a assignment, orders <-chan order, out *outlet, 
 		return err
 	}
 	c.start(ctx, a.Crowd, a.Seed)
+	playing, end := context.WithCancel(ctx)
+	defer end()
+	c.endMatch = end
+	if !a.Gentle { // the check is over
+		m := &match{
+			sid: a.SID, server: n, lives: func() map[string]uint64 { return livesOf(n) }, plan: a.Crowd,
+			gate: c.gate, out: out, clock: clock, rnd: rand.New(rand.NewPCG(a.Seed, 0)),
+		}
+		c.group.Go(func() { m.run(playing) })
+	}
 	return c.obey(ctx, orders, n)
+}
+
+// livesOf are the servers' lives that a node knows.
+func livesOf(n *node.Node) map[string]uint64 {
+	lives := make(map[string]uint64)
+	for _, s := range n.Servers() {
+		lives[s.SID] = s.Epoch
+	}
+	return lives
 }
 
 // obey follows orders until ctx ends or the node does.
@@ -144,11 +164,19 @@ func (c *crowd) obey(ctx context.Context, orders <-chan order, n *node.Node) err
 				case <-ctx.Done():
 					return context.Cause(ctx)
 				}
+				c.endMatch() // for good: what it does after the check nobody looks at
 				sums := c.sums.get()
 				for _, r := range []report{{Pushes: &sums}, {Settled: &settled{}}} {
 					if err := c.out.send(ctx, r); err != nil {
 						return err
 					}
+				}
+			case orderCount:
+				if err := c.receipts.report(ctx, c.out); err != nil {
+					return err
+				}
+				if err := c.out.send(ctx, report{Counted: true}); err != nil {
+					return err
 				}
 			case orderGentle:
 				c.pace.Store(int64(gently))
@@ -164,10 +192,10 @@ func (c *crowd) obey(ctx context.Context, orders <-chan order, n *node.Node) err
 	}
 }
 
-// watch reports who leads, of which servers players are shown and what is wrong
+// watch reports who leads, what the handler was handed, of which servers players are shown and what is wrong
 // whenever it changes, and the sums of pushes now and then. The node offers no event for the former. A leader is
 // believed when two looks agree: leader and term are not read at one instant.
-func watch(ctx context.Context, n *node.Node, sums *pushTally, out *outlet) {
+func watch(ctx context.Context, n *node.Node, sums *pushTally, got *receipts, out *outlet) {
 	var seen, told leaderReport
 	var problem string
 	var pushed pushSums
@@ -181,6 +209,7 @@ func watch(ctx context.Context, n *node.Node, sums *pushTally, out *outlet) {
 			_ = out.send(ctx, report{Leader: &now}) // fails only when nobody reads any more
 		}
 		seen = now
+		_ = got.report(ctx, out)
 		if st.Problem != problem {
 			problem = st.Problem
 			_ = out.send(ctx, report{Problem: &st.Problem})

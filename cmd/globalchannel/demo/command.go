@@ -48,7 +48,8 @@ func NewCommand() *cobra.Command {
 		Long: `demo starts servers as processes of this machine (real gossip, fsync and TLS), lets players
 log in, join, leave and chat, kills a server at a third of the time and the leader at two thirds
 (SIGKILL), starts each again a second later, and then compares every acknowledged join and leave
-with the state of every server. Exit code 1 if anything is lost or should not be there.`,
+with the state of every server, and every delivery that a push owed with what was handed over or
+reported. Exit code 1 if anything is lost, should not be there, or was not delivered unnoticed.`,
 		Args:    cobra.NoArgs,
 		PreRunE: func(*cobra.Command, []string) error { return o.validate() },
 		RunE: func(cmd *cobra.Command, _ []string) error {

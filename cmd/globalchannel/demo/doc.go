@@ -19,6 +19,12 @@
 // its members (audit.go, check.go); what differs from the truth is missing or a
 // ghost (finding.go).
 //
+// One delivery, followed through. Each server plays a match (match.go): it puts
+// players of all servers into a channel, takes them out and pushes to them, and so
+// knows to whom each push is owed. It reports what it was told of them, and every
+// server reports what its handler was handed. At the end deliveries.go finds what was
+// neither made nor reported as not made.
+//
 // All decisions of the demo are taken in one goroutine, that of loop.go, so the
 // truth and the servers' records need no lock.
 package demo

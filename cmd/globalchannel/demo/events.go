@@ -31,6 +31,12 @@ func (r *run) handle(e event) {
 		r.back(s)
 	case rep.Ops != nil:
 		r.recordAll(s, rep.Ops)
+	case rep.Owed != nil:
+		r.pushes.claim(*rep.Owed)
+	case rep.Handed != nil:
+		r.pushes.receive(s.SID, rep.Handed)
+	case rep.Counted:
+		s.counted = true
 	case rep.Pushes != nil:
 		s.pushes = *rep.Pushes
 	case rep.Shows != nil:
@@ -133,7 +139,8 @@ func (r *run) shown(s *server) bool {
 // anything else is a failure, and its log says why.
 func (r *run) ended(s *server, e *end) {
 	led := r.leading() == s
-	s.up, s.ready, s.full, s.settled, s.shows = false, false, false, false, nil
+	s.up, s.ready, s.full, s.settled, s.counted, s.shows = false, false, false, false, false, nil
+	r.pushes.killed(s.SID, r.now())
 	if led { // restarted, it is not the leader before somebody says so
 		r.leader.SID, r.leader.NodeID = "", ""
 	}

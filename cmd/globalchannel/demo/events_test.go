@@ -14,7 +14,7 @@ import (
 func newTestRun(t *testing.T) (r *run, text *bytes.Buffer) {
 	t.Helper()
 	text = &bytes.Buffer{}
-	r = &run{began: time.Now(), truth: newTruth(), stage: &stage{dir: t.TempDir()}}
+	r = &run{began: time.Now(), truth: newTruth(), pushes: newDeliveries(), stage: &stage{dir: t.TempDir()}}
 	r.out = &printer{w: text, now: r.now}
 	for _, sid := range []string{"connector-1", "connector-2", "connector-3"} {
 		s := &server{assignment: assignment{SID: sid, Crowd: crowdPlan{Count: 20}}, up: true, nodeID: "id of " + sid}

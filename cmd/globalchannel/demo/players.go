@@ -42,6 +42,11 @@ func planCrowds(servers, players int) []crowdPlan {
 	return plans
 }
 
+// sidOf is the server, from 0, that has the players First, First + Step...
+func sidOf(i int) string { return fmt.Sprintf("connector-%d", i+1) }
+
+func playerName(number int) string { return fmt.Sprintf("player-%d", number) }
+
 // channels is what a player's server offers; a *node.Node does.
 type channels interface {
 	Add(ctx context.Context, name, uid, sid string) error
@@ -54,6 +59,8 @@ type crowd struct {
 	sid      string
 	server   channels
 	sessions *sessions
+	receipts *receipts
+	endMatch func() // ends the match of this server
 	out      *outlet
 	gate     *gate
 	pace     atomic.Int64 // between actions, in nanoseconds
@@ -68,7 +75,7 @@ func (c *crowd) start(ctx context.Context, plan crowdPlan, seed uint64) {
 	for i := range plan.Count {
 		number := plan.First + i*plan.Step
 		p := &player{
-			crowd: c, uid: fmt.Sprintf("player-%d", number), plan: plan,
+			crowd: c, uid: playerName(number), plan: plan,
 			guild: fmt.Sprintf("guild:%d", (number-1)/guildSize+1),
 			rnd:   rand.New(rand.NewPCG(seed, uint64(number))),
 		}

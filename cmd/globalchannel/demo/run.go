@@ -27,6 +27,7 @@ type run struct {
 	fleet   *fleet
 	servers []*server
 	truth   *truth
+	pushes  *deliveries
 
 	leader  leaderReport // of the newest term heard of; nobody once that process is gone
 	leaders int          // how many were heard of
@@ -36,7 +37,7 @@ type run struct {
 
 // play is the whole demo.
 func play(ctx context.Context, o options, w io.Writer) (err error) {
-	r := &run{options: o, began: time.Now(), truth: newTruth()}
+	r := &run{options: o, began: time.Now(), truth: newTruth(), pushes: newDeliveries()}
 	r.out = &printer{w: w, now: r.now}
 	r.out.title("globalchannel demo: %s, %s, %v of load", plural(o.servers, "server"), plural(o.players, "player"), o.duration)
 	if r.stage, err = newStage(o.servers); err != nil {
@@ -73,7 +74,7 @@ func (r *run) assign() {
 	founders := min(3, r.options.servers)
 	plans := planCrowds(r.options.servers, r.players)
 	for i, addr := range r.stage.addrs {
-		sid := fmt.Sprintf("connector-%d", i+1)
+		sid := sidOf(i)
 		a := assignment{
 			SID: sid, SType: stype, Listen: addr, DataDir: r.stage.dataDir(sid), SecretFile: r.stage.secretFile,
 			Epoch: r.began, Seed: rand.Uint64(), Crowd: plans[i],

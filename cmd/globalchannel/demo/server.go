@@ -15,6 +15,7 @@ type server struct {
 	ready   bool // its life is registered
 	full    bool // its players have logged in
 	settled bool
+	counted bool     // all that its handler was handed was told
 	problem string   // what its node says it waits for
 	refusal string   // the newest operation that failed, in words
 	shows   []string // the servers of which it shows players

@@ -33,6 +33,7 @@ type orderKind string
 
 const (
 	orderPause  orderKind = "pause"  // start no call, wait for those outstanding, then report settled
+	orderCount  orderKind = "count"  // report all that was handed over, then counted
 	orderGentle orderKind = "gentle" // go on, slowly
 )
 
@@ -43,6 +44,9 @@ type report struct {
 	Leader  *leaderReport `json:"leader,omitempty"`  // who leads, as this node sees it
 	Players int           `json:"players,omitempty"` // all of them have logged in
 	Ops     []operation   `json:"ops,omitempty"`
+	Owed    *claim        `json:"owed,omitempty"`    // what a match's push was told of those to whom it was owed
+	Handed  []receipt     `json:"handed,omitempty"`  // what this server's handler was handed of matches
+	Counted bool          `json:"counted,omitempty"` // all that was handed over is reported
 	Pushes  *pushSums     `json:"pushes,omitempty"`  // of this life so far
 	Shows   *[]string     `json:"shows,omitempty"`   // the sids of which this node's replica shows players
 	Settled *settled      `json:"settled,omitempty"` // paused, and nothing outstanding
@@ -58,6 +62,28 @@ type leaderReport struct {
 	SID    string `json:"sid,omitempty"`
 	NodeID string `json:"node_id,omitempty"`
 	Term   uint64 `json:"term"`
+}
+
+// delivery is to one player at one server.
+type delivery struct {
+	UID string `json:"u"`
+	SID string `json:"s"`
+}
+
+// claim is the report of one push, about those to whom it was owed: added, as the
+// pusher was told before, no leave called, and the same life of the server since.
+type claim struct {
+	Msg     string        `json:"m"` // no other push has the same
+	At      time.Duration `json:"at"`
+	Made    []delivery    `json:"made,omitempty"`
+	NotMade int           `json:"not_made,omitempty"` // reported so
+	Missed  []delivery    `json:"missed,omitempty"`   // of whom the report said nothing
+}
+
+// receipt is one push as a handler was handed it.
+type receipt struct {
+	Msg  string   `json:"m"`
+	UIDs []string `json:"u"` // who are connected
 }
 
 type settled struct {
