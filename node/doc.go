@@ -22,14 +22,17 @@
 //
 //	PushMessage -> replica: which frontends -> link to each -> its replica: who -> handler -> report
 //
-// push.go asks the replica which frontends have members of the channel (rosters.go
-// remembers that while nothing changes), and sends each a small message that names the
-// channel, its own life and the index of the channel's last change. Package delivery carries it
-// there and the answer back, in order and at most once. At the frontend arrivals.go
-// finds the life that is meant (this server, or one attached through attach.go), inbox.go
-// queues the push behind those of its channel, and when it is its turn receivers.go looks
-// up in the frontend's own replica who is meant, or asks the pusher if that is behind.
-// handling.go calls the handler.
+// push.go takes a push from its check to its report. aim.go asks the replica which
+// frontends have receivers (rosters.go remembers lists that have not changed), and round.go
+// sends each a small message that names the audience, the frontend's life and the index of
+// the channel's last change; with a ChannelManager, and for a list of uids, the uids go
+// along. Package delivery carries it there and the answer back, in order and at most once.
+//
+// At the frontend arrivals.go finds the life that is meant (this server, or one attached
+// through attach.go) and repeats.go what was pushed under the same id. inbox.go queues
+// the push behind those of its channel, and when it is its turn receivers.go looks up in the
+// frontend's own replica who is meant, or asks the pusher if that is behind. handling.go
+// calls the handler.
 //
 // # One life
 //

@@ -57,7 +57,9 @@ func (l *link) greet(ctx context.Context) (peerpb.Peer_PushesClient, *peerpb.Pus
 		return nil, nil, err
 	}
 	if err := calls.Send(&peerpb.PushRequest{Link: l.introduce()}); err != nil {
-		_, err = calls.Recv() // the reason
+		if _, reason := calls.Recv(); reason != nil {
+			err = reason
+		}
 		return nil, nil, err
 	}
 	resp, err := calls.Recv()
