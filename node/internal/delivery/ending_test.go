@@ -231,7 +231,7 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 				t.Fatal(err)
 			}
 			hello.Open = append(hello.Open, n+1)
-			for resp, _ := l.next(1); resp != nil; resp, _ = l.next(1) { // sent, and none acknowledged
+			for some, _ := l.next(1, new(peerpb.PushResponse)); some; some, _ = l.next(1, new(peerpb.PushResponse)) { // sent, and none acknowledged
 			}
 		}
 		if len(l.answers) > maxKept {
@@ -242,7 +242,8 @@ func TestLedger_SaysWhichAnswersItForgot(t *testing.T) {
 			t.Fatalf("%v %v", welcome, err)
 		}
 		outcomes := make(map[uint64]peerpb.DeliverOutcome)
-		for resp, _ := l.next(2); resp != nil; resp, _ = l.next(2) {
+		resp := new(peerpb.PushResponse)
+		for some, _ := l.next(2, resp); some; some, _ = l.next(2, resp) {
 			for _, a := range resp.GetAnswers() {
 				outcomes[a.GetNumber()] = a.GetOutcome()
 			}

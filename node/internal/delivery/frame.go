@@ -44,7 +44,8 @@ type frame struct{ parts mem.BufferSlice }
 
 // newFrame writes about size bytes, which may be too many.
 func newFrame(pushes []*Push, abandoned []uint64, received uint64, size int) *frame {
-	w := newFrameWriter(size + 11*len(abandoned) + 32)
+	w := frameWriter{parts: make(mem.BufferSlice, 0, 1)}
+	w.begin(size + 11*len(abandoned) + 32)
 	if received != 0 {
 		w.b = appendVarint(w.b, fieldReceived, received)
 	}
@@ -56,19 +57,13 @@ func newFrame(pushes []*Push, abandoned []uint64, received uint64, size int) *fr
 		w.push(p, now)
 	}
 	w.flush()
-	return &w.frame
+	return &frame{w.parts}
 }
 
 type frameWriter struct {
-	frame
-	b []byte // to be written to, in a buffer of the pool
-	p *[]byte
-}
-
-func newFrameWriter(size int) *frameWriter {
-	w := new(frameWriter)
-	w.begin(size)
-	return w
+	parts mem.BufferSlice
+	b     []byte // to be written to, in a buffer of the pool
+	p     *[]byte
 }
 
 func (w *frameWriter) begin(size int) {

@@ -315,12 +315,12 @@ func (l *ledger) keepLocked(number uint64, a Answer) {
 // reply sends answers until the stream ends. After its context has, it sends what is
 // ready.
 func (l *ledger) reply(ctx context.Context, stream uint32, calls peerpb.Peer_PushesServer) error {
-	for {
-		resp, ok := l.next(stream)
+	for resp := new(peerpb.PushResponse); ; {
+		some, ok := l.next(stream, resp)
 		switch {
 		case !ok:
 			return status.Error(codes.Aborted, "a later stream of this link is here")
-		case resp != nil:
+		case some:
 			if err := calls.Send(resp); err != nil {
 				l.spoil(stream, len(resp.GetAnswers())+len(resp.GetDelivered()), err)
 				return err
@@ -354,18 +354,18 @@ func (l *ledger) spoil(stream uint32, n int, err error) {
 	}
 }
 
-// next is a message of what the pusher has yet to hear; nil: there is nothing.
-func (l *ledger) next(stream uint32) (resp *peerpb.PushResponse, ok bool) {
+// next makes a message of what the pusher has yet to hear. some: there is something.
+func (l *ledger) next(stream uint32, resp *peerpb.PushResponse) (some, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stream != stream {
 		l.signal() // it was for the later one
-		return nil, false
+		return false, false
 	}
 	if len(l.behind) == 0 && l.told == len(l.answers) {
-		return nil, true
+		return false, true
 	}
-	resp = &peerpb.PushResponse{Behind: l.behind}
+	resp.Behind, resp.Answers, resp.Delivered = l.behind, resp.GetAnswers()[:0], resp.GetDelivered()[:0]
 	l.behind = nil
 	for from, size := l.told, 0; l.told < len(l.answers) && l.told-from < maxReplyParts && (size == 0 || size < maxReply); l.told++ {
 		a := l.answers[l.told]
@@ -376,7 +376,7 @@ func (l *ledger) next(stream uint32) (resp *peerpb.PushResponse, ok bool) {
 		size += len(a.more.GetReason()) + offlineBytes(a.more)
 		resp.Answers = append(resp.Answers, a.more)
 	}
-	return resp, true
+	return true, true
 }
 
 func isEnd(err error) bool { return errors.Is(err, io.EOF) }

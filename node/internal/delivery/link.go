@@ -48,6 +48,8 @@ type link struct {
 	barren    int // streams in a row that settled nothing
 	holdUntil time.Time
 	alone     int // pushes on calls of their own
+
+	sending []*Push // room for fill; of run alone
 }
 
 func (l *link) signal() {
@@ -237,6 +239,8 @@ func (l *link) waits(p *Push) bool {
 func (l *link) fill() (f *frame, pushes, owed []*Push) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	clear(l.sending)
+	pushes = l.sending[:0]
 	size := 0
 	fits := func(p *Push) bool {
 		size += framePush + len(p.SID) + len(p.Body.encoded)
@@ -280,7 +284,7 @@ func (l *link) fill() (f *frame, pushes, owed []*Push) {
 	if len(pushes)+len(l.abandoned) == 0 && ack == 0 {
 		return nil, nil, owed
 	}
-	l.told = l.received
+	l.told, l.sending = l.received, pushes
 	f = newFrame(pushes, l.abandoned, ack, size)
 	l.abandoned = nil
 	return f, pushes, owed
