@@ -219,3 +219,30 @@ func TestLink_AnOldServerGetsSoManyCallsAndNoMore(t *testing.T) {
 		}
 	})
 }
+
+func TestLinks_ANudgeEndsThePauseAfterBrokenStreams(t *testing.T) {
+	for _, nudged := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			var broken atomic.Bool
+			broken.Store(true)
+			w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
+			w.onSend = func(s *breakable) {
+				if broken.Load() {
+					s.cut()
+				}
+			}
+			_, answer := w.push("world", "1")
+			<-time.After(3 * time.Second) // it breaks and breaks, ever more seldom
+			broken.Store(false)
+			began := time.Now()
+			if nudged {
+				w.links.Nudge("addr") // gossip has seen the server
+				w.links.Nudge("another")
+			}
+			<-answer
+			if took := time.Since(began); (took < 100*time.Millisecond) != nudged {
+				t.Errorf("nudged %v: took %v", nudged, took)
+			}
+		})
+	}
+}
