@@ -223,17 +223,11 @@ func TestLink_AnOldServerGetsSoManyCallsAndNoMore(t *testing.T) {
 func TestLinks_ANudgeEndsThePauseAfterBrokenStreams(t *testing.T) {
 	for _, nudged := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			var broken atomic.Bool
-			broken.Store(true)
 			w := newWorld(t, func(in arrived) { in.Answer(delivered()) }, always)
-			w.onSend = func(s *breakable) {
-				if broken.Load() {
-					s.cut()
-				}
-			}
+			w.breaks.Store(true)
 			_, answer := w.push("world", "1")
 			<-time.After(3 * time.Second) // it breaks and breaks, ever more seldom
-			broken.Store(false)
+			w.breaks.Store(false)
 			began := time.Now()
 			if nudged {
 				w.links.Nudge("addr") // gossip has seen the server

@@ -30,6 +30,7 @@ type world struct {
 	onSend  func(s *breakable) // before what is sent leaves
 	onRecv  func(s *breakable) // before what came is seen
 	bugs    bool               // the link loses its memory with each stream
+	breaks  atomic.Bool        // each stream, before anything is sent
 }
 
 type server struct {
@@ -124,6 +125,10 @@ func (s *breakable) Send(r *peerpb.PushRequest) error {
 }
 
 func (s *breakable) SendMsg(m any) error {
+	if s.w.breaks.Load() {
+		s.cut()
+		return context.Canceled
+	}
 	if s.w.onSend != nil {
 		s.w.onSend(s)
 	}
