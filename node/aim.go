@@ -43,7 +43,11 @@ func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
 	}
 	var at aim
 	names, known := channelsOf(job.to), true
-	err := a.reader.view(ctx, nil, func(s *fsm.State) {
+	view := func(f func(*fsm.State)) error { return a.reader.viewOf(ctx, names, f) }
+	if _, byName := baseOf(job.to).(named); byName { // they may be in any channel
+		view = func(f func(*fsm.State)) error { return a.reader.view(ctx, nil, f) }
+	}
+	err := view(func(s *fsm.State) {
 		at.index = s.Index()
 		for _, name := range names {
 			changed := s.Changed(name)
@@ -77,7 +81,7 @@ func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
 func (a *aims) channel(ctx context.Context, job pushJob, name string) (at aim, err error) {
 	key, fresh := audienceKey{name, job.stype}, false
 	var stamp fsm.Stamp
-	err = a.reader.view(ctx, nil, func(s *fsm.State) {
+	err = a.reader.viewOf(ctx, job.to.(inChannels), func(s *fsm.State) {
 		at.index, at.changed, stamp = s.Index(), s.Changed(name), s.Stamp(name)
 		if at.targets, fresh = a.kept.get(key, stamp); fresh {
 			return

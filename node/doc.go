@@ -22,7 +22,8 @@
 //
 //	PushMessage -> replica: which frontends -> link to each -> its replica: who -> handler -> report
 //
-// push.go takes a push from its check to its report. aim.go asks the replica which
+// push.go takes a push from its check to its report. aim.go waits for this process's own
+// writes on the channel (ownwrites.go) and asks the replica which
 // frontends have receivers (rosters.go remembers lists that have not changed), and round.go
 // sends each a small message that names the audience, the frontend's life and the index of
 // the channel's last change; with a ChannelManager, and for a list of uids, the uids go

@@ -98,10 +98,22 @@ type reader struct {
 	age     *age
 	refresh *refresher
 	acked   atomic.Uint64 // highest index that this process has seen acknowledged
+	own     ownWrites
 }
 
-// saw notes an acknowledged index.
+// wrote notes acknowledged operations.
+func (r *reader) wrote(index uint64, ops ...fsm.Op) {
+	r.own.note(index, r.replica.Index(), ops)
+	r.raise(index)
+}
+
+// saw notes an acknowledged index of something that may be about any channel.
 func (r *reader) saw(index uint64) {
+	r.own.noteAll(index)
+	r.raise(index)
+}
+
+func (r *reader) raise(index uint64) {
 	for {
 		old := r.acked.Load()
 		if index <= old || r.acked.CompareAndSwap(old, index) {
@@ -134,6 +146,33 @@ func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)
 		return err
 	}
 	_, err = r.atOnce(0, f)
+	return err
+}
+
+// viewOf runs f on a state that has all that this process has seen acknowledged on some
+// channels.
+func (r *reader) viewOf(ctx context.Context, names []string, f func(*fsm.State)) error {
+	if err := r.trusted(); err != nil {
+		return err
+	}
+	index := r.own.on(names)
+	if _, ready := r.life.current(); ready {
+		if done, err := r.atOnce(index, f); done || err != nil {
+			return err
+		}
+	}
+	if err := r.replica.Halted(); err != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	ctx, cancel := r.bound(ctx)
+	defer cancel()
+	if _, err := r.life.wait(ctx); err != nil {
+		return fmt.Errorf("%w: not ready: %w", ErrReplicaBehind, err)
+	}
+	if err := r.wait(ctx, max(index, r.own.on(names))); err != nil {
+		return err
+	}
+	_, err := r.atOnce(0, f)
 	return err
 }
 

@@ -100,7 +100,7 @@ func (s *Session) do(ctx context.Context, op Op) (err error) {
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing(op), err)
 	}
-	s.node.reader.saw(a.index)
+	s.node.reader.wrote(a.index, logged)
 	_, err = oneAnswer(a, logged)
 	return err
 }

@@ -67,7 +67,7 @@ func (n *Node) submit(ctx context.Context, ops []Op, logged []fsm.Op) (answer, e
 	if err != nil {
 		return answer{}, err
 	}
-	n.reader.saw(a.index)
+	n.reader.wrote(a.index, logged...)
 	return a, nil
 }
 
