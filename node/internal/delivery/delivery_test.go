@@ -206,7 +206,7 @@ func storm(t *testing.T, seed uint64, bugs bool) *history {
 						h.handled[in.Channel] = append(h.handled[in.Channel], string(in.Msg))
 						h.mu.Unlock()
 						if chance(0.3) {
-							time.Sleep(time.Millisecond) // the bubble's
+							<-time.After(time.Millisecond) // in the time of the bubble
 						}
 						if chance(0.2) {
 							select {
