@@ -127,3 +127,34 @@ func TestPush_WhatIsSaidOfEverybodyHarmsNoOtherPush(t *testing.T) {
 		wantError(t, err, node.ErrInvalidArgument)
 	})
 }
+
+func TestPush_AServerThatDoesNotReadDelaysNoOther(t *testing.T) {
+	inBubble(t, func(t *testing.T, ctx context.Context) {
+		var got, other receiving
+		cfgs := six(&got)
+		cfgs[1].OnPush = other.handle
+		f := readyCluster(t, ctx, cfgs...)
+		n := f.Node("c5")
+		must(t, n.Add(ctx, "world", "alice", "c4"))
+		must(t, n.Add(ctx, "world", "bob", "c2"))
+		f.WaitEqual(ctx)
+		push := func() node.PushResult {
+			r, err := n.PushMessage(ctx, "connector", "r", make([]byte, 1<<20), "world", node.PushOptions{Timeout: time.Second})
+			must(t, err)
+			return r
+		}
+		if r := push(); !r.OK() {
+			t.Fatalf("%+v", r)
+		}
+		f.Cut("c5", "c2") // the first of them: the connection stands still, and fills up
+		for range 20 {
+			r := push()
+			if s := r.Servers[0]; s.SID != "c2" || s.Outcome == node.Delivered {
+				t.Errorf("the one that does not read: %+v", s)
+			}
+			if s := r.Servers[1]; s.SID != "c4" || s.Outcome != node.Delivered || s.Latency > 50*time.Millisecond {
+				t.Errorf("the other server: %+v", s)
+			}
+		}
+	})
+}

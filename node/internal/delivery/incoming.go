@@ -18,7 +18,7 @@ type Incoming struct {
 }
 
 // Context ends with the push's deadline, when nobody waits for it any more, and with
-// Receiver.Interrupt.
+// the Receiver.
 func (in *Incoming) Context() context.Context { return &in.patience }
 
 // Answer tells the pusher what became of the push. It is called once, and does not block.

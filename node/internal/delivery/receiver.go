@@ -45,8 +45,8 @@ func NewReceiver(accept func(*Incoming, *Request), alive func(sid, incarnation s
 	return &Receiver{accept: accept, alive: alive, ctx: ctx, cancel: cancel, ledgers: make(map[linkID]*ledger)}
 }
 
-// Interrupt ends the contexts of all pushes, so that they are answered soon.
-func (r *Receiver) Interrupt() {
+// interrupt ends the contexts of all pushes, so that they are answered soon.
+func (r *Receiver) interrupt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.over = true
@@ -61,7 +61,7 @@ func (r *Receiver) Interrupt() {
 
 // Close interrupts, and ends the streams. Answers that are ready go out.
 func (r *Receiver) Close() {
-	r.Interrupt()
+	r.interrupt()
 	r.cancel()
 }
 
