@@ -1,0 +1,48 @@
+package nemesis
+
+import (
+	"context"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/fault"
+)
+
+// Cluster is what can be hurt, real (harness) or simulated (sim). Servers are named by
+// their sids. All methods note in the history what they do.
+type Cluster interface {
+	Voters() []string    // those that founded it
+	NonVoters() []string // all others
+	// Lead waits until one server leads in a term above after and all that run agree.
+	Lead(ctx context.Context, after uint64) (sid string, term uint64, err error)
+	Kill(sids ...string) error                       // as SIGKILL does, all at one moment
+	Start(ctx context.Context, sids ...string) error // again, on their data; it does not wait for them
+	Ready(ctx context.Context, sids ...string) error // waits until each has a life
+}
+
+// Pauser can stop processes and let them go on.
+type Pauser interface {
+	Pause(sids ...string) error
+	Resume(sids ...string) error
+}
+
+// Network can be spoiled. Cuts are silent: what is sent is lost, and nobody is told.
+type Network interface {
+	Cut(from, to string, what fault.Traffic) error // one way
+	SetWeather(from, to string, w fault.Weather) error
+	Heal() error // all cuts and all weather
+}
+
+// Disks can be spoiled. Each returned function mends what was done.
+type Disks interface {
+	FillDisk(sid string) (mend func() error, err error)                     // no room is left
+	FailDisk(sid string) (mend func() error, err error)                     // writes give input/output errors
+	HangDisk(sid string) (mend func() error, err error)                     // writes and fsync return when it is mended
+	SlowDisk(sid string, sync time.Duration) (mend func() error, err error) // each fsync takes so long at least
+	// CutPower kills servers, and what they had not synced is gone.
+	CutPower(sids ...string) error
+
+	// Of a server that does not run:
+	Damage(sid string, f fault.File, d fault.Damage) error // an error if there is no such file yet
+	Wipe(sid string) error                                 // the data directory is empty
+	Copy(sid string) (restore func() error, err error)     // restore puts the directory back as it was at Copy
+}
