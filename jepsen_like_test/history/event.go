@@ -38,6 +38,8 @@ const (
 	Life    F = "life"    // Note: SID was seen registered as Epoch
 	Replica F = "replica" // Note: Via had State at Index
 	Fault   F = "fault"   // Note: something was done to Via, see Text
+	Hurt    F = "hurt"    // Note: the nemesis Text begins
+	Mended  F = "mended"  // Note: it ended, see Text
 )
 
 // Member is one (uid, sid) of a listing; SID is empty where the listing has none.

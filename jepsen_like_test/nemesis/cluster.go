@@ -5,18 +5,20 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/fault"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
 // Cluster is what can be hurt, real (harness) or simulated (sim). Servers are named by
-// their sids. All methods note in the history what they do.
+// their sids. What has an effect is noted in the history by the cluster itself.
 type Cluster interface {
 	Voters() []string    // those that founded it
 	NonVoters() []string // all others
-	// Lead waits until one server leads in a term above after and all that run agree.
-	Lead(ctx context.Context, after uint64) (sid string, term uint64, err error)
-	Kill(sids ...string) error                       // as SIGKILL does, all at one moment
-	Start(ctx context.Context, sids ...string) error // again, on their data; it does not wait for them
-	Ready(ctx context.Context, sids ...string) error // waits until each has a life
+	Status(ctx context.Context, sid string) (*pb.StatusResponse, error)
+	Transfer(ctx context.Context, leader string) error // it gives leadership to any voter that can take it
+	Kill(sids ...string) error                         // as SIGKILL does, all at one moment
+	Start(ctx context.Context, sids ...string) error   // again, on their data; it does not wait for them
+	Ready(ctx context.Context, sids ...string) error   // waits until each has a life
+	Close(ctx context.Context, sids ...string) error   // asks them to end, one after the other, and waits
 }
 
 // Pauser can stop processes and let them go on.
@@ -30,6 +32,9 @@ type Network interface {
 	Cut(from, to string, what fault.Traffic) error // one way
 	SetWeather(from, to string, w fault.Weather) error
 	Heal() error // all cuts and all weather
+	// Touched counts what was lost, delayed or otherwise changed so far: packets, or
+	// what comes closest to them.
+	Touched() uint64
 }
 
 // Disks can be spoiled. Each returned function mends what was done.
@@ -45,4 +50,20 @@ type Disks interface {
 	Damage(sid string, f fault.File, d fault.Damage) error // an error if there is no such file yet
 	Wipe(sid string) error                                 // the data directory is empty
 	Copy(sid string) (restore func() error, err error)     // restore puts the directory back as it was at Copy
+}
+
+// Mover can start a server that does not run at another address, on its data.
+type Mover interface {
+	Move(ctx context.Context, sid string) error
+}
+
+// Joiner can grow and shrink.
+type Joiner interface {
+	Join(ctx context.Context, sid string, votes bool) error // a server that was not there before
+	Decommission(ctx context.Context, sid string) error     // it leaves for good, and is not among the servers any more
+}
+
+// Compactor can have a server take a snapshot now, and forget the log before it.
+type Compactor interface {
+	Compact(sid string) error
 }

@@ -27,6 +27,7 @@ type SetFull struct {
 	Channels int
 	Seed     uint64
 	Timeout  time.Duration // of one operation
+	Pause    time.Duration // between two operations of a worker
 	History  *history.Recorder
 
 	writes progress // acknowledged, by the server that was asked

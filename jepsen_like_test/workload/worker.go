@@ -33,8 +33,16 @@ func newWorker(s *SetFull, number int, server Server, sids []string) *worker {
 }
 
 func (w *worker) run(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
 	for connected(ctx, w.server) {
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return
+		}
 		within(ctx, w.Timeout, w.one)
+		pause.Reset(w.Pause)
 	}
 }
 

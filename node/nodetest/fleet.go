@@ -117,6 +117,13 @@ func (f *Fleet) TryRestart(sid string) (*node.Node, error) {
 	return f.tryBoot(s.machine, s.cfg)
 }
 
+// TryRestartWith is RestartWith where the start may fail.
+func (f *Fleet) TryRestartWith(sid string, cfg node.Config) (*node.Node, error) {
+	f.t.Helper()
+	s := f.server(sid)
+	return f.tryBoot(s.machine, complete(cfg, s.machine.ip, s.cfg.Join))
+}
+
 // Kill ends servers as SIGKILL does, all at the same moment.
 func (f *Fleet) Kill(sids ...string) {
 	f.t.Helper()

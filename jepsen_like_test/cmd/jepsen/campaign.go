@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
+)
+
+// campaign runs random pairs of workloads and nemeses, several side by side.
+func campaign(ctx context.Context, args []string) error {
+	f := flag.NewFlagSet("campaign", flag.ContinueOnError)
+	simulated := f.Bool("sim", false, "in simulated time, instead of real processes")
+	workloads := f.String("workload", strings.Join(trial.Workloads(), ","), "those to choose from")
+	nemeses := f.String("nemesis", "processes,network,disks,members", "names or families to choose from")
+	lasts := f.Duration("time", time.Hour, "until no more runs are begun, on the wall")
+	each := f.Duration("each", 0, "of the cluster's life in a run; default: 15m simulated, 40s real")
+	side := f.Int("side-by-side", 2, "how many at a time")
+	seed := f.Uint64("seed", 0, "the runs follow from it; 0: others each time")
+	log := f.String("log", "", "a file to which each result is added, one JSON object a line")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if *seed == 0 {
+		*seed = rand.Uint64()
+	}
+	if *each == 0 {
+		*each = 40 * time.Second
+		if *simulated {
+			*each = 15 * time.Minute
+		}
+	}
+	named, err := nemesis.Named(strings.Split(*nemeses, ",")...)
+	if err != nil {
+		return err
+	}
+	tools, err := build(ctx, *simulated)
+	if err != nil {
+		return err
+	}
+	defer tools.remove()
+	d := &dice{rnd: rand.New(rand.NewPCG(*seed, 0)), workloads: strings.Split(*workloads, ","), nemeses: named}
+	t := &table{began: time.Now()}
+	if *log != "" {
+		if t.log, err = os.OpenFile(*log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+			return err
+		}
+		defer t.log.Close()
+	}
+	fmt.Printf("seed %d, %d side by side, until %s\n", *seed, *side, time.Now().Add(*lasts).Format(time.TimeOnly))
+	var wg sync.WaitGroup
+	for range *side {
+		wg.Go(func() {
+			for time.Since(t.began) < *lasts && ctx.Err() == nil {
+				s := d.throw()
+				s.Simulated, s.Time = *simulated, *each
+				r, err := tools.run(ctx, s, "")
+				if ctx.Err() == nil {
+					t.add(s, r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	fmt.Print(t)
+	if t.violations > 0 {
+		return errFound
+	}
+	return nil
+}
+
+// dice choose what runs: each run has three kinds of faults, those first that were
+// chosen least.
+type dice struct {
+	mu        sync.Mutex // guards all below
+	rnd       *rand.Rand
+	workloads []string
+	nemeses   []nemesis.Nemesis
+	thrown    int
+}
+
+const kinds = 3
+
+func (d *dice) throw() trial.Spec {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := trial.Spec{Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64()}
+	for range min(kinds, len(d.nemeses)) {
+		if d.thrown%len(d.nemeses) == 0 {
+			d.rnd.Shuffle(len(d.nemeses), func(i, j int) { d.nemeses[i], d.nemeses[j] = d.nemeses[j], d.nemeses[i] })
+		}
+		s.Nemeses = append(s.Nemeses, d.nemeses[d.thrown%len(d.nemeses)].Name)
+		d.thrown++
+	}
+	return s
+}

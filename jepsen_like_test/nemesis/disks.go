@@ -1,0 +1,187 @@
+package nemesis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/fault"
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+)
+
+// At most a minority of the voters has a spoiled disk; the power may go everywhere.
+var disks = family(OfDisks, canSpoil, []Nemesis{
+	{Name: "disk-full", Hurt: spoiledDisk(Disks.FillDisk)},
+	{Name: "disk-error", Hurt: spoiledDisk(Disks.FailDisk)},
+	{Name: "disk-hang", Hurt: spoiledDisk(Disks.HangDisk)},
+	{Name: "slow-fsync", Hurt: slowDisk},
+	{Name: "power-cut", Hurt: powerCut(func(s *Scene) []string { return s.shuffled(s.Voters())[:1] })},
+	{Name: "power-cut-all", Hurt: powerCut(func(s *Scene) []string { return s.everybody() })},
+	{Name: "log-flipped", Hurt: damaged(fault.Log, fault.Flipped)},
+	{Name: "log-truncated", Hurt: damaged(fault.Log, fault.Truncated)},
+	{Name: "snapshot-flipped", Hurt: damaged(fault.Snapshot, fault.Flipped)},
+	{Name: "snapshot-truncated", Hurt: damaged(fault.Snapshot, fault.Truncated)},
+	{Name: "wiped", Hurt: wiped},
+})
+
+func canSpoil(c Cluster) bool { _, ok := c.(Disks); return ok }
+
+func (s *Scene) disks() Disks { return s.Cluster.(Disks) }
+
+// patience is for what a server does by itself once its disk is well.
+const patience = 20 * time.Second
+
+// spoiledDisk spoils one voter's, and is seen by the problem that this server tells.
+func spoiledDisk(spoil func(Disks, string) (func() error, error)) func(context.Context, *Scene) (string, error) {
+	return func(ctx context.Context, s *Scene) (seen string, err error) {
+		victim := s.shuffled(s.Voters())[0]
+		mend, err := spoil(s.disks(), victim)
+		if err != nil {
+			return "", err
+		}
+		seen, err = s.problem(ctx, victim)
+		if err == nil {
+			err = s.Lasts(ctx, 0, 15*time.Second)
+		}
+		if err = mended(err, mend); err != nil {
+			return "", err
+		}
+		return seen, s.wellAgain(ctx, victim)
+	}
+}
+
+func (s *Scene) problem(ctx context.Context, sid string) (told string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err = harness.Await(ctx, sid+" to tell of its disk", func(ctx context.Context) error {
+		st, err := s.Status(ctx, sid)
+		if err == nil && st.GetProblem() == "" {
+			err = errors.New("it tells of no problem")
+		}
+		told = fmt.Sprintf("%s says: %s", sid, st.GetProblem())
+		return err
+	})
+	return told, err
+}
+
+// wellAgain starts a server anew that does not get over it, as a failed store does not.
+func (s *Scene) wellAgain(ctx context.Context, sid string) error {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := harness.Await(short, sid+" to be well", func(ctx context.Context) error {
+		st, err := s.Status(ctx, sid)
+		if err == nil && st.GetProblem() != "" {
+			err = errors.New(st.GetProblem())
+		}
+		return err
+	}); err == nil {
+		return nil
+	}
+	if err := s.Kill(sid); err != nil {
+		return err
+	}
+	return s.back(ctx, sid)
+}
+
+// slowDisk: fsync takes 100 to 400 ms; the cluster goes on.
+func slowDisk(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	sync := time.Duration(100+s.Rand.IntN(300)) * time.Millisecond
+	mend, err := s.disks().SlowDisk(old.SID, sync)
+	if err != nil {
+		return "", err
+	}
+	before, err := s.Status(ctx, old.SID)
+	if err == nil {
+		err = s.Lasts(ctx, 5*time.Second, 20*time.Second)
+	}
+	if err = mended(err, mend); err != nil {
+		return "", err
+	}
+	after, err := s.Status(ctx, old.SID)
+	return fmt.Sprintf("%s synced in %v and got from index %d to %d", old.SID, sync, before.GetApplied(), after.GetApplied()), err
+}
+
+func powerCut(which func(s *Scene) []string) func(context.Context, *Scene) (string, error) {
+	return func(ctx context.Context, s *Scene) (seen string, err error) {
+		victims := which(s)
+		before := s.lives(ctx, victims...)
+		if err := s.disks().CutPower(victims...); err != nil {
+			return "", err
+		}
+		if err := s.Lasts(ctx, 0, 5*time.Second); err != nil {
+			return "", err
+		}
+		return s.restarted(ctx, before, victims...)
+	}
+}
+
+// damaged: a follower finds its log or its newest snapshot damaged when it starts. It
+// gets over it, or it says so and refuses; its operator then gives it an empty disk.
+func damaged(f fault.File, d fault.Damage) func(context.Context, *Scene) (string, error) {
+	return func(ctx context.Context, s *Scene) (seen string, err error) {
+		old, err := s.Lead(ctx, 0)
+		if err != nil {
+			return "", err
+		}
+		victim := s.followers(old.SID)[0]
+		if c, ok := s.Cluster.(Compactor); ok && f == fault.Snapshot {
+			if err := c.Compact(victim); err != nil {
+				return "", err
+			}
+		}
+		before := s.lives(ctx, victim)
+		if err := s.Kill(victim); err != nil {
+			return "", err
+		}
+		if err := s.disks().Damage(victim, f, d); err != nil {
+			return "", errors.Join(fmt.Errorf("no damage done: %w", err), s.back(ctx, victim))
+		}
+		short, cancel := context.WithTimeout(ctx, patience)
+		seen, err = s.restarted(short, before, victim)
+		cancel()
+		if err == nil {
+			return "in spite of the damage " + seen, nil
+		}
+		refusal := err
+		if err := s.Kill(victim); err != nil {
+			return "", err
+		}
+		if err := s.disks().Wipe(victim); err != nil {
+			return "", err
+		}
+		seen, err = s.replaced(ctx, before, victim)
+		return fmt.Sprintf("it did not start: %v; with an empty disk %s", refusal, seen), err
+	}
+}
+
+func wiped(ctx context.Context, s *Scene) (seen string, err error) {
+	victim := s.shuffled(s.Voters())[0]
+	before := s.lives(ctx, victim)
+	if err := s.Kill(victim); err != nil {
+		return "", err
+	}
+	if err := s.disks().Wipe(victim); err != nil {
+		return "", err
+	}
+	return s.replaced(ctx, before, victim)
+}
+
+// replaced starts a server without its data: a new node, which votes again once it
+// has shown that it lasts.
+func (s *Scene) replaced(ctx context.Context, before map[string]uint64, sid string) (seen string, err error) {
+	if seen, err = s.restarted(ctx, before, sid); err != nil {
+		return "", err
+	}
+	return seen, harness.Await(ctx, sid+" to vote again", func(ctx context.Context) error {
+		st, err := s.Status(ctx, sid)
+		if err == nil && st.GetRole() != "voter" {
+			err = fmt.Errorf("its role is %q", st.GetRole())
+		}
+		return err
+	})
+}

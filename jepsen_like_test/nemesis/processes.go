@@ -1,0 +1,184 @@
+package nemesis
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+var processes = family(OfProcesses, nil, []Nemesis{
+	{Name: "kill-leader", Hurt: killLeader},
+	{Name: "kill-follower", Hurt: killed(func(s *Scene, leader string) []string { return s.followers(leader)[:1] })},
+	{Name: "kill-replica", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.NonVoters())[:1] }), needs: hasNonVoters},
+	{Name: "kill-minority", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.Voters())[:s.majority()-1] })},
+	{Name: "kill-majority", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.Voters())[:s.majority()] })},
+	{Name: "kill-all", Hurt: killed(func(s *Scene, leader string) []string { return s.everybody() })},
+	{Name: "rolling-restart", Hurt: rollingRestart},
+	{Name: "pause-leader", Hurt: pauseLeader, needs: canPause},
+	{Name: "pause-follower", Hurt: pauseFollower, needs: canPause},
+	{Name: "pause-majority", Hurt: pauseMajority, needs: canPause},
+	{Name: "transfer-storm", Hurt: transferStorm},
+	{Name: "snapshot-storm", Hurt: snapshotStorm, needs: canCompact},
+})
+
+func hasNonVoters(c Cluster) bool { return len(c.NonVoters()) > 0 }
+func canPause(c Cluster) bool     { _, ok := c.(Pauser); return ok }
+func canCompact(c Cluster) bool   { _, ok := c.(Compactor); return ok }
+
+func killLeader(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	if err := s.Kill(old.SID); err != nil {
+		return "", err
+	}
+	seen, err = s.deposed(ctx, old, without(s.everybody(), old.SID))
+	if err == nil {
+		err = s.Lasts(ctx, 0, 5*time.Second)
+	}
+	return seen, mended(err, func() error { return s.back(ctx, old.SID) })
+}
+
+// killed kills some at one moment and starts them again after a while.
+func killed(which func(s *Scene, leader string) []string) func(context.Context, *Scene) (string, error) {
+	return func(ctx context.Context, s *Scene) (string, error) {
+		old, err := s.Lead(ctx, 0)
+		if err != nil {
+			return "", err
+		}
+		victims := which(s, old.SID)
+		before := s.lives(ctx, victims...)
+		if err := s.Kill(victims...); err != nil {
+			return "", err
+		}
+		if err := s.Lasts(ctx, 0, 8*time.Second); err != nil {
+			return "", err
+		}
+		return s.restarted(ctx, before, victims...)
+	}
+}
+
+// rollingRestart asks each to end, and starts it again once it has.
+func rollingRestart(ctx context.Context, s *Scene) (seen string, err error) {
+	before := s.lives(ctx, s.everybody()...)
+	for _, sid := range s.shuffled(s.everybody()) {
+		if err := s.Close(ctx, sid); err != nil {
+			return "", err
+		}
+		if err := s.back(ctx, sid); err != nil {
+			return "", err
+		}
+	}
+	for sid, epoch := range s.lives(ctx, s.everybody()...) {
+		if epoch == before[sid] {
+			return "", fmt.Errorf("%s still has life %d", sid, epoch)
+		}
+	}
+	return fmt.Sprintf("%d new lives", len(before)), nil
+}
+
+// pauseLeader lets it go on while it still believes that it leads.
+func pauseLeader(ctx context.Context, s *Scene) (seen string, err error) {
+	p := s.Cluster.(Pauser)
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	if err := p.Pause(old.SID); err != nil {
+		return "", err
+	}
+	seen, err = s.deposed(ctx, old, without(s.everybody(), old.SID))
+	if err == nil {
+		err = s.Lasts(ctx, 0, s.pause())
+	}
+	return seen, mended(err, func() error { return p.Resume(old.SID) })
+}
+
+// pause is mostly short, now and then up to a minute.
+func (s *Scene) pause() time.Duration {
+	if s.Rand.IntN(6) == 0 {
+		return time.Minute
+	}
+	return 5 * time.Second
+}
+
+func pauseFollower(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	return s.paused(ctx, s.followers(old.SID)[:1], 100*time.Millisecond, s.pause())
+}
+
+func pauseMajority(ctx context.Context, s *Scene) (seen string, err error) {
+	return s.paused(ctx, s.shuffled(s.Voters())[:s.majority()], time.Second, 8*time.Second)
+}
+
+// paused is seen by a question that nobody answers.
+func (s *Scene) paused(ctx context.Context, sids []string, least, most time.Duration) (seen string, err error) {
+	p := s.Cluster.(Pauser)
+	if err := p.Pause(sids...); err != nil {
+		return "", err
+	}
+	short, cancel := context.WithTimeout(ctx, least)
+	defer cancel()
+	if _, err = s.Status(short, sids[0]); err == nil {
+		err = fmt.Errorf("%s answers although it is paused", sids[0])
+	} else {
+		err = s.Lasts(ctx, 0, most-least)
+	}
+	return fmt.Sprintf("%v did not answer", sids), mended(err, func() error { return p.Resume(sids...) })
+}
+
+// transferStorm moves leadership as often as it can for a while.
+func transferStorm(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	moves := 0
+	for range 5 + s.Rand.IntN(10) {
+		now, err := s.Lead(ctx, 0, s.Voters()...)
+		if err != nil {
+			return "", err
+		}
+		if s.Transfer(ctx, now.SID) == nil { // it may have lost leadership, or be refused
+			moves++
+		}
+	}
+	now, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	if moves == 0 || now.Term <= old.Term {
+		return "", fmt.Errorf("leadership did not move: %v, then %v", old, now)
+	}
+	return fmt.Sprintf("%d moves, terms %d to %d", moves, old.Term, now.Term), nil
+}
+
+// snapshotStorm has everybody take snapshots again and again, while one that is down
+// falls behind what the others keep of the log and needs a snapshot.
+func snapshotStorm(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	victim := s.followers(old.SID)[0]
+	before := s.lives(ctx, victim)
+	if err := s.Kill(victim); err != nil {
+		return "", err
+	}
+	for range 6 {
+		if err := s.Lasts(ctx, 100*time.Millisecond, 2*time.Second); err != nil {
+			return "", err
+		}
+		for _, sid := range without(s.everybody(), victim) {
+			if err := s.Cluster.(Compactor).Compact(sid); err != nil {
+				return "", err
+			}
+		}
+	}
+	seen, err = s.restarted(ctx, before, victim)
+	return "snapshots everywhere; " + seen, err
+}

@@ -1,0 +1,216 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
+	"github.com/pofresh/globalchannel/node"
+	"github.com/pofresh/globalchannel/node/nodetest"
+	"github.com/pofresh/globalchannel/transport"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// SType is what all servers are.
+const SType = "connector"
+
+// Options of a cluster.
+type Options struct {
+	Voters, NonVoters int
+	Settings          node.Settings
+	History           *history.Recorder
+}
+
+// Cluster is servers v1, v2... that found it and r1, r2... that never vote. Its methods
+// are for the bubble's first goroutine; servers may be used by any.
+type Cluster struct {
+	t       testing.TB
+	fleet   *nodetest.Fleet
+	history *history.Recorder
+	clients transport.Network // a machine outside of the cluster
+
+	voters, nonVoters []string
+	servers           map[string]*Server
+}
+
+var _ nemesis.Cluster = (*Cluster)(nil)
+
+// New starts all servers and does not wait for them. It is called inside a bubble.
+func New(t testing.TB, o Options) *Cluster {
+	c := &Cluster{t: t, history: o.History, servers: make(map[string]*Server)}
+	var cfgs []node.Config
+	for i := range o.Voters {
+		c.voters = append(c.voters, fmt.Sprintf("v%d", i+1))
+	}
+	for i := range o.NonVoters {
+		c.nonVoters = append(c.nonVoters, fmt.Sprintf("r%d", i+1))
+	}
+	for _, sid := range slices.Concat(c.voters, c.nonVoters) {
+		s := newServer(c, node.Config{
+			SID: sid, SType: SType, NonVoter: slices.Contains(c.nonVoters, sid), Cluster: o.Settings,
+		})
+		s.cfg.Expect = 0
+		if !s.cfg.NonVoter {
+			s.cfg.Expect = o.Voters
+		}
+		c.servers[sid] = s
+		cfgs = append(cfgs, s.begin())
+	}
+	c.fleet = nodetest.Cluster(t, cfgs...)
+	c.fleet.SetLatency(latency)
+	c.clients = c.fleet.Network()
+	t.Cleanup(c.hangUp) // before the fleet ends
+	for _, sid := range c.everybody() {
+		c.servers[sid].runs(c.fleet.Node(sid), c.fleet.Address(sid))
+	}
+	return c
+}
+
+// latency is that of a network within one data centre, one way.
+const latency = 500 * time.Microsecond
+
+// Fleet is what the cluster is made of.
+func (c *Cluster) Fleet() *nodetest.Fleet { return c.fleet }
+
+// Voters implements nemesis.Cluster.
+func (c *Cluster) Voters() []string { return c.voters }
+
+// NonVoters implements nemesis.Cluster.
+func (c *Cluster) NonVoters() []string { return c.nonVoters }
+
+func (c *Cluster) everybody() []string { return slices.Concat(c.voters, c.nonVoters) }
+
+// Server is one of them, for workloads.
+func (c *Cluster) Server(sid string) workload.Server { return c.servers[sid] }
+
+// Status implements nemesis.Cluster.
+func (c *Cluster) Status(ctx context.Context, sid string) (*pb.StatusResponse, error) {
+	return c.status(ctx, sid, false)
+}
+
+func (c *Cluster) status(ctx context.Context, sid string, hash bool) (*pb.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	client, err := c.client(ctx, sid)
+	if err != nil {
+		return nil, err
+	}
+	r, err := client.Status(ctx, &pb.StatusRequest{Hash: hash})
+	if err != nil {
+		return nil, fmt.Errorf("status of %s: %w", sid, err)
+	}
+	return r, nil
+}
+
+// Transfer implements nemesis.Cluster.
+func (c *Cluster) Transfer(ctx context.Context, leader string) error {
+	client, err := c.client(ctx, leader)
+	if err != nil {
+		return err
+	}
+	c.fault(leader, "gives leadership away")
+	_, err = client.TransferLeader(ctx, &pb.TransferLeaderRequest{})
+	return err
+}
+
+func (c *Cluster) client(ctx context.Context, sid string) (pb.GlobalChannelClient, error) {
+	if err := c.servers[sid].Connect(ctx); err != nil {
+		return nil, err
+	}
+	return c.servers[sid].Client()
+}
+
+// Kill implements nemesis.Cluster.
+func (c *Cluster) Kill(sids ...string) error {
+	for _, sid := range sids {
+		c.fault(sid, "killed")
+	}
+	c.fleet.Kill(sids...)
+	for _, sid := range sids {
+		c.servers[sid].died()
+	}
+	return nil
+}
+
+// Start implements nemesis.Cluster.
+func (c *Cluster) Start(ctx context.Context, sids ...string) error {
+	for _, sid := range sids {
+		s := c.servers[sid]
+		n, err := c.fleet.TryRestartWith(sid, s.begin())
+		if err != nil {
+			return fmt.Errorf("start %s: %w", sid, err)
+		}
+		s.runs(n, c.fleet.Address(sid))
+	}
+	return nil
+}
+
+// Ready implements nemesis.Cluster.
+func (c *Cluster) Ready(ctx context.Context, sids ...string) error {
+	for _, sid := range sids {
+		n := c.fleet.Node(sid)
+		if err := n.Ready(ctx); err != nil {
+			return fmt.Errorf("%s is not ready: %w: %s", sid, err, n.Status().Problem)
+		}
+		c.life(n.Self())
+	}
+	return nil
+}
+
+// Close implements nemesis.Cluster.
+func (c *Cluster) Close(ctx context.Context, sids ...string) error {
+	var errs []error
+	for _, sid := range sids {
+		c.fault(sid, "asked to end")
+		errs = append(errs, c.fleet.Node(sid).Close())
+		c.servers[sid].died()
+	}
+	return errors.Join(errs...)
+}
+
+// Replicas notes what state each server has at which index.
+func (c *Cluster) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err error) {
+	for _, sid := range c.everybody() {
+		st, err := c.status(ctx, sid, true)
+		if err != nil {
+			return nil, err
+		}
+		statuses = append(statuses, st)
+		c.history.Note(history.Event{F: history.Replica, Via: sid, Index: st.GetApplied(), State: st.GetStateHash()})
+	}
+	return statuses, nil
+}
+
+// Logs are what the servers logged, by sid.
+func (c *Cluster) Logs() map[string]string {
+	logs := make(map[string]string)
+	for sid, s := range c.servers {
+		logs[sid] = s.log.String()
+	}
+	return logs
+}
+
+func (c *Cluster) hangUp() {
+	for _, s := range c.servers {
+		s.hangUp()
+	}
+}
+
+func (c *Cluster) life(s node.Server) {
+	const index = 1<<48 - 1
+	c.history.Note(history.Event{F: history.Life, SID: s.SID, SType: s.SType, Epoch: s.Epoch, Index: s.Epoch & index})
+}
+
+func (c *Cluster) fault(sid, text string) {
+	c.history.Note(history.Event{F: history.Fault, Via: sid, Text: text})
+	if s := c.servers[sid]; s != nil {
+		slog.New(s.log.handler()).Info("FAULT", "what", text)
+	}
+}

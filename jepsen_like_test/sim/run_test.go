@@ -1,0 +1,70 @@
+package sim
+
+import (
+	"flag"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
+)
+
+var (
+	workloadFlag = flag.String("workload", "set", "of TestRun")
+	nemesisFlag  = flag.String("nemesis", "processes,network", "of TestRun: names or families, separated by commas")
+	seedFlag     = flag.Uint64("seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
+	timeFlag     = flag.Duration("time", 10*time.Minute, "of TestRun: of the cluster's life, about")
+	dirFlag      = flag.String("dir", "", "for what a failed run leaves; default: a new folder in the temporary directory")
+	resultFlag   = flag.String("result", "", "of TestRun: a file for its result, as JSON")
+)
+
+// TestRun is one run; cmd/jepsen is its user.
+func TestRun(t *testing.T) {
+	if *seedFlag == 0 {
+		*seedFlag = rand.Uint64()
+	}
+	spec := trial.Spec{Simulated: true, Workload: *workloadFlag, Nemeses: strings.Split(*nemesisFlag, ","), Seed: *seedFlag, Time: *timeFlag}
+	result := run(t, spec)
+	t.Log(result)
+	if *resultFlag != "" {
+		if err := result.Write(*resultFlag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(result.Violations) > 0 {
+		t.Errorf("%d violations", len(result.Violations))
+	}
+}
+
+// run is a run in a bubble of its own.
+func run(t *testing.T, spec trial.Spec) (result *trial.Result) {
+	t.Helper()
+	began := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		h := history.NewRecorder()
+		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
+		shape := shapes[rnd.IntN(len(shapes))]
+		c := New(t, Options{Voters: shape[0], NonVoters: shape[1], History: h})
+		var err error
+		if result, err = trial.Run(t.Context(), spec, c, h); err != nil {
+			t.Fatal(err)
+		}
+		if len(result.Violations) > 0 || *dirFlag != "" {
+			dir, err := trial.Folder(*dirFlag)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := result.Keep(dir, h.Events(), c.Logs()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	result.Took = time.Since(began) // in the bubble it would be the cluster's
+	return result
+}
+
+// shapes are voters and non-voters.
+var shapes = [][2]int{{3, 1}, {3, 2}, {5, 0}}

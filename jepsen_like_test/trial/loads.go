@@ -1,0 +1,108 @@
+package trial
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
+)
+
+// Cluster is what a run needs of one.
+type Cluster interface {
+	nemesis.Cluster
+	Server(sid string) workload.Server
+	// Replicas asks every server for the hash of its state, and notes it.
+	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
+}
+
+// Load is a workload with its checker.
+type Load interface {
+	Run(ctx context.Context)                         // until ctx ends and every operation has returned
+	ReadAll(ctx context.Context, index uint64) error // once all is well again
+	Check(events []history.Event) (Verdict, error)   // the error is about the history
+}
+
+// Verdict is what a checker found.
+type Verdict struct {
+	Checked    int // operations
+	Report     string
+	Violations []checker.Violation
+	Page       func(path string) (bool, error) // nil: there is none to be drawn
+}
+
+// Setup is what a workload is made for.
+type Setup struct {
+	Cluster Cluster
+	History *history.Recorder
+	Spec    Spec
+}
+
+// Workloads are the names of all.
+func Workloads() []string { return slices.Sorted(maps.Keys(loads)) }
+
+var loads = map[string]func(Setup) Load{
+	"set":      newSet,
+	"register": newRegister,
+}
+
+// restful between two operations of a client, so that an hour fits into memory.
+const restful = 300 * time.Millisecond
+
+// SType is what all servers of a run are.
+const SType = "connector"
+
+// set is distinct members that each belong to one client.
+type set struct{ *workload.SetFull }
+
+func newSet(s Setup) Load {
+	w := &workload.SetFull{Channels: 4, Seed: s.Spec.Seed, Timeout: 3 * time.Second, Pause: restful, History: s.History}
+	w.Servers = servers(s.Cluster)
+	w.Workers = len(w.Servers)
+	return set{w}
+}
+
+func (s set) ReadAll(ctx context.Context, index uint64) error {
+	return s.SetFull.ReadAll(ctx, index, SType)
+}
+
+func (s set) Check(events []history.Event) (Verdict, error) {
+	r, err := checker.Check(events)
+	return Verdict{r.Adds + r.Leaves + r.Reads, r.String(), r.Violations, nil}, err
+}
+
+// register is few members that all clients write and read linearizably.
+type register struct{ *workload.Linear }
+
+func newRegister(s Setup) Load {
+	list := servers(s.Cluster)
+	n := len(list)
+	return register{&workload.Linear{
+		Servers: list, SIDs: s.Cluster.NonVoters(), Workers: n, Readers: n, Alternators: n, Channels: 4, UIDs: 3, Seed: s.Spec.Seed,
+		Pause: restful, Timeout: 5 * time.Second, Impatience: time.Second, History: s.History,
+	}}
+}
+
+func (r register) ReadAll(ctx context.Context, _ uint64) error { return r.Linear.ReadAll(ctx) }
+
+func (r register) Check(events []history.Event) (Verdict, error) {
+	report, err := checker.CheckLinear(events, searchTime)
+	v := Verdict{report.Writes + report.Reads, report.String(), report.Violations, nil}
+	v.Page = func(path string) (bool, error) { return report.WritePage(path, searchTime) }
+	return v, err
+}
+
+// searchTime bounds the search for an order.
+const searchTime = time.Minute
+
+func servers(c Cluster) (list []workload.Server) {
+	for _, sid := range append(c.Voters(), c.NonVoters()...) {
+		list = append(list, c.Server(sid))
+	}
+	return list
+}

@@ -1,0 +1,195 @@
+package trial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+)
+
+const (
+	faultTime  = 4 * time.Minute  // the longest fault, with what is waited for in it
+	mendTime   = 2 * time.Minute  // after which a cluster whose faults are mended must be whole
+	settleTime = time.Minute      // after which all replicas must be equal
+	calm       = 2 * time.Second  // the least between two faults
+	restless   = 10 * time.Second // the most
+)
+
+// trial is a run that goes on.
+type trial struct {
+	cluster Cluster
+	history *history.Recorder
+	scene   *nemesis.Scene
+	load    Load
+	result  *Result
+}
+
+// Run runs s on a cluster that was started, and leaves it as it is at the end. The
+// error is that there is no verdict: the run could not be made.
+func Run(ctx context.Context, s Spec, c Cluster, h *history.Recorder) (*Result, error) {
+	nemeses, err := chosen(s, c)
+	if err != nil {
+		return nil, err
+	}
+	makeLoad, ok := loads[s.Workload]
+	if !ok {
+		return nil, fmt.Errorf("no workload %q", s.Workload)
+	}
+	t := &trial{
+		cluster: c, history: h, scene: nemesis.NewScene(c, rand.New(rand.NewPCG(s.Seed, 1))),
+		result: &Result{Spec: s, Faults: make(map[string]Fault)},
+	}
+	began := time.Now()
+	if err := t.whole(ctx); err != nil {
+		return nil, fmt.Errorf("start: %w", err)
+	}
+	t.load = makeLoad(Setup{Cluster: c, History: h, Spec: s})
+	t.hurt(ctx, nemeses)
+	t.judge(ctx)
+	t.result.Lived = time.Since(began)
+	t.result.Leaders, t.result.Terms = t.scene.Reigns()
+	t.result.validate(nemeses)
+	return t.result, nil
+}
+
+// chosen are the nemeses that the spec names and the cluster can suffer.
+func chosen(s Spec, c Cluster) ([]nemesis.Nemesis, error) {
+	named, err := nemesis.Named(s.Nemeses...)
+	if err != nil {
+		return nil, err
+	}
+	able := slices.DeleteFunc(named, func(n nemesis.Nemesis) bool { return !n.Able(c) })
+	if len(able) == 0 {
+		return nil, fmt.Errorf("this cluster can suffer none of %v", s.Nemeses)
+	}
+	return able, nil
+}
+
+// hurt works and hurts until the time is up.
+func (t *trial) hurt(ctx context.Context, nemeses []nemesis.Nemesis) {
+	work, stop := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		t.load.Run(work)
+	}()
+	defer func() {
+		stop()
+		<-ended
+	}()
+	order := t.scene.Rand.Perm(len(nemeses))
+	for began, i := time.Now(), 0; time.Since(began) < t.result.Spec.Time; i++ {
+		if err := t.scene.Lasts(ctx, calm, restless); err != nil {
+			return
+		}
+		if !t.suffer(ctx, nemeses[order[i%len(order)]]) {
+			return // nothing that follows could be told from this
+		}
+	}
+}
+
+// suffer is one fault, from the first harm until all is well again. False: it is not.
+func (t *trial) suffer(ctx context.Context, n nemesis.Nemesis) bool {
+	t.history.Note(history.Event{F: history.Hurt, Text: n.Name})
+	limited, cancel := context.WithTimeout(ctx, faultTime)
+	seen, err := n.Hurt(limited, t.scene)
+	cancel()
+	t.history.Note(history.Event{F: history.Mended, Text: fmt.Sprintf("%s: %s", n.Name, seen)})
+	f := t.result.Faults[n.Name]
+	if err == nil {
+		f.Seen++
+	} else {
+		f.Unseen = append(f.Unseen, err.Error())
+	}
+	t.result.Faults[n.Name] = f
+	if whole := t.whole(ctx); whole != nil {
+		t.violation("not whole %v after %s was mended: %v (%v)", mendTime, n.Name, whole, err)
+		return false
+	}
+	return true
+}
+
+// whole waits until everybody is there, follows one leader and has a life.
+func (t *trial) whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, mendTime)
+	defer cancel()
+	all := slices.Concat(t.cluster.Voters(), t.cluster.NonVoters())
+	if err := t.cluster.Ready(ctx, all...); err != nil {
+		return err
+	}
+	_, err := t.scene.Lead(ctx, 0)
+	return err
+}
+
+// judge demands equal replicas, reads everything everywhere, and checks the history.
+func (t *trial) judge(ctx context.Context) {
+	if len(t.result.Violations) == 0 {
+		index, err := t.settle(ctx)
+		if err == nil {
+			err = t.load.ReadAll(ctx, index)
+		}
+		if err != nil {
+			t.violation("after everything was mended: %v", err)
+		}
+	}
+	verdict, err := t.load.Check(t.history.Events())
+	if err != nil {
+		t.result.Invalid = append(t.result.Invalid, fmt.Sprintf("the history: %v", err))
+		return
+	}
+	t.result.Checked, t.result.Report = verdict.Checked, verdict.Report
+	for _, v := range verdict.Violations {
+		t.violation("%v", v)
+	}
+	t.result.page = verdict.Page
+}
+
+// settle waits until all replicas have applied the same index.
+func (t *trial) settle(ctx context.Context) (index uint64, err error) {
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	return index, harness.Await(ctx, "replicas at one index", func(ctx context.Context) error {
+		statuses, err := t.cluster.Replicas(ctx)
+		if err != nil {
+			return err
+		}
+		index = statuses[0].GetApplied()
+		for _, st := range statuses {
+			if st.GetApplied() != index {
+				return fmt.Errorf("%s has applied %d, %s %d", statuses[0].GetSid(), index, st.GetSid(), st.GetApplied())
+			}
+			if st.GetStateHash() == "" {
+				return errors.New(st.GetSid() + " tells no state hash")
+			}
+		}
+		return nil
+	})
+}
+
+func (t *trial) violation(format string, args ...any) {
+	t.result.Violations = append(t.result.Violations, fmt.Sprintf(format, args...))
+}
+
+// validate says what a run needs to count: each of its nemeses was seen, and enough
+// was acknowledged that the checker could judge.
+func (r *Result) validate(nemeses []nemesis.Nemesis) {
+	if len(r.Violations) > 0 {
+		return // it counts, whatever was done
+	}
+	seen, unseen := r.Seen(), 0
+	for _, f := range r.Faults {
+		unseen += len(f.Unseen)
+	}
+	if seen == 0 || unseen > seen/2 {
+		r.Invalid = append(r.Invalid, fmt.Sprintf("%d faults were seen, %d were not", seen, unseen))
+	}
+	if least := int(r.Spec.Time / time.Second); r.Checked < least {
+		r.Invalid = append(r.Invalid, fmt.Sprintf("%d operations were checked, fewer than %d", r.Checked, least))
+	}
+}
