@@ -30,12 +30,12 @@ func (p *Process) DialContext(ctx context.Context, network, address string) (net
 func isStream(network string) bool { return network == "tcp" || network == "tcp4" }
 
 func (p *Process) dial(ctx context.Context, to netip.AddrPort) (*conn, error) {
-	trip := p.host.net.trip(link{from: p.host.addr, to: to.Addr()})
-	if err := sleep(ctx, trip); err != nil {
+	sky, there := p.host.net.sky, link{from: p.host.addr, to: to.Addr()}
+	if err := sleep(ctx, sky.stream(there, 0, dialRetransmission)); err != nil {
 		return nil, err
 	}
 	c, refused := p.connectWhenOpen(ctx, to)
-	if err := sleep(ctx, trip); err != nil { // the answer's way back; a refusal takes it too
+	if err := sleep(ctx, sky.stream(there.back(), 0, dialRetransmission)); err != nil { // the answer's way back; a refusal takes it too
 		if c != nil {
 			c.abort()
 		}
@@ -83,7 +83,7 @@ func (p *Process) connect(to netip.AddrPort) (*conn, <-chan struct{}, error) {
 		return nil, nil, net.ErrClosed
 	}
 	there := link{from: p.host.addr, to: to.Addr()}
-	if n.cuts[there] || n.cuts[there.back()] {
+	if (n.cuts[there]|n.cuts[there.back()])&streams != 0 {
 		return nil, n.changed, nil // an answer that cannot come back is none
 	}
 	var l *listener

@@ -18,7 +18,8 @@
 // closing with unread bytes resets the peer; what had arrived before a reset can still be read.
 //
 // A packet is put into the queue of the socket it is addressed to, or vanishes: no such socket, a full queue, a cut
-// (also one that begins while the packet is in flight). Nobody is told.
+// (also one that begins while the packet is in flight). Nobody is told. [Weather] delays, loses, doubles and reorders
+// packets, and holds streams up.
 //
 // # Crashes, and who is dead
 //
@@ -38,5 +39,5 @@
 // # Locks
 //
 // Net.mu guards who exists and what is cut, for all hosts. The two ends of a connection share a lock of their own, as does
-// a packet socket. Net.mu is taken first, and none is held while waiting.
+// a packet socket. Net.mu is taken first, that of the weather last, and none is held while waiting.
 package memnet

@@ -75,7 +75,7 @@ func (f *flow) sendReset() {
 
 // send lets a segment arrive at once where it can. The caller keeps the bytes, so one in flight needs a copy.
 func (f *flow) send(s segment) {
-	trip := f.pair.net.trip(f.link)
+	trip := f.pair.net.sky.stream(f.link, len(s.data), retransmission)
 	if !f.cut && trip == 0 && len(f.flight) == 0 {
 		f.arrive(s)
 		return
@@ -149,7 +149,8 @@ func (f *flow) setCut(cut bool) {
 	back := f.from.in // its acknowledgements travelled this way
 	back.acknowledge(back.unacked)
 	back.unacked = 0
-	soonest := time.Now().Add(f.pair.net.trip(f.link)) // what was lost is sent again now
+	// What was lost is sent again now.
+	soonest := time.Now().Add(f.pair.net.sky.stream(f.link, 0, retransmission))
 	for i := range f.flight {
 		if f.flight[i].due.Before(soonest) {
 			f.flight[i].due = soonest

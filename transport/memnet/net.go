@@ -4,18 +4,17 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
 // Net is one network. All methods may be called concurrently.
 type Net struct {
-	latency atomic.Int64 // a time.Duration, one way
-	names   names
+	sky   *sky
+	names names
 
 	mu      sync.Mutex           // guards what follows, and every Host, Process and listener
 	hosts   map[netip.Addr]*Host // every valid address ever asked for
-	cuts    map[link]bool        // true: packets of this direction vanish
+	cuts    map[link]traffic     // what of a direction vanishes
 	pairs   map[*pair]struct{}   // connections with an end that is not closed
 	changed chan struct{}        // closed and replaced when a waiting dial may have got a way on
 }
@@ -28,8 +27,9 @@ func (l link) back() link { return link{from: l.to, to: l.from} }
 // New makes an empty network without latency.
 func New() *Net {
 	return &Net{
+		sky:     newSky(),
 		hosts:   make(map[netip.Addr]*Host),
-		cuts:    make(map[link]bool),
+		cuts:    make(map[link]traffic),
 		pairs:   make(map[*pair]struct{}),
 		changed: make(chan struct{}),
 		names:   names{hosts: make(map[string][]netip.Addr), services: make(map[string][]net.SRV)},
@@ -53,65 +53,10 @@ func (n *Net) Host(ip string) *Host {
 	return h
 }
 
-// Cut makes everything vanish that from sends to to; the other direction stays as it is. Stream bytes are held until
-// the direction heals, dials between the two wait, packets (also those in flight) are lost. The hosts need not exist yet.
-// Addresses are those that Host takes; anything else names no host, and nothing is cut.
-func (n *Net) Cut(from, to string) {
-	l, ok := parseLink(from, to)
-	if !ok {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.cuts[l] = true
-	for p := range n.pairs {
-		p.setCut(l, true)
-	}
-	if h := n.hosts[l.to]; h != nil {
-		for _, s := range h.packets {
-			s.loseInFlight(l.from)
-		}
-	}
-}
-
-// Heal ends a Cut of that direction. What was held arrives now, or after the latency.
-func (n *Net) Heal(from, to string) {
-	l, ok := parseLink(from, to)
-	if !ok {
-		return
-	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.healLocked(l)
-}
-
-// HealAll ends all cuts.
-func (n *Net) HealAll() {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for l := range n.cuts {
-		n.healLocked(l)
-	}
-}
-
-func (n *Net) healLocked(l link) {
-	delete(n.cuts, l)
-	for p := range n.pairs {
-		p.setCut(l, false)
-	}
-	n.wakeDialsLocked()
-}
-
 // SetLatency sets the time that bytes and packets sent from now on take one way between different hosts. What is
 // in flight keeps its time, and nothing overtakes on a stream. Without latency (the start) no timer is used.
-func (n *Net) SetLatency(d time.Duration) { n.latency.Store(int64(max(d, 0))) }
-
-// trip is the present latency of a direction. A machine reaches itself at once.
-func (n *Net) trip(l link) time.Duration {
-	if l.from == l.to {
-		return 0
-	}
-	return time.Duration(n.latency.Load())
+func (n *Net) SetLatency(d time.Duration) {
+	n.sky.change(func(f *forecast) { f.latency = max(d, 0) })
 }
 
 // wakeDialsLocked lets every waiting dial look again.

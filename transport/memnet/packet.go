@@ -34,6 +34,7 @@ type packet struct {
 	from netip.AddrPort
 	data []byte
 	due  time.Time
+	held bool // the next one of its sender overtakes it
 }
 
 func (p packet) cost() int { return len(p.data) + packetOverhead }
@@ -150,12 +151,14 @@ func (s *packetConn) writeTo(b []byte, addr net.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	peer := n.hosts[to.Addr()]
-	if peer == nil || n.cuts[way] {
+	if peer == nil || n.cuts[way]&packets != 0 {
 		return nil
 	}
 	if r := peer.packets[to.Port()]; r != nil {
-		from := netip.AddrPortFrom(h.addr, uint16(s.local.Port))
-		r.take(packet{from: from, data: slices.Clone(b), due: time.Now().Add(n.trip(way))})
+		from, fate := netip.AddrPortFrom(h.addr, uint16(s.local.Port)), n.sky.packet(way)
+		for _, trip := range fate.trips[:fate.copies] {
+			r.take(packet{from: from, data: slices.Clone(b), due: time.Now().Add(trip), held: fate.overtaken})
+		}
 	}
 	return nil
 }
@@ -188,7 +191,7 @@ func (h *Host) resolvePacket(addr net.Addr) (netip.AddrPort, error) {
 	return h.resolve(addr.String())
 }
 
-// take queues a packet in order of arrival, behind its equals, or loses it. Net.mu is held.
+// take queues a packet, or loses it. Net.mu is held.
 func (s *packetConn) take(p packet) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -196,14 +199,44 @@ func (s *packetConn) take(p packet) {
 		return
 	}
 	s.charged += p.cost()
+	overtaken := s.overtakenBy(p)
+	if p.held {
+		p.due = p.due.Add(overtaking)
+	}
+	first := s.insert(p)
+	for _, o := range overtaken {
+		o.held, o.due = false, p.due
+		first = s.insert(o) || first
+	}
+	if first || len(overtaken) > 0 {
+		s.awaitFirst()
+	}
+}
+
+// overtakenBy takes out what was held for a packet like this one.
+func (s *packetConn) overtakenBy(p packet) (overtaken []packet) {
+	if p.held {
+		return nil
+	}
+	now := time.Now()
+	s.queue = slices.DeleteFunc(s.queue, func(q packet) bool {
+		late := q.held && q.from == p.from && q.due.After(now)
+		if late {
+			overtaken = append(overtaken, q)
+		}
+		return late
+	})
+	return overtaken
+}
+
+// insert queues in order of arrival, behind its equals.
+func (s *packetConn) insert(p packet) (first bool) {
 	i := len(s.queue)
 	for i > 0 && p.due.Before(s.queue[i-1].due) {
 		i--
 	}
 	s.queue = slices.Insert(s.queue, i, p)
-	if i == 0 {
-		s.awaitFirst()
-	}
+	return i == 0
 }
 
 // loseInFlight is for a cut that begins. Net.mu is held.
