@@ -1,84 +1,10 @@
 package nodetest
 
 import (
-	"net"
-	"slices"
 	"syscall"
-	"time"
 
 	"github.com/pofresh/globalchannel/node/internal/disk"
 )
-
-// Cut makes everything vanish that from sends to to, until Heal. The other
-// direction stays as it is. Nobody is told: packets are lost, connections stand still.
-func (f *Fleet) Cut(from, to string) {
-	f.t.Helper()
-	f.net.Cut(f.server(from).machine.ip, f.server(to).machine.ip)
-}
-
-// Isolate cuts the given servers off from all others, both ways, until Heal. Among
-// each other they can talk. Servers started later are not cut off.
-func (f *Fleet) Isolate(sids ...string) {
-	f.t.Helper()
-	for _, sid := range sids {
-		f.server(sid) // fails the test for a sid that is not there
-	}
-	for sid, inside := range f.servers {
-		if !slices.Contains(sids, sid) {
-			continue
-		}
-		for other, outside := range f.servers {
-			if !slices.Contains(sids, other) {
-				f.net.Cut(inside.machine.ip, outside.machine.ip)
-				f.net.Cut(outside.machine.ip, inside.machine.ip)
-			}
-		}
-	}
-}
-
-// PowerOff ends a server as the loss of its machine does: Kill, but nothing tells the
-// others. Connections stand still instead of being reset, and dials to it, by servers
-// started later too, are not refused. Heal switches the machine on, without the server.
-func (f *Fleet) PowerOff(sid string) {
-	f.t.Helper()
-	gone := f.server(sid)
-	f.off = append(f.off, gone.machine.ip)
-	for _, s := range f.starts {
-		f.cutOff(s.machine.ip)
-	}
-	f.Kill(sid)
-}
-
-// cutOff is for a machine that must not reach those without power.
-func (f *Fleet) cutOff(ip string) {
-	for _, off := range f.off {
-		if off != ip {
-			f.net.Cut(off, ip)
-			f.net.Cut(ip, off)
-		}
-	}
-}
-
-// CutGossip makes everything vanish that servers gossip, packets and streams, until
-// Heal. All other calls between them go on.
-func (f *Fleet) CutGossip() { f.gossipCut.Store(true) }
-
-// Heal ends all cuts, and switches on what is without power.
-func (f *Fleet) Heal() {
-	f.gossipCut.Store(false)
-	f.off = nil
-	f.net.HealAll()
-}
-
-// SetName makes a host name stand for these IP addresses from now on, for all servers;
-// without any it is unknown again.
-func (f *Fleet) SetName(host string, ips ...string) { f.net.SetName(host, ips...) }
-
-// SetService gives a name these SRV records from now on; without any it is unknown again.
-func (f *Fleet) SetService(name string, records ...net.SRV) { f.net.SetService(name, records...) }
-
-// SetLatency sets how long anything takes one way between two machines; 0 at first.
-func (f *Fleet) SetLatency(d time.Duration) { f.net.SetLatency(d) }
 
 // DiskPart is what a fault of a disk concerns.
 type DiskPart uint8

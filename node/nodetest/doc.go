@@ -25,7 +25,8 @@
 // # Other faults
 //
 // Cut and Isolate make the network lose what is sent, CutGossip what is gossiped,
-// until Heal. PowerOff is a Kill that nobody is told of. StallDisk makes a server's
+// CutPackets and CutStreams one kind of it, until Heal. SetWeather delays, loses, doubles
+// and reorders it, as SetSeed has it. PowerOff is a Kill that nobody is told of. StallDisk makes a server's
 // disk stand still, FailDisk makes it fail, FillDisk fills it. Config.LogStore is of
 // real disks: here it says nothing.
 //
