@@ -25,6 +25,7 @@ const SType = "connector"
 type Options struct {
 	Voters, NonVoters int
 	Settings          node.Settings
+	Seed              uint64 // what servers do by chance follows from it
 	History           *history.Recorder
 }
 
@@ -34,6 +35,7 @@ type Cluster struct {
 	t       testing.TB
 	fleet   *nodetest.Fleet
 	history *history.Recorder
+	seed    uint64
 	clients transport.Network // a machine outside of the cluster
 
 	voters, nonVoters []string
@@ -44,7 +46,8 @@ var _ nemesis.Cluster = (*Cluster)(nil)
 
 // New starts all servers and does not wait for them. It is called inside a bubble.
 func New(t testing.TB, o Options) *Cluster {
-	c := &Cluster{t: t, history: o.History, servers: make(map[string]*Server)}
+	c := &Cluster{t: t, history: o.History, seed: o.Seed, servers: make(map[string]*Server)}
+	begun := make(map[string]*process)
 	var cfgs []node.Config
 	for i := range o.Voters {
 		c.voters = append(c.voters, fmt.Sprintf("v%d", i+1))
@@ -61,14 +64,17 @@ func New(t testing.TB, o Options) *Cluster {
 			s.cfg.Expect = o.Voters
 		}
 		c.servers[sid] = s
-		cfgs = append(cfgs, s.begin())
+		var cfg node.Config
+		begun[sid], cfg = s.begin()
+		cfgs = append(cfgs, cfg)
 	}
 	c.fleet = nodetest.Cluster(t, cfgs...)
 	c.fleet.SetLatency(latency)
+	c.fleet.SetSeed(o.Seed)
 	c.clients = c.fleet.Network()
 	t.Cleanup(c.hangUp) // before the fleet ends
 	for _, sid := range c.everybody() {
-		c.servers[sid].runs(c.fleet.Node(sid), c.fleet.Address(sid))
+		c.servers[sid].runs(begun[sid], c.fleet.Node(sid), c.fleet.Address(sid))
 	}
 	return c
 }
@@ -90,23 +96,18 @@ func (c *Cluster) everybody() []string { return slices.Concat(c.voters, c.nonVot
 // Server is one of them, for workloads.
 func (c *Cluster) Server(sid string) workload.Server { return c.servers[sid] }
 
-// Status implements nemesis.Cluster.
-func (c *Cluster) Status(ctx context.Context, sid string) (*pb.StatusResponse, error) {
-	return c.status(ctx, sid, false)
-}
-
-func (c *Cluster) status(ctx context.Context, sid string, hash bool) (*pb.StatusResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-	defer cancel()
-	client, err := c.client(ctx, sid)
-	if err != nil {
-		return nil, err
+// Status implements nemesis.Cluster. It asks the node itself, which is what most of a
+// run's questions are: over gRPC they would cost more than the load.
+func (c *Cluster) Status(_ context.Context, sid string) (*pb.StatusResponse, error) {
+	n := c.servers[sid].running()
+	if n == nil {
+		return nil, fmt.Errorf("%s does not run", sid)
 	}
-	r, err := client.Status(ctx, &pb.StatusRequest{Hash: hash})
-	if err != nil {
-		return nil, fmt.Errorf("status of %s: %w", sid, err)
-	}
-	return r, nil
+	st := n.Status()
+	return &pb.StatusResponse{
+		Sid: st.SID, Stype: st.SType, NodeId: st.NodeID, Role: st.Role, Leader: st.Leader, Term: st.Term, Applied: st.Applied,
+		Ready: st.Ready, Problem: st.Problem, Addr: st.Addr, Epoch: st.Epoch,
+	}, nil
 }
 
 // Transfer implements nemesis.Cluster.
@@ -143,11 +144,12 @@ func (c *Cluster) Kill(sids ...string) error {
 func (c *Cluster) Start(ctx context.Context, sids ...string) error {
 	for _, sid := range sids {
 		s := c.servers[sid]
-		n, err := c.fleet.TryRestartWith(sid, s.begin())
+		p, cfg := s.begin()
+		n, err := c.fleet.TryRestartWith(sid, cfg)
 		if err != nil {
 			return fmt.Errorf("start %s: %w", sid, err)
 		}
-		s.runs(n, c.fleet.Address(sid))
+		s.runs(p, n, c.fleet.Address(sid))
 	}
 	return nil
 }
@@ -178,9 +180,13 @@ func (c *Cluster) Close(ctx context.Context, sids ...string) error {
 // Replicas notes what state each server has at which index.
 func (c *Cluster) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err error) {
 	for _, sid := range c.everybody() {
-		st, err := c.status(ctx, sid, true)
+		client, err := c.client(ctx, sid)
 		if err != nil {
 			return nil, err
+		}
+		st, err := client.Status(ctx, &pb.StatusRequest{Hash: true})
+		if err != nil {
+			return nil, fmt.Errorf("status of %s: %w", sid, err)
 		}
 		statuses = append(statuses, st)
 		c.history.Note(history.Event{F: history.Replica, Via: sid, Index: st.GetApplied(), State: st.GetStateHash()})

@@ -5,6 +5,7 @@ import (
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/fault"
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/node/nodetest"
 )
 
 var _ nemesis.Network = (*Cluster)(nil)
@@ -15,15 +16,19 @@ func (c *Cluster) Cut(from, to string, what fault.Traffic) error {
 	switch what {
 	case fault.All:
 		c.fleet.Cut(from, to)
-	default:
-		return fmt.Errorf("cut of %v: not known here", what)
+	case fault.Gossip:
+		c.fleet.CutPackets(from, to)
+	case fault.Calls:
+		c.fleet.CutStreams(from, to)
 	}
 	return nil
 }
 
 // SetWeather implements nemesis.Network.
 func (c *Cluster) SetWeather(from, to string, w fault.Weather) error {
-	return fmt.Errorf("weather: not known here")
+	c.fault(from, fmt.Sprintf("sends to %s in weather %+v", to, w))
+	c.fleet.SetWeather(from, to, nodetest.Weather(w))
+	return nil
 }
 
 // Heal implements nemesis.Network.
@@ -34,4 +39,4 @@ func (c *Cluster) Heal() error {
 }
 
 // Touched implements nemesis.Network.
-func (c *Cluster) Touched() uint64 { return 1 }
+func (c *Cluster) Touched() uint64 { return c.fleet.Touched() }

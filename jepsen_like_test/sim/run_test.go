@@ -10,24 +10,36 @@ import (
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
+	"github.com/pofresh/globalchannel/node"
 )
 
 var (
-	workloadFlag = flag.String("workload", "set", "of TestRun")
-	nemesisFlag  = flag.String("nemesis", "processes,network", "of TestRun: names or families, separated by commas")
+	workloadFlag = flag.String("workload", "", "of TestRun; default: all, one after the other")
+	nemesisFlag  = flag.String("nemesis", "processes,network,disks,members", "of TestRun: names or families, separated by commas")
 	seedFlag     = flag.Uint64("seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
-	timeFlag     = flag.Duration("time", 10*time.Minute, "of TestRun: of the cluster's life, about")
+	timeFlag     = flag.Duration("time", smoke, "of TestRun: of the cluster's life, about")
 	dirFlag      = flag.String("dir", "", "for what a failed run leaves; default: a new folder in the temporary directory")
 	resultFlag   = flag.String("result", "", "of TestRun: a file for its result, as JSON")
 )
 
-// TestRun is one run; cmd/jepsen is its user.
+// TestRun is one run of each workload, or of the one that is named; cmd/jepsen names one.
 func TestRun(t *testing.T) {
 	if *seedFlag == 0 {
 		*seedFlag = rand.Uint64()
 	}
-	spec := trial.Spec{Simulated: true, Workload: *workloadFlag, Nemeses: strings.Split(*nemesisFlag, ","), Seed: *seedFlag, Time: *timeFlag}
-	result := run(t, spec)
+	if *workloadFlag != "" {
+		judged(t, *workloadFlag)
+		return
+	}
+	for _, workload := range trial.Workloads(true) {
+		t.Run(workload, func(t *testing.T) { judged(t, workload) })
+	}
+}
+
+func judged(t *testing.T, workload string) {
+	t.Helper()
+	spec := trial.Spec{Simulated: true, Workload: workload, Nemeses: strings.Split(*nemesisFlag, ","), Seed: *seedFlag, Time: *timeFlag}
+	result, _ := run(t, spec)
 	t.Log(result)
 	if *resultFlag != "" {
 		if err := result.Write(*resultFlag); err != nil {
@@ -37,34 +49,43 @@ func TestRun(t *testing.T) {
 	if len(result.Violations) > 0 {
 		t.Errorf("%d violations", len(result.Violations))
 	}
+	if !result.Valid() {
+		t.Error("the run does not count")
+	}
 }
 
 // run is a run in a bubble of its own.
-func run(t *testing.T, spec trial.Spec) (result *trial.Result) {
+func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.Event) {
 	t.Helper()
 	began := time.Now()
 	synctest.Test(t, func(t *testing.T) {
 		h := history.NewRecorder()
 		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
 		shape := shapes[rnd.IntN(len(shapes))]
-		c := New(t, Options{Voters: shape[0], NonVoters: shape[1], History: h})
+		c := New(t, Options{
+			Voters: shape[0], NonVoters: shape[1], Settings: node.Settings{ReapAfter: reapAfter}, Seed: spec.Seed, History: h,
+		})
 		var err error
 		if result, err = trial.Run(t.Context(), spec, c, h); err != nil {
 			t.Fatal(err)
 		}
+		events = h.Events()
 		if len(result.Violations) > 0 || *dirFlag != "" {
 			dir, err := trial.Folder(*dirFlag)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := result.Keep(dir, h.Events(), c.Logs()); err != nil {
+			if err := result.Keep(dir, events, c.Logs()); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	result.Took = time.Since(began) // in the bubble it would be the cluster's
-	return result
+	return result, events
 }
+
+// reapAfter is short, so that many lives end and are resumed.
+const reapAfter = 5 * time.Second
 
 // shapes are voters and non-voters.
 var shapes = [][2]int{{3, 1}, {3, 2}, {5, 0}}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -24,11 +25,13 @@ type Server struct {
 
 	dialling chan struct{} // one slot. Not a mutex: in a bubble time would stand still for whoever waits
 
-	mu   sync.Mutex // guards all below
-	addr string
-	node *node.Node // nil: it does not run
-	conn *grpc.ClientConn
-	to   string // where conn goes
+	mu     sync.Mutex // guards all below
+	starts int
+	now    *process      // nil: it does not run
+	up     chan struct{} // closed when it runs; nil: nobody waits
+	addr   string
+	conn   *grpc.ClientConn
+	to     string // where conn goes
 }
 
 func newServer(c *Cluster, cfg node.Config) *Server {
@@ -37,22 +40,69 @@ func newServer(c *Cluster, cfg node.Config) *Server {
 	return s
 }
 
-// begin is what the next process is started with.
-func (s *Server) begin() node.Config {
-	s.cluster.history.Note(history.Event{F: history.Started, Via: s.cfg.SID})
-	return s.cfg
-}
-
-func (s *Server) runs(n *node.Node, addr string) {
+// begin is a new process that has no node yet, and the config that its node is
+// started with.
+func (s *Server) begin() (*process, node.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.node, s.addr = n, addr
+	s.starts++
+	p := &process{sid: s.cfg.SID, start: s.starts, rnd: rand.New(rand.NewPCG(s.cluster.seed, uint64(s.starts)))}
+	s.cluster.history.Note(history.Event{F: history.Started, Via: p.sid, Start: p.start})
+	cfg := s.cfg
+	cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return s.handle(ctx, p, d), nil }
+	return p, cfg
 }
 
+// runs opens the process to clients.
+func (s *Server) runs(p *process, n *node.Node, addr string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p.node, s.now, s.addr = n, p, addr
+	if s.up != nil {
+		close(s.up)
+		s.up = nil
+	}
+}
+
+// died is told right after the kill.
 func (s *Server) died() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.node = nil
+	if s.now != nil {
+		s.now.die()
+		s.now = nil
+	}
+}
+
+// running is the node; nil: it does not run.
+func (s *Server) running() *node.Node {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now == nil {
+		return nil
+	}
+	return s.now.node
+}
+
+// process waits for one that runs; nil: ctx ended.
+func (s *Server) process(ctx context.Context) *process {
+	for {
+		s.mu.Lock()
+		p := s.now
+		if p == nil && s.up == nil {
+			s.up = make(chan struct{})
+		}
+		up := s.up
+		s.mu.Unlock()
+		if p != nil {
+			return p
+		}
+		select {
+		case <-up:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // ID implements workload.Server.

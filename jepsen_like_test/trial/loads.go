@@ -2,8 +2,10 @@ package trial
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
@@ -43,16 +45,49 @@ type Setup struct {
 	Spec    Spec
 }
 
-// Workloads are the names of all.
-func Workloads() []string { return slices.Sorted(maps.Keys(loads)) }
+// Loader is a cluster with workloads of its own.
+type Loader interface {
+	// Load is nil if it has none of that name.
+	Load(s Setup) Load
+}
 
 var loads = map[string]func(Setup) Load{
 	"set":      newSet,
 	"register": newRegister,
 }
 
-// restful between two operations of a client, so that an hour fits into memory.
-const restful = 300 * time.Millisecond
+// Push is the workload of simulated clusters alone.
+const Push = "push"
+
+// Workloads are the names of all.
+func Workloads(simulated bool) []string {
+	names := slices.Sorted(maps.Keys(loads))
+	if simulated {
+		names = append(names, Push)
+	}
+	return names
+}
+
+func (s Setup) load() (Load, error) {
+	if c, ok := s.Cluster.(Loader); ok {
+		if l := c.Load(s); l != nil {
+			return l, nil
+		}
+	}
+	if newLoad, ok := loads[s.Spec.Workload]; ok {
+		return newLoad(s), nil
+	}
+	return nil, fmt.Errorf("no workload %q here; there are %s", s.Spec.Workload, strings.Join(Workloads(s.Spec.Simulated), ", "))
+}
+
+// restful is how long a client rests between two operations: in simulated time an hour
+// of them has to fit into memory, and into a search for an order.
+func (s Setup) restful() time.Duration {
+	if s.Spec.Simulated {
+		return time.Second
+	}
+	return 20 * time.Millisecond
+}
 
 // SType is what all servers of a run are.
 const SType = "connector"
@@ -61,7 +96,7 @@ const SType = "connector"
 type set struct{ *workload.SetFull }
 
 func newSet(s Setup) Load {
-	w := &workload.SetFull{Channels: 4, Seed: s.Spec.Seed, Timeout: 3 * time.Second, Pause: restful, History: s.History}
+	w := &workload.SetFull{Channels: 4, Seed: s.Spec.Seed, Timeout: 3 * time.Second, Pause: s.restful(), History: s.History}
 	w.Servers = servers(s.Cluster)
 	w.Workers = len(w.Servers)
 	return set{w}
@@ -84,7 +119,7 @@ func newRegister(s Setup) Load {
 	n := len(list)
 	return register{&workload.Linear{
 		Servers: list, SIDs: s.Cluster.NonVoters(), Workers: n, Readers: n, Alternators: n, Channels: 4, UIDs: 3, Seed: s.Spec.Seed,
-		Pause: restful, Timeout: 5 * time.Second, Impatience: time.Second, History: s.History,
+		Pause: s.restful(), Timeout: 5 * time.Second, Impatience: time.Second, History: s.History,
 	}}
 }
 

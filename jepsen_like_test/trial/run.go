@@ -37,19 +37,18 @@ func Run(ctx context.Context, s Spec, c Cluster, h *history.Recorder) (*Result, 
 	if err != nil {
 		return nil, err
 	}
-	makeLoad, ok := loads[s.Workload]
-	if !ok {
-		return nil, fmt.Errorf("no workload %q", s.Workload)
+	load, err := Setup{Cluster: c, History: h, Spec: s}.load()
+	if err != nil {
+		return nil, err
 	}
 	t := &trial{
-		cluster: c, history: h, scene: nemesis.NewScene(c, rand.New(rand.NewPCG(s.Seed, 1))),
+		cluster: c, history: h, load: load, scene: nemesis.NewScene(c, rand.New(rand.NewPCG(s.Seed, 1))),
 		result: &Result{Spec: s, Faults: make(map[string]Fault)},
 	}
 	began := time.Now()
 	if err := t.whole(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
-	t.load = makeLoad(Setup{Cluster: c, History: h, Spec: s})
 	t.hurt(ctx, nemeses)
 	t.judge(ctx)
 	t.result.Lived = time.Since(began)

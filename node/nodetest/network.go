@@ -115,6 +115,10 @@ func (f *Fleet) SetWeather(from, to string, w Weather) {
 // of what SetWeather has set.
 func (f *Fleet) SetWeatherEverywhere(w Weather) { f.net.SetWeatherEverywhere(memnet.Weather(w)) }
 
+// Touched counts what met bad weather, or a cut, when it was sent: packets, and writes to
+// connections. With it a test sees that a fault was one.
+func (f *Fleet) Touched() uint64 { return f.net.Touched() }
+
 // SetSeed makes what faults leave to chance come out as it did with that seed, as far as
 // the servers do the same things in the same order. At first it is 0.
 func (f *Fleet) SetSeed(seed uint64) { f.net.Seed(seed) }

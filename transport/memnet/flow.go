@@ -76,6 +76,9 @@ func (f *flow) sendReset() {
 // send lets a segment arrive at once where it can. The caller keeps the bytes, so one in flight needs a copy.
 func (f *flow) send(s segment) {
 	trip := f.pair.net.sky.stream(f.link, len(s.data), retransmission)
+	if f.cut {
+		f.pair.net.sky.touched.Add(1)
+	}
 	if !f.cut && trip == 0 && len(f.flight) == 0 {
 		f.arrive(s)
 		return

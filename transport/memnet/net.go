@@ -53,6 +53,9 @@ func (n *Net) Host(ip string) *Host {
 	return h
 }
 
+// Touched counts what met bad weather, or was lost or held by a cut, when it was sent: packets, and writes to streams.
+func (n *Net) Touched() uint64 { return n.sky.touched.Load() }
+
 // SetLatency sets the time that bytes and packets sent from now on take one way between different hosts. What is
 // in flight keeps its time, and nothing overtakes on a stream. Without latency (the start) no timer is used.
 func (n *Net) SetLatency(d time.Duration) {

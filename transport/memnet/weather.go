@@ -53,7 +53,8 @@ func (n *Net) Seed(seed uint64) { n.sky.sow(seed) }
 
 // sky is the weather of all directions, and the chances in it.
 type sky struct {
-	now atomic.Pointer[forecast]
+	now     atomic.Pointer[forecast]
+	touched atomic.Uint64 // what was spoiled, by cuts too
 
 	mu   sync.Mutex // guards what follows; no other lock is taken under it
 	seed uint64
@@ -100,6 +101,7 @@ func (s *sky) sow(seed uint64) {
 
 // roll calls use with the chances of a direction.
 func (s *sky) roll(c chances, use func(*rand.Rand)) {
+	s.touched.Add(1)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.dice[c]

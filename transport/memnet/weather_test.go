@@ -242,3 +242,23 @@ func TestNet_CutOfPacketsOrStreamsAlone(t *testing.T) {
 		receive(t, two, "after all")
 	})
 }
+
+func TestNet_CountsWhatItSpoils(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, spoil := range map[string]func(*Net){
+			"a cut":   func(n *Net) { n.CutPackets(a, b) },
+			"weather": func(n *Net) { n.SetWeather(a, b, Weather{Loss: 1}) },
+		} {
+			n := New()
+			numbered(t, n, 10)
+			if got := n.Touched(); got != 0 {
+				t.Errorf("%s: %d touched before", name, got)
+			}
+			spoil(n)
+			numbered(t, n, 10)
+			if got := n.Touched(); got != 10 {
+				t.Errorf("%s: %d touched of 10 packets", name, got)
+			}
+		}
+	})
+}

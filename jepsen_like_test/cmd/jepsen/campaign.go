@@ -18,7 +18,7 @@ import (
 func campaign(ctx context.Context, args []string) error {
 	f := flag.NewFlagSet("campaign", flag.ContinueOnError)
 	simulated := f.Bool("sim", false, "in simulated time, instead of real processes")
-	workloads := f.String("workload", strings.Join(trial.Workloads(), ","), "those to choose from")
+	workloads := f.String("workload", "", "those to choose from; default: all")
 	nemeses := f.String("nemesis", "processes,network,disks,members", "names or families to choose from")
 	lasts := f.Duration("time", time.Hour, "until no more runs are begun, on the wall")
 	each := f.Duration("each", 0, "of the cluster's life in a run; default: 15m simulated, 40s real")
@@ -36,6 +36,9 @@ func campaign(ctx context.Context, args []string) error {
 		if *simulated {
 			*each = 15 * time.Minute
 		}
+	}
+	if *workloads == "" {
+		*workloads = strings.Join(trial.Workloads(*simulated), ",")
 	}
 	named, err := nemesis.Named(strings.Split(*nemeses, ",")...)
 	if err != nil {

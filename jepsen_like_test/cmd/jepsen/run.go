@@ -18,7 +18,7 @@ import (
 func specFlags(f *flag.FlagSet) func() trial.Spec {
 	var s trial.Spec
 	f.BoolVar(&s.Simulated, "sim", false, "in simulated time, instead of real processes")
-	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(), ", "))
+	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(true), ", "))
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
 	f.Uint64Var(&s.Seed, "seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	f.DurationVar(&s.Time, "time", 2*time.Minute, "of the cluster's life, about")
@@ -94,7 +94,7 @@ func repeat(ctx context.Context, args []string) error {
 }
 
 func list(context.Context, []string) error {
-	fmt.Println("workloads:", strings.Join(trial.Workloads(), ", "))
+	fmt.Println("workloads:", strings.Join(trial.Workloads(true), ", "))
 	fmt.Println("nemeses:")
 	for _, n := range nemesis.All() {
 		fmt.Fprintf(os.Stdout, "  %-10s %s\n", n.Family, n.Name)

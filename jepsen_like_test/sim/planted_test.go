@@ -1,11 +1,13 @@
-package bubble_test
+package sim
 
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
 // One in so many handings is spoiled.
@@ -97,9 +99,9 @@ func each(events []history.Event, f history.F, spoil func(history.Event) []histo
 	return out
 }
 
-// seesPlantedFaults shows that the history of a run is rich enough to fail.
-func seesPlantedFaults(t *testing.T, events []history.Event) {
-	t.Helper()
+// The history of a run of pushes is rich enough to fail.
+func TestPush_PlantedFaultsAreSeen(t *testing.T) {
+	_, events := run(t, trial.Spec{Simulated: true, Workload: trial.Push, Nemeses: []string{"processes", "network"}, Seed: *seedFlag, Time: 4 * time.Minute})
 	for _, p := range planted {
 		r, err := checker.CheckPushes(p.spoil(events))
 		if err != nil {

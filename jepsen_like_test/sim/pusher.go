@@ -1,4 +1,4 @@
-package bubble_test
+package sim
 
 import (
 	"context"
@@ -12,11 +12,11 @@ import (
 	"github.com/pofresh/globalchannel/node"
 )
 
-// worker is a caller on one server, one call after another, over its restarts. Half
+// pusher is a caller on one server, one call after another, over its restarts. Half
 // of the members it writes are those of its server alone, so that much is owed to
 // them; the others are everybody's.
-type worker struct {
-	server  *server
+type pusher struct {
+	server  *Server
 	number  int
 	targets []string // sids of members
 	rnd     *rand.Rand
@@ -32,7 +32,7 @@ var rooms = []string{"world", "guild", "raid"}
 // shortLived is the room that is destroyed now and then.
 const shortLived = "raid"
 
-func (w *worker) run(ctx context.Context) {
+func (w *pusher) run(ctx context.Context) {
 	for {
 		p := w.server.process(ctx)
 		if p == nil || ctx.Err() != nil {
@@ -54,13 +54,13 @@ func (w *worker) run(ctx context.Context) {
 			w.write(call, p, history.Event{F: history.Destroy, Channel: shortLived})
 		}
 		cancel()
-		pause(ctx, time.Duration(w.rnd.IntN(400))*time.Millisecond)
+		pause(ctx, time.Duration(w.rnd.IntN(1500))*time.Millisecond)
 	}
 }
 
-func (w *worker) target() string { return w.targets[w.rnd.IntN(len(w.targets))] }
+func (w *pusher) target() string { return w.targets[w.rnd.IntN(len(w.targets))] }
 
-func (w *worker) anybody() string {
+func (w *pusher) anybody() string {
 	switch w.rnd.IntN(10) {
 	case 0:
 		return fmt.Sprint("ghost-", w.rnd.IntN(2))
@@ -71,7 +71,7 @@ func (w *worker) anybody() string {
 }
 
 // invoke begins an operation; what it returns ends it, if the process still lives.
-func (w *worker) invoke(p *process, e history.Event) (done func(history.Type, func(*history.Event))) {
+func (w *pusher) invoke(p *process, e history.Event) (done func(history.Type, func(*history.Event))) {
 	e.Worker, e.Via, e.Start = w.number, p.sid, p.start
 	c := w.history.Invoke(e)
 	return func(t history.Type, change func(*history.Event)) {
@@ -81,7 +81,7 @@ func (w *worker) invoke(p *process, e history.Event) (done func(history.Type, fu
 	}
 }
 
-func (w *worker) write(ctx context.Context, p *process, e history.Event) {
+func (w *pusher) write(ctx context.Context, p *process, e history.Event) {
 	if e.F == history.Add {
 		e.Lives = p.lives()
 	}
@@ -112,7 +112,7 @@ func text(err error) func(*history.Event) {
 }
 
 // push pushes, now and then urgently, hastily, or without waiting.
-func (w *worker) push(ctx context.Context, p *process, room string) {
+func (w *pusher) push(ctx context.Context, p *process, room string) {
 	w.pushed++
 	name := fmt.Sprintf("%s/%d/%d/%d", p.sid, p.start, w.number, w.pushed)
 	msg := message(w.rnd, name)
@@ -128,7 +128,7 @@ func (w *worker) push(ctx context.Context, p *process, room string) {
 		o.Priority, e.Urgent = node.PrioritySystem, true
 	}
 	done := w.invoke(p, e)
-	r, err := p.node.PushMessage(ctx, frontends, "route", msg, room, o)
+	r, err := p.node.PushMessage(ctx, SType, "route", msg, room, o)
 	if err != nil && !errors.Is(err, node.ErrPushFailed) {
 		done(history.Fail, text(err))
 		return

@@ -1,4 +1,4 @@
-package bubble_test
+package sim
 
 import (
 	"bytes"
@@ -15,17 +15,6 @@ import (
 	"github.com/pofresh/globalchannel/node"
 )
 
-// server is one sid, over all its processes.
-type server struct {
-	cfg     node.Config
-	history *history.Recorder
-
-	mu    sync.Mutex // guards all below
-	now   *process   // nil: it does not run
-	start int
-	up    chan struct{} // closed when it runs; nil: nobody waits
-}
-
 // process is one start of a server.
 type process struct {
 	sid   string
@@ -37,61 +26,11 @@ type process struct {
 	rnd  *rand.Rand // of the handler
 }
 
-// begin is a new process that has no node yet, and the config that its node is
-// started with.
-func (s *server) begin(seed uint64) (*process, node.Config) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.start++
-	p := &process{sid: s.cfg.SID, start: s.start, rnd: rand.New(rand.NewPCG(seed, uint64(s.start)))}
-	s.history.Note(history.Event{F: history.Started, Via: p.sid, Start: p.start})
-	cfg := s.cfg
-	if cfg.SType == frontends {
-		cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return s.handle(ctx, p, d), nil }
-	}
-	return p, cfg
-}
-
-// runs opens the process to workers.
-func (s *server) runs(p *process, n *node.Node) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p.node, s.now = n, p
-	if s.up != nil {
-		close(s.up)
-		s.up = nil
-	}
-}
-
-// died is told right after the kill.
-func (s *server) died() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now.mu.Lock()
-	defer s.now.mu.Unlock()
-	s.now.dead = true
-	s.now = nil
-}
-
-// process waits for one that runs; nil: ctx ended.
-func (s *server) process(ctx context.Context) *process {
-	for {
-		s.mu.Lock()
-		p := s.now
-		if p == nil && s.up == nil {
-			s.up = make(chan struct{})
-		}
-		up := s.up
-		s.mu.Unlock()
-		if p != nil {
-			return p
-		}
-		select {
-		case <-up:
-		case <-ctx.Done():
-			return nil
-		}
-	}
+// die is told right after the kill.
+func (p *process) die() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.dead = true
 }
 
 // alive runs note unless the process is dead.
@@ -134,7 +73,10 @@ func sum(msg []byte) string { return fmt.Sprintf("%x", sha256.Sum256(msg)) }
 
 // handle is the push handler of a frontend: mostly quick, now and then slow. Ghosts
 // are never online.
-func (s *server) handle(ctx context.Context, p *process, d *node.Delivery) (offline []string) {
+func (s *Server) handle(ctx context.Context, p *process, d *node.Delivery) (offline []string) {
+	if d.Channel == epilogue {
+		return nil
+	}
 	uids := slices.Sorted(d.UIDs())
 	for _, uid := range uids {
 		if strings.HasPrefix(uid, "ghost") {
@@ -143,7 +85,7 @@ func (s *server) handle(ctx context.Context, p *process, d *node.Delivery) (offl
 	}
 	var slow time.Duration
 	p.alive(func() {
-		s.history.Note(history.Event{
+		s.cluster.history.Note(history.Event{
 			F: history.Handed, Via: p.sid, Start: p.start, Channel: d.Channel, From: d.From,
 			Msg: nameOf(d.Msg), Sum: sum(d.Msg), UIDs: uids, Offline: offline,
 		})
