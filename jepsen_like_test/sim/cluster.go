@@ -42,7 +42,12 @@ type Cluster struct {
 	servers           map[string]*Server
 }
 
-var _ nemesis.Cluster = (*Cluster)(nil)
+var (
+	_ nemesis.Cluster   = (*Cluster)(nil)
+	_ nemesis.Mover     = (*Cluster)(nil)
+	_ nemesis.Joiner    = (*Cluster)(nil)
+	_ nemesis.Compactor = (*Cluster)(nil)
+)
 
 // New starts all servers and does not wait for them. It is called inside a bubble.
 func New(t testing.TB, o Options) *Cluster {
@@ -175,6 +180,42 @@ func (c *Cluster) Close(ctx context.Context, sids ...string) error {
 		c.servers[sid].died()
 	}
 	return errors.Join(errs...)
+}
+
+// Move implements nemesis.Mover.
+func (c *Cluster) Move(_ context.Context, sid string) error {
+	c.fault(sid, "moves to another address")
+	s := c.servers[sid]
+	p, cfg := s.begin()
+	n := c.fleet.Move(sid, cfg)
+	s.runs(p, n, c.fleet.Address(sid))
+	return nil
+}
+
+// Join implements nemesis.Joiner. No workload uses the server.
+func (c *Cluster) Join(_ context.Context, sid string, votes bool) error {
+	c.fault(sid, "joins")
+	s := newServer(c, node.Config{SID: sid, SType: SType, NonVoter: !votes})
+	c.servers[sid] = s
+	p, cfg := s.begin()
+	n := c.fleet.Start(cfg)
+	s.runs(p, n, c.fleet.Address(sid))
+	return nil
+}
+
+// Decommission implements nemesis.Joiner.
+func (c *Cluster) Decommission(ctx context.Context, sid string) error {
+	c.fault(sid, "leaves for good")
+	err := c.fleet.Node(sid).Decommission(ctx)
+	c.servers[sid].died()
+	return err
+}
+
+// Compact implements nemesis.Compactor.
+func (c *Cluster) Compact(sid string) error {
+	c.fault(sid, "takes a snapshot")
+	c.fleet.Compact(sid)
+	return nil
 }
 
 // Replicas notes what state each server has at which index.

@@ -135,6 +135,13 @@ func (f *Fleet) Kill(sids ...string) {
 	}
 }
 
+// Compact makes a server take a snapshot soon and forget the log before the last but
+// one, as if it had grown long: who was away for longer needs a snapshot.
+func (f *Fleet) Compact(sid string) {
+	f.t.Helper()
+	f.server(sid).process.compact()
+}
+
 // Node is the newest start of a server.
 func (f *Fleet) Node(sid string) *node.Node {
 	f.t.Helper()

@@ -103,3 +103,32 @@ func TestFleet_IsolatedLeaderIsReplacedAndComesBack(t *testing.T) {
 		})
 	})
 }
+
+// A server that was away while the others forgot what it lacks gets their state as a
+// snapshot.
+func TestFleet_CompactForgetsTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx := limit(t)
+		f := nodetest.Cluster(t, three()...)
+		f.WaitReady(ctx)
+		lagging := f.Leader(ctx).Self().SID
+		f.Kill(lagging)
+		f.Leader(ctx)
+		writer := f.Nodes()[0]
+		for i := range 3 {
+			if err := writer.Add(ctx, "world", fmt.Sprint(i), writer.Self().SID); err != nil {
+				t.Fatal(err)
+			}
+			for _, n := range f.Nodes() {
+				f.Compact(n.Self().SID)
+			}
+			<-time.After(time.Second)
+		}
+		f.Restart(lagging)
+		f.WaitReady(ctx)
+		f.WaitEqual(ctx)
+		if got, err := f.Node(lagging).MembersBySID(ctx, "world", writer.Self().SID); err != nil || len(got) != 3 {
+			t.Errorf("it has %v, %v", got, err)
+		}
+	})
+}

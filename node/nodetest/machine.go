@@ -50,6 +50,7 @@ type process struct {
 	*memnet.Process
 	machine *machine
 	killed  atomic.Bool
+	compact func() // of the node that runs
 }
 
 func (m *machine) boot() *process {
@@ -82,6 +83,9 @@ func (p *process) OpenDisk(dir, sid string) (*disk.Store, error) {
 	s.Durable = true // outlives the process, which is all that it stands for
 	return s, nil
 }
+
+// Compactor implements sim.Machine. It is called by node.Start.
+func (p *process) Compactor(soon func()) { p.compact = soon }
 
 // Killed implements sim.Machine.
 func (p *process) Killed() bool { return p.killed.Load() }

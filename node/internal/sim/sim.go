@@ -12,6 +12,9 @@ type Machine interface {
 	transport.Network
 	// OpenDisk is asked instead of the file system when Config.DataDir is set.
 	OpenDisk(dir, sid string) (*disk.Store, error)
+	// Compactor is told how to have the node take a snapshot soon, and forget the log
+	// before it.
+	Compactor(soon func())
 	// Killed reports that the machine is off: the node on it is only being cleaned
 	// up and must not say goodbye to anybody.
 	Killed() bool
