@@ -65,6 +65,13 @@ func start(t *testing.T, servers []harness.Spec) *run {
 
 func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration) *run {
 	t.Helper()
+	r := prepare(t, patience)
+	r.begin(harness.Options{Servers: servers})
+	return r
+}
+
+// prepare is a run before there is a cluster.
+func prepare(t *testing.T, patience time.Duration) *run {
 	r := &run{t: t, seed: *seedFlag, history: history.NewRecorder()}
 	if r.seed == 0 {
 		r.seed = rand.Uint64()
@@ -72,17 +79,21 @@ func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration
 	var cancel context.CancelFunc
 	r.ctx, cancel = context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
-	var err error
-	if r.dir, err = os.MkdirTemp("", "jepsen-like-run-"); err != nil {
-		t.Fatal(err)
-	}
-	r.cluster, err = harness.NewCluster(binary(), harness.Options{Dir: r.dir, Secret: secret, Servers: servers, History: r.history})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.end)
-	r.must(r.cluster.Start(r.ctx))
 	return r
+}
+
+// begin starts a cluster with a secret, in a directory of its own, and waits until
+// all servers are ready.
+func (r *run) begin(o harness.Options) {
+	r.t.Helper()
+	var err error
+	r.dir, err = os.MkdirTemp("", "jepsen-like-run-")
+	r.must(err)
+	o.Dir, o.Secret, o.History = r.dir, secret, r.history
+	r.cluster, err = harness.NewCluster(binary(), o)
+	r.must(err)
+	r.t.Cleanup(r.end)
+	r.must(r.cluster.Start(r.ctx))
 }
 
 // in is the run as a subtest uses it.

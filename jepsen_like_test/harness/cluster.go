@@ -9,8 +9,8 @@ import (
 	"sync"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/switchnet"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
-	"github.com/pofresh/globalchannel/transport/ports"
 )
 
 // Options of a cluster.
@@ -18,28 +18,35 @@ type Options struct {
 	Dir     string            // for data directories and the secret; the caller removes it
 	Secret  string            // "": plain
 	Servers []Spec            // all get the same list to join
+	Flags   []string          // more of them, for every agent
 	History *history.Recorder // may be nil
+
+	// Network has a machine for each server, named by its sid; nil: all are on
+	// loopback. The caller closes it, after the cluster.
+	Network *switchnet.Network
 }
 
-// Cluster is a set of servers on loopback.
+// Cluster is a set of servers on loopback, or each on a machine of its own.
 type Cluster struct {
 	Servers []*Server
 
 	binary     Binary
 	history    *history.Recorder
+	network    *switchnet.Network
+	flags      []string
 	addrs      []string
 	founders   int
 	secret     []byte
 	secretFile string
 }
 
-// NewCluster finds ports and writes the secret; it starts nothing.
+// NewCluster finds addresses and writes the secret; it starts nothing.
 func NewCluster(b Binary, o Options) (*Cluster, error) {
-	addrs, err := ports.Free(len(o.Servers))
+	addrs, err := addresses(o)
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{binary: b, history: o.History, addrs: addrs}
+	c := &Cluster{binary: b, history: o.History, network: o.Network, flags: o.Flags, addrs: addrs}
 	if o.Secret != "" {
 		c.secret, c.secretFile = []byte(o.Secret), filepath.Join(o.Dir, "secret")
 		if err := os.WriteFile(c.secretFile, []byte(o.Secret+"\n"), 0o600); err != nil {

@@ -1,5 +1,5 @@
-// Package harness runs the real binary as real processes on loopback, and ends
-// them in every way a process can end.
+// Package harness runs the real binary as real processes, and ends them in
+// every way a process can end.
 //
 // Build compiles it once. A Cluster gives each Server its own port, which it keeps
 // over restarts, and its own data directory; Start starts them and waits until the
@@ -8,6 +8,9 @@
 // start and every life seen goes into the history, if there is one: the checker
 // needs them. Close leaves no process behind, and tells if one of them crashed,
 // ended by itself or reported a data race.
+//
+// With a network (switchnet) each server is on a machine of its own, whose links can
+// be cut and spoiled and whose address can change.
 //
 // Nothing here sleeps: waiting is on output, on the end of a process, or (Await)
 // on what the public service answers, and ends with a context and the last reason.

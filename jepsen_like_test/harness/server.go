@@ -37,8 +37,9 @@ type Server struct {
 	cluster *Cluster
 	process *Process
 	ended   bool // by us
+	paused  bool
 
-	mu   sync.Mutex // guards conn
+	mu   sync.Mutex // guards conn, and Addr where it changes (Move)
 	conn *grpc.ClientConn
 }
 
@@ -57,8 +58,11 @@ func (s *Server) Args() []string {
 	if s.LogStore != "" {
 		args = append(args, "--log-store", s.LogStore)
 	}
-	return append(args, s.cluster.SecretFlag()...)
+	return append(append(args, s.cluster.flags...), s.cluster.SecretFlag()...)
 }
+
+// Runs says whether its process is there and goes on, as far as we did to it.
+func (s *Server) Runs() bool { return s.process != nil && !s.ended && !s.paused }
 
 // Start starts the process and does not wait for it.
 func (s *Server) Start() error {
@@ -68,11 +72,14 @@ func (s *Server) Start() error {
 	s.Log.Mark("start of %s", s.SID)
 	// Before the process can do anything.
 	s.cluster.note(history.Event{F: history.Started, Via: s.SID})
-	p, err := s.cluster.binary.start(s.Log, s.Log, nil, s.Args())
-	if err != nil {
+	var p *Process
+	if err := s.cluster.on(s.SID, func() (err error) {
+		p, err = s.cluster.binary.start(s.Log, s.Log, nil, s.Args())
+		return err
+	}); err != nil {
 		return fmt.Errorf("start %s: %w", s.SID, err)
 	}
-	s.process, s.ended = p, false
+	s.process, s.ended, s.paused = p, false, false
 	return nil
 }
 
@@ -189,12 +196,14 @@ func (s *Server) Kill() {
 // Pause is SIGSTOP.
 func (s *Server) Pause() error {
 	s.note("SIGSTOP")
+	s.paused = true
 	return s.process.Signal(syscall.SIGSTOP)
 }
 
 // Resume is SIGCONT.
 func (s *Server) Resume() error {
 	s.note("SIGCONT")
+	s.paused = false
 	return s.process.Signal(syscall.SIGCONT)
 }
 
