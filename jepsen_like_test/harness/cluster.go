@@ -115,12 +115,9 @@ func (c *Cluster) Settle(ctx context.Context) (index uint64, err error) {
 	err = Await(ctx, "replicas at one index", func(ctx context.Context) error {
 		statuses := make([]*pb.StatusResponse, len(c.Servers))
 		for i, s := range c.Servers {
-			st, err := s.Status(ctx, true)
-			if err != nil {
+			if statuses[i], err = c.Replica(ctx, s); err != nil {
 				return err
 			}
-			statuses[i] = st
-			c.note(history.Event{F: history.Replica, Via: s.SID, Index: st.GetApplied(), State: st.GetStateHash()})
 		}
 		index = statuses[0].GetApplied()
 		for i, st := range statuses {
@@ -134,6 +131,15 @@ func (c *Cluster) Settle(ctx context.Context) (index uint64, err error) {
 		return nil
 	})
 	return index, err
+}
+
+// Replica asks a server for the hash of its state, and notes it.
+func (c *Cluster) Replica(ctx context.Context, s *Server) (*pb.StatusResponse, error) {
+	st, err := s.Status(ctx, true)
+	if err == nil {
+		c.note(history.Event{F: history.Replica, Via: s.SID, Index: st.GetApplied(), State: st.GetStateHash()})
+	}
+	return st, err
 }
 
 // Tails are the ends of all logs, for people.

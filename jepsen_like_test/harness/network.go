@@ -74,6 +74,17 @@ func (c *Cluster) Heal() error {
 	return nil
 }
 
+// Networked tells whether the network can be cut and spoiled.
+func (c *Cluster) Networked() bool { return c.network != nil }
+
+// Touched counts the packets that were lost, doubled or held up for a while so far.
+func (c *Cluster) Touched() uint64 {
+	if c.network == nil {
+		return 0
+	}
+	return c.network.Stats().Touched()
+}
+
 // Move gives a server that does not run another address: another machine's on a
 // network, another port on loopback. The others have it in no list; they learn it
 // from the server, once it is started again.

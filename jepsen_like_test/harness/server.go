@@ -24,7 +24,8 @@ type Spec struct {
 	SID, SType string
 	Founder    bool // one of those that found the cluster; the others only join
 	NonVoter   bool
-	LogStore   string // as --log-store has it; "": the default
+	LogStore   string        // as --log-store has it; "": the default
+	ReapAfter  time.Duration // of founders; 0: the default
 }
 
 // Server is one server of a cluster over all its processes. Starting and ending
@@ -54,6 +55,9 @@ func (s *Server) Args() []string {
 	}
 	if s.NonVoter {
 		args = append(args, "--non-voter")
+	}
+	if s.ReapAfter != 0 {
+		args = append(args, "--reap-after", s.ReapAfter.String())
 	}
 	if s.LogStore != "" {
 		args = append(args, "--log-store", s.LogStore)
@@ -132,6 +136,19 @@ func (s *Server) Status(ctx context.Context, hash bool) (*pb.StatusResponse, err
 		return nil, fmt.Errorf("status of %s: %w", s.SID, err)
 	}
 	return r, nil
+}
+
+// Transfer has this server, which leads, give leadership to any voter that can take it.
+func (s *Server) Transfer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	client, err := s.Client()
+	if err != nil {
+		return err
+	}
+	s.note("gives leadership away")
+	_, err = client.TransferLeader(ctx, &pb.TransferLeaderRequest{})
+	return err
 }
 
 // ID is the sid.

@@ -18,7 +18,7 @@ type Cluster interface {
 	Kill(sids ...string) error                         // as SIGKILL does, all at one moment
 	Start(ctx context.Context, sids ...string) error   // again, on their data; it does not wait for them
 	Ready(ctx context.Context, sids ...string) error   // waits until each has a life
-	Close(ctx context.Context, sids ...string) error   // asks them to end, one after the other, and waits
+	End(ctx context.Context, sids ...string) error     // asks them to end, one after the other, and waits
 }
 
 // Pauser can stop processes and let them go on.

@@ -46,7 +46,13 @@ var networks = family(OfNetworks, canCut, []Nemesis{
 	{Name: "reordering-network", Hurt: weather(fault.Weather{Delay: 2 * time.Millisecond, Jitter: 4 * time.Millisecond, Reorder: 0.2})},
 })
 
-func canCut(c Cluster) bool { _, ok := c.(Network); return ok }
+func canCut(c Cluster) bool {
+	if r, ok := c.(Real); ok {
+		return r.Networked()
+	}
+	_, ok := c.(Network)
+	return ok
+}
 
 func some(s *Scene, list []string) []string {
 	if len(list) == 0 {

@@ -63,7 +63,7 @@ func killed(which func(s *Scene, leader string) []string) func(context.Context, 
 func rollingRestart(ctx context.Context, s *Scene) (seen string, err error) {
 	before := s.lives(ctx, s.everybody()...)
 	for _, sid := range s.shuffled(s.everybody()) {
-		if err := s.Close(ctx, sid); err != nil {
+		if err := s.End(ctx, sid); err != nil {
 			return "", err
 		}
 		if err := s.back(ctx, sid); err != nil {

@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
+	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
 // Real is a cluster of real processes as faults see it. It is also a Network where
@@ -18,6 +20,7 @@ var (
 	_ Cluster = Real{}
 	_ Pauser  = Real{}
 	_ Network = Real{}
+	_ Mover   = Real{}
 )
 
 // Voters implements Cluster.
@@ -35,32 +38,33 @@ func (r Real) which(founder bool) (sids []string) {
 	return sids
 }
 
-// Lead implements Cluster. Servers that are paused do not run.
-func (r Real) Lead(ctx context.Context, after uint64) (sid string, term uint64, err error) {
-	var running []string
-	for _, s := range r.Servers {
-		if s.Runs() {
-			running = append(running, s.SID)
-		}
+// Target is a server as clients see it.
+func (r Real) Target(sid string) workload.Server { return r.Server(sid) }
+
+// Status implements Cluster.
+func (r Real) Status(ctx context.Context, sid string) (*pb.StatusResponse, error) {
+	servers, err := r.named([]string{sid})
+	if err != nil {
+		return nil, err
 	}
-	return r.LeadAmong(ctx, after, running...)
+	return servers[0].Status(ctx, false)
 }
 
-// LeadAmong is Lead where only those servers must agree, and one of them leads:
-// those that were cut off know no better.
-func (r Real) LeadAmong(ctx context.Context, after uint64, sids ...string) (sid string, term uint64, err error) {
-	servers, err := r.named(sids)
-	if err != nil {
-		return "", 0, err
+// Replicas asks every server for the hash of its state, and notes it.
+func (r Real) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err error) {
+	for _, s := range r.Servers {
+		st, err := r.Replica(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		statuses = append(statuses, st)
 	}
-	if len(servers) == 0 {
-		return "", 0, errors.New("nobody is there to lead")
-	}
-	reign, err := Leader(ctx, servers, after)
-	if err != nil {
-		return "", 0, err
-	}
-	return reign.Leader.SID, reign.Term, nil
+	return statuses, nil
+}
+
+// Transfer implements Cluster.
+func (r Real) Transfer(ctx context.Context, leader string) error {
+	return r.each([]string{leader}, func(s *harness.Server) error { return s.Transfer(ctx) })
 }
 
 // Kill implements Cluster.
@@ -75,6 +79,17 @@ func (r Real) Kill(sids ...string) error {
 // Start implements Cluster.
 func (r Real) Start(_ context.Context, sids ...string) error {
 	return r.each(sids, (*harness.Server).Start)
+}
+
+// End implements Cluster.
+func (r Real) End(ctx context.Context, sids ...string) error {
+	return r.each(sids, func(s *harness.Server) error {
+		code, err := s.Terminate(ctx)
+		if err == nil && code != 0 {
+			err = fmt.Errorf("%s ended with exit code %d", s.SID, code)
+		}
+		return err
+	})
 }
 
 // Ready implements Cluster.
@@ -98,11 +113,9 @@ func (r Real) Pause(sids ...string) error { return r.each(sids, (*harness.Server
 // Resume implements Pauser.
 func (r Real) Resume(sids ...string) error { return r.each(sids, (*harness.Server).Resume) }
 
-// MoveServer kills a server and starts it, on its data, at another address. It does
-// not wait for it.
-func (r Real) MoveServer(sid string) error {
+// Move implements Mover.
+func (r Real) Move(_ context.Context, sid string) error {
 	return r.each([]string{sid}, func(s *harness.Server) error {
-		s.Kill()
 		if err := s.Move(); err != nil {
 			return err
 		}

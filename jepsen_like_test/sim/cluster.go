@@ -98,8 +98,8 @@ func (c *Cluster) NonVoters() []string { return c.nonVoters }
 
 func (c *Cluster) everybody() []string { return slices.Concat(c.voters, c.nonVoters) }
 
-// Server is one of them, for workloads.
-func (c *Cluster) Server(sid string) workload.Server { return c.servers[sid] }
+// Target implements trial.Cluster.
+func (c *Cluster) Target(sid string) workload.Server { return c.servers[sid] }
 
 // Status implements nemesis.Cluster. It asks the node itself, which is what most of a
 // run's questions are: over gRPC they would cost more than the load.
@@ -171,8 +171,8 @@ func (c *Cluster) Ready(ctx context.Context, sids ...string) error {
 	return nil
 }
 
-// Close implements nemesis.Cluster.
-func (c *Cluster) Close(ctx context.Context, sids ...string) error {
+// End implements nemesis.Cluster.
+func (c *Cluster) End(ctx context.Context, sids ...string) error {
 	var errs []error
 	for _, sid := range sids {
 		c.fault(sid, "asked to end")

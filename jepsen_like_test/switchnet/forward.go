@@ -25,6 +25,9 @@ type Stats struct {
 	Stray      uint64 // for nobody here, or not IPv4
 }
 
+// Touched counts what was spoiled in any way.
+func (s Stats) Touched() uint64 { return s.Cut + s.Lost + s.Duplicated + s.Delayed + s.Overflowed }
+
 // counts are Stats as they grow.
 type counts struct {
 	forwarded, cut, lost, duplicated, delayed, overflowed, stray atomic.Uint64

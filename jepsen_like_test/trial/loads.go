@@ -18,7 +18,7 @@ import (
 // Cluster is what a run needs of one.
 type Cluster interface {
 	nemesis.Cluster
-	Server(sid string) workload.Server
+	Target(sid string) workload.Server // for clients
 	// Replicas asks every server for the hash of its state, and notes it.
 	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
 }
@@ -137,7 +137,7 @@ const searchTime = time.Minute
 
 func servers(c Cluster) (list []workload.Server) {
 	for _, sid := range append(c.Voters(), c.NonVoters()...) {
-		list = append(list, c.Server(sid))
+		list = append(list, c.Target(sid))
 	}
 	return list
 }
