@@ -35,7 +35,10 @@ const (
 
 	Started F = "started" // Note: the process of server Via was started
 	Handed  F = "handed"  // Note: a handler at Via was handed Msg, see UIDs
-	Life    F = "life"    // Note: SID was seen registered as Epoch
+	Life    F = "life"    // Note: SID was seen registered as Epoch, at Index; who it is: Start or Incarnation
+	Ended   F = "ended"   // Note: the life Epoch of SID was seen to be over, at Index at the latest; 0: not known
+	Resumed F = "resumed" // Note: the process of SID was told that Epoch is over and Next its life now, see Missed
+	Listed  F = "listed"  // Note: Via showed Lives, as they were at Index or later
 	Replica F = "replica" // Note: Via had State at Index
 	Fault   F = "fault"   // Note: something was done to Via, see Text
 	Hurt    F = "hurt"    // Note: the nemesis Text begins
@@ -54,6 +57,7 @@ type Write struct {
 	Channel string `json:"channel,omitempty"`
 	UID     string `json:"uid,omitempty"`
 	SID     string `json:"sid,omitempty"`
+	Epoch   uint64 `json:"epoch,omitempty"` // as in Event
 }
 
 // Answer is what a push reported of one server.
@@ -90,16 +94,31 @@ type Event struct {
 	Epoch    uint64 `json:"epoch,omitempty"`     // the life of SID that was meant; 0: the one the server knew
 	MinIndex uint64 `json:"min_index,omitempty"` // of a read: at least this fresh
 
-	Group        []Write `json:"group,omitempty"`
-	Linearizable bool    `json:"linearizable,omitempty"` // of a read: everything acknowledged anywhere before it
+	Group []Write `json:"group,omitempty"`
+
+	// Of a read, which may be one of them. Neither these nor MinIndex: everything that
+	// this process has acknowledged or shown before.
+	Linearizable bool          `json:"linearizable,omitempty"` // everything acknowledged anywhere before it
+	Stale        bool          `json:"stale,omitempty"`        // any prefix of the log
+	MaxStale     time.Duration `json:"max_stale_ns,omitempty"` // everything acknowledged anywhere so long before it
 
 	Index   uint64   `json:"index,omitempty"`   // of a completion: where it took effect, or how fresh the answer was at most
 	Changed []bool   `json:"changed,omitempty"` // of a completion: which of the operations had an effect; none: it was not told
 	Members []Member `json:"members,omitempty"` // of a read
 	State   string   `json:"state,omitempty"`   // hash of a replica
 
-	// Of pushes, and of the writes beside them.
-	Start   int               `json:"start,omitempty"`   // which process of Via, from 1; its memory ends with it
+	// Of writes. A client that gives a call up does not know whether, when, and in which
+	// process it arrives; a caller inside the process does.
+	Embedded bool `json:"embedded,omitempty"` // called inside process Start of Via: it began there before the next one was called
+	Fenced   bool `json:"fenced,omitempty"`   // of a failed one: the life of Via was over before it
+
+	// Of lives.
+	Incarnation string `json:"incarnation,omitempty"` // of the process that has the life
+	Next        uint64 `json:"next,omitempty"`        // the epoch after Epoch
+	Missed      int    `json:"missed,omitempty"`      // members that did not come back with it; below 0: nobody knows, and none came back
+
+	// Of pushes, and of the writes and lives beside them.
+	Start   int               `json:"start,omitempty"`   // which process of Via, or of SID, from 1; its memory ends with it
 	From    string            `json:"from,omitempty"`    // of what was handed over: the pusher that was named
 	Msg     string            `json:"msg,omitempty"`     // the name of a message, of no other one
 	Sum     string            `json:"sum,omitempty"`     // hash of its bytes
@@ -107,10 +126,13 @@ type Event struct {
 	UIDs    []string          `json:"uids,omitempty"`    // handed over; of a completed push: undelivered
 	Offline []string          `json:"offline,omitempty"` // of UIDs, those that the handler called so
 	Answers []Answer          `json:"answers,omitempty"` // of a completed push
-	Lives   map[string]uint64 `json:"lives,omitempty"`   // the epochs that Via knew: before an Add, after a push
+	Lives   map[string]uint64 `json:"lives,omitempty"`   // the epochs that Via knew: before an Add, after a push, when listed
 
 	Text string `json:"text,omitempty"` // the error, or the fault, for people
 }
+
+// RegisteredAt is the index at which the life of that epoch began: its lower 48 bits.
+func RegisteredAt(epoch uint64) uint64 { return epoch & (1<<48 - 1) }
 
 // WriteTo writes one JSON object per line.
 func WriteTo(w io.Writer, events []Event) error {

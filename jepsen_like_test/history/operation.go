@@ -16,6 +16,9 @@ const Forever = time.Duration(math.MaxInt64)
 type Operation struct {
 	Event
 	Invoked, Returned time.Duration
+	// GaveUp is when the caller stopped waiting for one of unknown outcome; of all
+	// others it is Returned. Forever: it never did, as far as is known.
+	GaveUp time.Duration
 }
 
 // Operations joins the events, in the order of invocation. Anything that breaks
@@ -36,7 +39,7 @@ func Operations(events []Event) ([]Operation, error) {
 			if !ok || inv.Type != Invoke || inv.F != e.F || inv.At > e.At {
 				return nil, fmt.Errorf("event %d: completion of operation %d (%s), which was not invoked before", i+1, e.Op, e.F)
 			}
-			op := Operation{Event: e, Invoked: inv.At, Returned: e.At}
+			op := Operation{Event: e, Invoked: inv.At, Returned: e.At, GaveUp: e.At}
 			if e.Type == Unknown {
 				op.Returned = Forever
 			}
@@ -49,7 +52,7 @@ func Operations(events []Event) ([]Operation, error) {
 	for _, e := range open {
 		if e.Type == Invoke {
 			e.Type = Unknown
-			ops = append(ops, Operation{Event: e, Invoked: e.At, Returned: Forever})
+			ops = append(ops, Operation{Event: e, Invoked: e.At, Returned: Forever, GaveUp: Forever})
 		}
 	}
 	slices.SortFunc(ops, func(a, b Operation) int {
