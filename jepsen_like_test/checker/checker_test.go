@@ -42,6 +42,15 @@ func (s *story) life(sid string, epoch uint64) *story {
 	return s.note(history.Event{F: history.Life, SID: sid, SType: "connector", Epoch: epoch, Index: epoch})
 }
 
+// lists is a listing of servers and their lives.
+func (s *story) lists(index uint64, servers ...any) *story {
+	lives := make(map[string]uint64)
+	for i := 0; i < len(servers); i += 2 {
+		lives[servers[i].(string)] = uint64(servers[i+1].(int))
+	}
+	return s.note(history.Event{F: history.Listed, Via: "c", Index: index, Lives: lives})
+}
+
 func (s *story) write(t history.Type, f history.F, uid string, epoch, index uint64) *story {
 	return s.do(t, history.Event{F: f, Via: "a", Channel: "room", UID: uid, SID: "b", Epoch: epoch, Index: index})
 }
@@ -93,10 +102,12 @@ func TestCheck_PlantedFaults(t *testing.T) {
 		"another server may be older":   {begin().read("c", 0, 12, "2"), nil},
 		"a prefix, but with a hole":     {begin().read("c", 11, 11, "1"), []checker.Kind{checker.Lost}},
 		"present before its own index":  {begin().read("c", 11, 12, "2", "3"), []checker.Kind{checker.Resurrected}},
-		"the window leaves it open":     {begin().read("c", 0, 13, "1", "3"), nil},
+		"the window leaves it open":     {begin().read("c", 0, 13, "1", "2"), nil},
+		"the state at no index":         {begin().read("c", 0, 13, "1", "3"), []checker.Kind{checker.Torn}},
 		"old life's members still seen": {begin().life("b", 20).read("c", 20, 21, "2"), []checker.Kind{checker.Resurrected}},
 		"old life's members gone":       {begin().life("b", 20).read("c", 20, 21), nil},
-		"gone before the life ended":    {begin().life("b", 20).read("c", 13, 19), []checker.Kind{checker.Lost, checker.Lost}},
+		"gone before the life ended":    {begin().lists(19, "a", 2, "b", 3).life("b", 20).read("c", 13, 19), []checker.Kind{checker.Lost, checker.Lost}},
+		"gone before the next one":      {begin().life("b", 20).read("c", 14, 19), nil},
 		"life may end within the read":  {begin().life("b", 20).read("c", 13, 20, "2", "3").read("c", 13, 20), nil},
 		"new life's member":             {begin().life("b", 20).write(history.OK, history.Add, "4", 0, 22).read("c", 22, 22, "4"), nil},
 		"new life's member lost":        {begin().life("b", 20).write(history.OK, history.Add, "4", 20, 22).read("c", 22, 22), []checker.Kind{checker.Lost}},

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strings"
 	"time"
@@ -19,19 +20,36 @@ type LinearReport struct {
 	Channels        int
 	Counted         int // writes whose effect was counted, see once.go
 	Replicas        int // observations of a replica's state
+	Ended, Resumed  int // lives that were followed by another one, and by one of the same process
 	Took            time.Duration
 	Violations      []Violation
 
-	model   porcupine.Model
-	bad     []porcupine.Operation // of the channel that was found wrong, up to there
-	faults  []history.Event
-	members *members
+	model  porcupine.Model
+	bad    []porcupine.Operation // of the channel that was found wrong, up to there
+	faults []placedFault
+	cs     *channels
+}
+
+// placedFault is a fault with its place in the history.
+type placedFault struct {
+	history.Event
+	place time.Duration
+}
+
+// places are the events with their places in the history for times. The clock of a
+// simulation stands still while much happens.
+func places(events []history.Event) []history.Event {
+	events = slices.Clone(events)
+	for i := range events {
+		events[i].At = time.Duration(i + 1)
+	}
+	return events
 }
 
 func (r LinearReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d writes, %d reads in %d channels; %d failed, %d unknown; %d effects counted, %d replica states compared; searched for %v; %d violations",
-		r.Writes, r.Reads, r.Channels, r.Failed, r.Unknown, r.Counted, r.Replicas, r.Took.Round(time.Millisecond), len(r.Violations))
+	fmt.Fprintf(&b, "%d writes, %d reads in %d channels; %d failed, %d unknown; %d effects counted, %d replica states compared; %d lives ended, %d were resumed; searched for %v; %d violations",
+		r.Writes, r.Reads, r.Channels, r.Failed, r.Unknown, r.Counted, r.Replicas, r.Ended, r.Resumed, r.Took.Round(time.Millisecond), len(r.Violations))
 	tell(&b, r.Violations)
 	return b.String()
 }
@@ -41,21 +59,25 @@ func (r LinearReport) String() string {
 // was told? porcupine searches it, for each channel by itself; a search that takes
 // longer than limit has no verdict, which is a violation too.
 //
-// The model knows no end of lives: members must be on sids that have one life in
-// the whole history. The error is about the history, as Check's is.
+// Which of two events came first is taken from their places in the history, as by
+// CheckPushes. The history must show each life of the sids that members are on, and
+// where one ended without a next one. The error is about the history, as Check's is.
 func CheckLinear(events []history.Event, limit time.Duration) (LinearReport, error) {
-	ops, err := history.Operations(events)
+	placed := places(events)
+	ops, err := history.Operations(placed)
 	if err != nil {
 		return LinearReport{}, err
 	}
-	if err := oneLifeEach(events, ops); err != nil {
-		return LinearReport{}, err
-	}
-	cs, err := newCalls(ops)
+	lives, err := readLives(placed, ops)
 	if err != nil {
 		return LinearReport{}, err
 	}
-	r := LinearReport{Channels: len(cs.written), model: channelModel(&cs.members), members: &cs.members}
+	cs, err := newCalls(ops, lives)
+	if err != nil {
+		return LinearReport{}, err
+	}
+	r := LinearReport{Channels: len(cs.written), cs: &channels{&cs.members}, Ended: lives.ended, Resumed: lives.resumed}
+	r.model = r.cs.model(cs.turns.first)
 	r.count(ops)
 	r.Violations = cs.doubles
 	began := time.Now()
@@ -67,13 +89,13 @@ func CheckLinear(events []history.Event, limit time.Duration) (LinearReport, err
 	}
 	r.Took = time.Since(began)
 	var broken []Violation
-	r.Counted, broken = checkOnce(ops)
+	r.Counted, broken = checkOnce(ops, cs.turns.slots)
 	r.Violations = append(r.Violations, broken...)
 	r.Replicas, broken = checkReplicas(events)
 	r.Violations = append(r.Violations, broken...)
-	for _, e := range events {
+	for i, e := range events {
 		if e.F == history.Fault {
-			r.faults = append(r.faults, e)
+			r.faults = append(r.faults, placedFault{e, placed[i].At})
 		}
 	}
 	return r, nil
@@ -92,22 +114,6 @@ func (r *LinearReport) count(ops []history.Operation) {
 			r.Reads++
 		}
 	}
-}
-
-// oneLifeEach refuses members that may vanish without a write.
-func oneLifeEach(events []history.Event, ops []history.Operation) error {
-	lives, err := readLives(events)
-	if err != nil {
-		return err
-	}
-	for _, op := range ops {
-		for _, w := range writes(op) {
-			if w.SID != "" && len(lives.bySID[w.SID]) != 1 {
-				return fmt.Errorf("operation %d: %s has %d lives in the history, the model knows of one", op.Op, w.SID, len(lives.bySID[w.SID]))
-			}
-		}
-	}
-	return nil
 }
 
 // explain finds the first answer that no order allows, in the channel where it
@@ -130,5 +136,5 @@ func (r *LinearReport) explain(ops []porcupine.Operation, limit time.Duration) V
 	if r.bad == nil {
 		return Violation{NotLinearizable, 0, "no order of the operations explains what was told"}
 	}
-	return Violation{NotLinearizable, first.Input.(call).op.Op, "no order explains " + describe(r.members, first.Input.(call), first.Output.(answer))}
+	return Violation{NotLinearizable, first.Input.(call).op.Op, "no order explains " + r.cs.describe(first.Input.(call), first.Output.(answer))}
 }

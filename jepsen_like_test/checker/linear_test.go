@@ -204,7 +204,6 @@ func TestCheckLinear_RefusesWhatItCannotJudge(t *testing.T) {
 		crowd.told(history.Add, strings.Repeat("u", i+1))
 	}
 	for name, s := range map[string]*story{
-		"a life that ended":      two().life("b", 20),
 		"a life that nobody saw": new(story).told(history.Add, "1"),
 		"too many members":       crowd,
 		"no history":             {events: []history.Event{{Type: history.OK, Op: 1}}},

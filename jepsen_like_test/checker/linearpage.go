@@ -16,7 +16,7 @@ func (r LinearReport) WritePage(path string, limit time.Duration) (written bool,
 	_, info := porcupine.CheckOperationsVerbose(r.model, r.bad, limit)
 	var marks []porcupine.Annotation
 	for _, f := range r.faults {
-		marks = append(marks, porcupine.Annotation{Tag: f.Via, Start: int64(f.At), Description: f.Text, Details: f.At.String()})
+		marks = append(marks, porcupine.Annotation{Tag: f.Via, Start: int64(f.place), Description: f.Text, Details: f.At.String()})
 	}
 	info.AddAnnotations(marks)
 	if err := porcupine.VisualizePath(r.model, info, path); err != nil {

@@ -18,14 +18,15 @@ type counted struct {
 
 // checkOnce counts effects. A write that took effect twice, late, out of order or
 // not at all makes a later one's answer wrong: it says "changed" or "unchanged"
-// where only the other is possible.
-func checkOnce(ops []history.Operation) (seen int, broken []Violation) {
+// where only the other is possible. Members of sids whose lives end come and go
+// without a write.
+func checkOnce(ops []history.Operation, ending map[string]int) (seen int, broken []Violation) {
 	shared := sharedPlaces(ops)
 	members := make(map[place]*counted)
 	for _, op := range ops {
 		w, ok := single(op)
 		p := place{w.Channel, w.UID, w.SID}
-		if !ok || op.Type == history.Fail || shared(p) {
+		if _, ends := ending[w.SID]; !ok || ends || op.Type == history.Fail || shared(p) {
 			continue
 		}
 		m := members[p]

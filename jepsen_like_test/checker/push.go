@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 )
@@ -58,10 +57,7 @@ type pushJudge struct {
 // first is taken from their places in the history, not from their times: simulated
 // clocks stand still while much happens. The error is about the history.
 func CheckPushes(events []history.Event) (PushReport, error) {
-	events = slices.Clone(events)
-	for i := range events {
-		events[i].At = time.Duration(i + 1)
-	}
+	events = places(events)
 	ops, err := history.Operations(events)
 	if err != nil {
 		return PushReport{}, err

@@ -17,8 +17,9 @@ const (
 	Phantom     Kind = "phantom"     // a member that nobody added, or whose add was refused
 	Duplicate   Kind = "duplicate"   // one member listed twice
 	Behind      Kind = "behind"      // an answer older than was asked for
+	Torn        Kind = "torn"        // an answer that is the state at no index
 	Order       Kind = "order"       // a write took effect before one that had been acknowledged earlier
-	Fence       Kind = "fence"       // an add for one life was acknowledged outside of it
+	Fence       Kind = "fence"       // a write for, or by, one life was acknowledged outside of it
 	Diverged    Kind = "diverged"    // two replicas differ at one index
 
 	NotLinearizable Kind = "not linearizable" // no order in real time explains what was told
@@ -52,6 +53,7 @@ type Report struct {
 	Failed, Unknown     int
 	Lives               int // seen, of all servers
 	Ended               int // lives that were followed by another one of the same server
+	Resumed             int // of those: by one of the same process
 	Decided             int // times that a read could show one state of an element only
 	Purged              int // of those: members that must be gone because their server's life is over
 	Replicas            int // observations of a replica's state
@@ -60,8 +62,8 @@ type Report struct {
 
 func (r Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d adds, %d leaves, %d reads acknowledged; %d failed, %d unknown; %d lives, %d of them ended; %d memberships (%d of ended lives) and %d replica states checked; %d violations",
-		r.Adds, r.Leaves, r.Reads, r.Failed, r.Unknown, r.Lives, r.Ended, r.Decided, r.Purged, r.Replicas, len(r.Violations))
+	fmt.Fprintf(&b, "%d adds, %d leaves, %d reads acknowledged; %d failed, %d unknown; %d lives, %d of them ended, %d were resumed; %d memberships (%d of ended lives) and %d replica states checked; %d violations",
+		r.Adds, r.Leaves, r.Reads, r.Failed, r.Unknown, r.Lives, r.Ended, r.Resumed, r.Decided, r.Purged, r.Replicas, len(r.Violations))
 	tell(&b, r.Violations)
 	return b.String()
 }
@@ -84,7 +86,7 @@ func Check(events []history.Event) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	lives, err := readLives(events)
+	lives, err := readLives(events, ops)
 	if err != nil {
 		return Report{}, err
 	}
@@ -92,7 +94,7 @@ func Check(events []history.Event) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	r := Report{Lives: lives.seen, Ended: lives.ended}
+	r := Report{Lives: lives.seen, Ended: lives.ended, Resumed: lives.resumed}
 	r.count(ops)
 	r.Violations = append(r.Violations, checkOrder(ops)...)
 	r.Violations = append(r.Violations, checkFences(ops, lives)...)

@@ -1,7 +1,9 @@
 package checker
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
@@ -9,19 +11,33 @@ import (
 
 // judge holds what all reads are judged by.
 type judge struct {
-	elements map[string]*element
+	elements map[string][]*element // by channel
+	byUID    map[string]*element
 	lives    *lives
-	acked    map[string][]*history.Operation // writes, by the server that acknowledged them
+	acked    []*history.Operation // writes
+	shown    []shownRead          // judged so far
 	starts   map[string][]time.Duration
 	decided  int
 	purged   int
 }
 
+// shownRead is a read that was judged, and the lowest index that explains it.
+type shownRead struct {
+	*history.Operation
+	index uint64
+}
+
 func newJudge(elements map[string]*element, lives *lives, ops []history.Operation, events []history.Event) *judge {
-	j := &judge{elements: elements, lives: lives, acked: make(map[string][]*history.Operation), starts: starts(events)}
+	j := &judge{elements: make(map[string][]*element), byUID: elements, lives: lives, starts: starts(events)}
+	for _, e := range elements {
+		j.elements[e.channel] = append(j.elements[e.channel], e)
+	}
+	for _, list := range j.elements {
+		slices.SortFunc(list, func(a, b *element) int { return cmp.Compare(a.uid, b.uid) })
+	}
 	for i := range ops {
 		if op := &ops[i]; op.Type == history.OK && op.F != history.Read {
-			j.acked[op.Via] = append(j.acked[op.Via], op)
+			j.acked = append(j.acked, op)
 		}
 	}
 	return j
@@ -39,14 +55,15 @@ func starts(events []history.Event) map[string][]time.Duration {
 	return at
 }
 
-// read judges one acknowledged read.
+// read judges one acknowledged read, after all that were invoked before it.
 func (j *judge) read(r history.Operation) (broken []Violation) {
 	fail := func(kind Kind, format string, args ...any) {
 		broken = append(broken, Violation{kind, r.Op, fmt.Sprintf("%s at %s (index %d): ", r.Channel, r.Via, r.Index) + fmt.Sprintf(format, args...)})
 	}
-	lo, hi := j.atLeast(r), r.Index
+	lo, why := j.atLeast(&r)
+	hi := r.Index
 	if hi < lo {
-		fail(Behind, "at least index %d was due", lo)
+		fail(Behind, "at least index %d was due: %s", lo, why)
 		return broken
 	}
 	shown := make(map[history.Member]bool, len(r.Members))
@@ -61,37 +78,85 @@ func (j *judge) read(r history.Operation) (broken []Violation) {
 			fail(Phantom, "%s", text)
 		}
 	}
-	for _, e := range j.elements {
+	w := wrong{witnesses: make(map[*life]*witness)}
+	for _, e := range j.elements[r.Channel] {
 		if !j.asked(r, e) {
 			continue
 		}
-		p := e.at(lo, hi, r.Returned)
+		there := uids[e.uid]
+		p := e.over(lo, hi, r.Returned, there, &w)
 		if p.present != p.absent {
 			j.decided++
 			if p.last != nil && p.last.added && p.absent {
 				j.purged++
 			}
 		}
-		switch there := uids[e.uid]; {
+		switch {
 		case there && !p.present && len(e.acked)+len(e.unknown) > 0 && e.sent < r.Returned:
-			fail(Resurrected, "%s on %s is there; %s", e.uid, e.sid, p.last.why(lo))
+			fail(Resurrected, "%s on %s is there; %s; %s", e.uid, e.sid, p.last.why(lo), why)
 		case !there && !p.absent:
-			fail(Lost, "%s on %s is missing; %s", e.uid, e.sid, p.last.why(lo))
+			fail(Lost, "%s on %s is missing; %s; %s", e.uid, e.sid, p.last.why(lo), why)
 		}
 	}
+	if len(broken) > 0 {
+		return broken
+	}
+	index := w.lowest(lo)
+	if index > hi {
+		fail(Torn, "each member by itself can be explained, all of them together at no index from %d on: %s", lo, why)
+		return broken
+	}
+	j.shown = append(j.shown, shownRead{&r, index})
 	return broken
 }
 
-// atLeast is the index that the read may not be behind: what it asked for, and
-// what the same server process had acknowledged to anybody before.
-func (j *judge) atLeast(r history.Operation) uint64 {
-	lo := r.MinIndex
-	for _, op := range j.acked[r.Via] {
-		if op.Returned < r.Invoked && op.Index > lo && j.sameProcess(op, &r) {
-			lo = op.Index
+// atLeast is the index that the read may not be behind, by what it asked for.
+func (j *judge) atLeast(r *history.Operation) (lo uint64, why string) {
+	raise := func(index uint64, format string, args ...any) {
+		if index > lo {
+			lo, why = index, fmt.Sprintf(format, args...)
 		}
 	}
-	return lo
+	why = "any prefix will do"
+	switch {
+	case r.Stale:
+	case r.MinIndex > 0:
+		raise(r.MinIndex, "it was asked for")
+	case r.MaxStale > 0:
+		for _, op := range j.acked {
+			if op.Returned <= r.Invoked-r.MaxStale {
+				raise(op.Index, "operation %d was acknowledged %v before the call", op.Op, r.Invoked-op.Returned)
+			}
+		}
+	case r.Linearizable:
+		for _, op := range j.acked {
+			if op.Returned < r.Invoked {
+				raise(op.Index, "operation %d was acknowledged before the call", op.Op)
+			}
+		}
+		for _, s := range j.shown {
+			if s.Returned < r.Invoked {
+				raise(s.index, "operation %d had shown that", s.Op)
+			}
+		}
+	default:
+		for _, op := range j.acked {
+			if op.Via == r.Via && op.Returned < r.Invoked && op.Index > lo && j.sameProcess(op, r) {
+				raise(op.Index, "operation %d was acknowledged by this process", op.Op)
+			}
+		}
+		for _, s := range j.shown {
+			if s.Via == r.Via && s.byDefault() && s.Returned < r.Invoked && s.index > lo && j.sameProcess(s.Operation, r) {
+				raise(s.index, "this process had shown that (operation %d)", s.Op)
+			}
+		}
+	}
+	return lo, why
+}
+
+// byDefault says that a read asked for nothing in particular.
+func (s *shownRead) byDefault() bool {
+	return !s.Stale && !s.Linearizable && s.MinIndex == 0 && s.MaxStale == 0
 }
 
 func (j *judge) sameProcess(op, r *history.Operation) bool {
@@ -105,7 +170,7 @@ func (j *judge) sameProcess(op, r *history.Operation) bool {
 
 // phantom says why m can't be there whatever took effect; "" if it can.
 func (j *judge) phantom(r history.Operation, m history.Member) string {
-	e := j.elements[m.UID]
+	e := j.byUID[m.UID]
 	switch {
 	case e == nil:
 		return fmt.Sprintf("%q is there, and was never added", m.UID)
@@ -129,7 +194,7 @@ func (f *effect) why(lo uint64) string {
 	switch {
 	case f == nil:
 		return "nothing that was acknowledged put it there"
-	case f.added && f.life.to <= lo:
+	case f.added && f.life.known < lo:
 		return fmt.Sprintf("operation %d added it for life %d, which is %s", f.op.Op, f.life.epoch, f.life)
 	}
 	return fmt.Sprintf("operation %d (%s) was acknowledged at index %d", f.op.Op, f.op.F, f.op.Index)
