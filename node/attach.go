@@ -56,6 +56,13 @@ func (a *agent) remember(sid string, epoch uint64) {
 	}
 }
 
+// knows says that a life of that sid was attached here and has not said goodbye.
+func (a *agent) knows(sid string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.epochs[sid] != 0
+}
+
 // resume asks for the members of the life that was attached here, if it is over.
 func (a *agent) resume(sid string) *fsmpb.Resume {
 	a.mu.Lock()

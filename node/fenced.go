@@ -33,9 +33,9 @@ func (n *Node) comeBack() error {
 	n.life.fence()
 	old := n.life.epoch.Load()
 	n.log.Warn("this life was declared over, registering again", "epoch", old)
-	resume := n.outbox.resume()
-	if n.replica.Level() < parkingLevel {
-		resume = nil // an older leader could not read it, and nothing is parked
+	var resume *fsmpb.Resume // an older leader could not read it, and parks nothing
+	if n.replica.Level() >= parkingLevel {
+		resume = n.outbox.resume()
 	}
 	resp, err := n.life.register(n.ctx, resume)
 	if err != nil {

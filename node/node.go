@@ -192,6 +192,7 @@ func (n *Node) assemble() {
 	n.pushes = delivery.NewReceiver(n.arrivals.accept, n.arrivals.alive)
 	n.pusher = &pusher{node: n, aims: &aims{reader: n.reader, managed: n.managed, lists: lists}, local: n.frontends, receivers: found, links: delivery.NewLinks(n.cfg.SID, n.incarnation, others.client)}
 	n.agent = newAgent(n, n.life, n.enroll, n.frontends, n.reader, n.outbox)
+	n.outbox.attached = n.agent.knows
 	if m, ok := n.cfg.Network.(sim.Machine); ok {
 		m.Compactor(n.consensus.snapshotSoon)
 	}

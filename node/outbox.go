@@ -25,19 +25,21 @@ const (
 // form the next one, so a lone caller never waits and many callers share an entry
 // and its fsync. This file is the callers' side; flight.go is the leader's.
 type outbox struct {
-	sid     string
-	route   routeToLeader
-	note    func(sent time.Time, index uint64)       // of every batch that was applied
-	settled func(operations int, took time.Duration) // of those too, for whoever counts; nil: nobody
-	timeout time.Duration                            // for callers without a deadline
-	calls   sync.Pool                                // of *call
-	over    func(epoch uint64)                       // a batch was refused because its life is over; must not block
+	sid      string
+	route    routeToLeader
+	note     func(sent time.Time, index uint64)       // of every batch that was applied
+	settled  func(operations int, took time.Duration) // of those too, for whoever counts; nil: nobody
+	timeout  time.Duration                            // for callers without a deadline
+	calls    sync.Pool                                // of *call
+	over     func(epoch uint64)                       // a batch was refused because its life is over; must not block
+	attached func(sid string) bool                    // a frontend with that sid is, or was, attached here and may come back; nil: none
 
 	mu        sync.Mutex             // guards all below
 	queue     queue                  // in no batch yet; may be withdrawn
 	flight    flight                 // numbered
 	err       error                  // set: nothing is taken any more
-	unremoved map[string][]*fsmpb.Op // by sid: removals of the last life that had no effect
+	unremoved map[string][]*fsmpb.Op // by sid of attached frontends: removals of the last life that are for their return
+	carries   bool                   // the registration that is under way, or was, names the removals of flight
 	wake      chan struct{}
 	idle      chan struct{} // non-nil while drain waits; closed when nothing is left
 }

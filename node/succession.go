@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"google.golang.org/protobuf/proto"
@@ -14,6 +15,11 @@ import (
 // What becomes of the batches of one life when the next one of the same process
 // begins. Nothing is ever sent again under another origin: it could take effect
 // twice. What waited in the queue was never sent, and goes on in the new life.
+//
+// Only removals have another way: a group that does nothing but remove members of one
+// server is carried by the next registration of that server's process, so that whom
+// it meant does not come back. Its caller can't be told that it had no effect, nor
+// where it had one. A group that does more is not carried: half of it would be.
 
 // parkingLevel is the level of the state from which on it parks members, and knows
 // Resume, Prune and Purge.
@@ -30,11 +36,19 @@ func (o *outbox) resume() *fsmpb.Resume {
 	defer o.mu.Unlock()
 	r := &fsmpb.Resume{Epoch: o.flight.origin.epoch}
 	for _, b := range o.flight.batches {
-		if ops := removals(b.data)[o.sid]; len(ops) > 0 {
+		var ops []*fsmpb.Op
+		for _, g := range removals(b.data) {
+			if g.sid == o.sid {
+				ops = append(ops, g.ops...)
+			}
+		}
+		if len(ops) > 0 {
 			r.Removals = append(r.Removals, &fsmpb.Removals{Number: b.number, Ops: ops})
 		}
 	}
-	return withinEntry(r)
+	r = withinEntry(r)
+	o.carries = r != nil
+	return r
 }
 
 // resumeAttached is resume for a frontend whose life of that epoch was attached here.
@@ -63,21 +77,37 @@ func withinEntry(r *fsmpb.Resume) *fsmpb.Resume {
 	return r
 }
 
-// removals are the Leaves and LeaveAlls of a batch, by the server that they are for.
-func removals(data []byte) map[string][]*fsmpb.Op {
+// removal is a group that only removes members of one server; one that does anything
+// else has no sid.
+type removal struct {
+	sid string
+	ops []*fsmpb.Op
+}
+
+// removals are the groups of a batch, in the order of its calls.
+func removals(data []byte) []removal {
 	var b fsmpb.Batch
 	if proto.Unmarshal(data, &b) != nil {
 		return nil // it is our own, so it can be read
 	}
-	found := make(map[string][]*fsmpb.Op)
-	for _, g := range b.GetGroups() {
-		for _, op := range g.GetOps() {
-			if k := op.GetKind(); k == fsmpb.OpKind_OP_LEAVE || k == fsmpb.OpKind_OP_LEAVE_ALL {
-				found[op.GetSid()] = append(found[op.GetSid()], op)
-			}
+	groups := make([]removal, len(b.GetGroups()))
+	for i, g := range b.GetGroups() {
+		if sid := removesFrom(g.GetOps()); sid != "" {
+			groups[i] = removal{sid, g.GetOps()}
 		}
 	}
-	return found
+	return groups
+}
+
+func removesFrom(ops []*fsmpb.Op) (sid string) {
+	for i, op := range ops {
+		k := op.GetKind()
+		if k != fsmpb.OpKind_OP_LEAVE && k != fsmpb.OpKind_OP_LEAVE_ALL || i > 0 && op.GetSid() != sid {
+			return ""
+		}
+		sid = op.GetSid()
+	}
+	return sid
 }
 
 // enter gives the outbox the life that it writes for from now on; last is the
@@ -96,6 +126,7 @@ func (o *outbox) enter(epoch, last uint64, before *fsmpb.Predecessor) {
 	for _, b := range batches {
 		o.conclude(b, before)
 	}
+	o.carries = false
 	o.reportIdle()
 }
 
@@ -105,9 +136,7 @@ func (o *outbox) conclude(b *batch, before *fsmpb.Predecessor) {
 	switch {
 	case b.fenced, before != nil && b.number > before.GetLastNumber():
 		outcome = fsm.BatchFenced
-		for sid, ops := range removals(b.data) {
-			o.unremoved[sid] = append(o.unremoved[sid], ops...)
-		}
+		o.answerCarried(b)
 	case before != nil:
 		kept := before.GetKept()
 		at := slices.IndexFunc(kept, func(k *fsmpb.BatchRecord) bool { return k.GetNumber() == b.number })
@@ -119,13 +148,37 @@ func (o *outbox) conclude(b *batch, before *fsmpb.Predecessor) {
 	o.settle(b, resp, outcome)
 }
 
+// errCarried is for removals that a registration may have taken along.
+var errCarried = errors.New("this life was declared over; they may have taken effect when it was resumed")
+
+// answerCarried takes those removals out of a fenced batch that had, or may yet have,
+// an effect by another way. It runs with mu held.
+func (o *outbox) answerCarried(b *batch) {
+	var rest []*call
+	groups := removals(b.data)
+	for i, c := range b.calls {
+		switch g := groups[i]; {
+		case g.sid != "" && g.sid == o.sid && o.carries:
+			c.answer(answer{err: outcomeUnknown(errCarried)})
+		case g.sid != "" && g.sid != o.sid && o.attached != nil && o.attached(g.sid):
+			o.unremoved[g.sid] = append(o.unremoved[g.sid], g.ops...)
+			c.answer(answer{err: outcomeUnknown(errCarried)})
+		default:
+			rest = append(rest, c)
+		}
+	}
+	b.calls = rest
+}
+
 // abandon answers what was sent and never answered: the node has ended.
 func (o *outbox) abandon(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, b := range o.flight.batches {
 		err := error(ErrFenced)
-		if !b.fenced {
+		if b.fenced {
+			o.answerCarried(b)
+		} else {
 			err = outcomeUnknown(ended(ctx))
 		}
 		for _, c := range b.calls {

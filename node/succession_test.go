@@ -42,6 +42,7 @@ func TestOutbox_ResumeNamesTheRemovalsByBatch(t *testing.T) {
 	ops = append(ops, fsm.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "x", UID: "w", SID: "a", Epoch: 1})
 	other := fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, UID: "u", SID: "b", Epoch: 7}
 	o, _ := sealed(t, append(ops, other)...)
+	o.attached = func(sid string) bool { return sid == "b" }
 	of := func(uid string) []*fsmpb.Op {
 		return []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", Uid: uid, Sid: "a", Epoch: 1}}
 	}
@@ -54,6 +55,54 @@ func TestOutbox_ResumeNamesTheRemovalsByBatch(t *testing.T) {
 	attached := &fsmpb.Resume{Epoch: 7, Removals: []*fsmpb.Removals{{Ops: []*fsmpb.Op{{Kind: fsmpb.OpKind_OP_LEAVE_ALL, Uid: "u", Sid: "b", Epoch: 7}}}}}
 	if diff := cmp.Diff(attached, o.resumeAttached("b", 7), protocmp.Transform()); diff != "" {
 		t.Errorf("resume of b (-want +got):\n%s", diff)
+	}
+}
+
+// Who is told that a Leave had no effect must find the member there again. What the
+// next registration takes along had one; all or nothing of a group that does more.
+func TestOutbox_CarriedRemovalIsNotToldRejected(t *testing.T) {
+	add := fsm.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "x", UID: "w", SID: "a", Epoch: 1}
+	goodbye := fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE_ALL, UID: "u", SID: "a", Epoch: 1}
+	attached := fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", UID: "u", SID: "b", Epoch: 7}
+	elsewhere := fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", UID: "u", SID: "c", Epoch: 8}
+	groups := map[string]struct {
+		ops     []fsm.Op
+		carried bool
+	}{
+		"a removal":                   {leaves("u"), true},
+		"removals":                    {append(leaves("u", "v"), goodbye), true},
+		"an add":                      {[]fsm.Op{add}, false},
+		"a move by hand":              {append(leaves("u"), add), false},
+		"of a frontend attached here": {[]fsm.Op{attached}, true},
+		"of another server":           {[]fsm.Op{elsewhere}, false},
+		"of two servers":              {append(leaves("u"), attached), false},
+	}
+	for name, g := range groups {
+		for _, over := range []string{"registered again", "ended"} {
+			t.Run(name+", "+over, func(t *testing.T) {
+				o, _ := sealed(t)
+				o.attached = func(sid string) bool { return sid == "b" }
+				c, err := o.begin(1, g.ops...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				o.flight.seal(&o.queue, nil).fenced = true
+				resumed := o.resume()
+				if over == "ended" {
+					o.abandon(t.Context())
+				} else {
+					o.enter(2, 0, &fsmpb.Predecessor{Epoch: 1})
+				}
+				carried := len(resumed.GetRemovals()) + len(o.resumeAttached("b", 7).GetRemovals())
+				want, got := ErrFenced, (<-c.done).err
+				if g.carried {
+					want = ErrOutcomeUnknown
+				}
+				if !errors.Is(got, want) || errors.Is(got, ErrRejected) == errors.Is(got, ErrOutcomeUnknown) || (carried > 0) != g.carried {
+					t.Errorf("%d carried, told %v; want carried %v and %v", carried, got, g.carried, want)
+				}
+			})
+		}
 	}
 }
 
