@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -166,7 +167,7 @@ func (c *Cluster) Ready(ctx context.Context, sids ...string) error {
 		if err := n.Ready(ctx); err != nil {
 			return fmt.Errorf("%s is not ready: %w: %s", sid, err, n.Status().Problem)
 		}
-		c.life(n.Self())
+		c.servers[sid].lives()
 	}
 	return nil
 }
@@ -218,6 +219,26 @@ func (c *Cluster) Compact(sid string) error {
 	return nil
 }
 
+// Observe notes now and then which lives a server shows, until ctx ends.
+func (c *Cluster) Observe(ctx context.Context) {
+	rnd := rand.New(rand.NewPCG(c.seed, 2))
+	for all := c.everybody(); ctx.Err() == nil; pause(ctx, observed) {
+		s := c.servers[all[rnd.IntN(len(all))]]
+		n := s.running()
+		if n == nil {
+			continue
+		}
+		index, lives := n.Status().Applied, make(map[string]uint64)
+		for _, server := range n.Servers() {
+			lives[server.SID] = server.Epoch
+		}
+		c.history.Note(history.Event{F: history.Listed, Via: s.cfg.SID, Index: index, Lives: lives})
+	}
+}
+
+// observed is how often. The end of a life is known to no better.
+const observed = 2 * time.Second
+
 // Replicas notes what state each server has at which index.
 func (c *Cluster) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err error) {
 	for _, sid := range c.everybody() {
@@ -248,11 +269,6 @@ func (c *Cluster) hangUp() {
 	for _, s := range c.servers {
 		s.hangUp()
 	}
-}
-
-func (c *Cluster) life(s node.Server) {
-	const index = 1<<48 - 1
-	c.history.Note(history.Event{F: history.Life, SID: s.SID, SType: s.SType, Epoch: s.Epoch, Index: s.Epoch & index})
 }
 
 func (c *Cluster) fault(sid, text string) {

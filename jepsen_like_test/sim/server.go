@@ -49,6 +49,7 @@ func (s *Server) begin() (*process, node.Config) {
 	p := &process{sid: s.cfg.SID, start: s.starts, rnd: rand.New(rand.NewPCG(s.cluster.seed, uint64(s.starts)))}
 	s.cluster.history.Note(history.Event{F: history.Started, Via: p.sid, Start: p.start})
 	cfg := s.cfg
+	cfg.OnFenced = func(_ context.Context, f node.Fenced) { s.fenced(p, f) }
 	cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return s.handle(ctx, p, d), nil }
 	return p, cfg
 }
@@ -62,6 +63,28 @@ func (s *Server) runs(p *process, n *node.Node, addr string) {
 		close(s.up)
 		s.up = nil
 	}
+}
+
+// lives notes the life that the process has.
+func (s *Server) lives() {
+	s.mu.Lock()
+	p := s.now
+	s.mu.Unlock()
+	self := p.node.Self()
+	s.cluster.history.Note(history.Event{
+		F: history.Life, SID: self.SID, SType: self.SType, Epoch: self.Epoch, Index: history.RegisteredAt(self.Epoch), Start: p.start, Incarnation: self.Incarnation,
+	})
+}
+
+// fenced notes that a life was declared over, and which one the process has now.
+func (s *Server) fenced(p *process, f node.Fenced) {
+	if f.New == 0 {
+		s.cluster.history.Note(history.Event{F: history.Ended, SID: p.sid, Epoch: f.Old})
+		return
+	}
+	s.cluster.history.Note(history.Event{
+		F: history.Resumed, SID: p.sid, Start: p.start, Epoch: f.Old, Next: f.New, Missed: f.Missed, Incarnation: f.Node.Self().Incarnation,
+	})
 }
 
 // died is told right after the kill.

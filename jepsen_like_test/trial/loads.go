@@ -23,6 +23,9 @@ type Cluster interface {
 	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
 }
 
+// Observer is a cluster that notes what its servers show of each other, until ctx ends.
+type Observer interface{ Observe(ctx context.Context) }
+
 // Load is a workload with its checker.
 type Load interface {
 	Run(ctx context.Context)                         // until ctx ends and every operation has returned

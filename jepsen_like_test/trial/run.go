@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
@@ -76,7 +77,12 @@ func (t *trial) hurt(ctx context.Context, nemeses []nemesis.Nemesis) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		var watching sync.WaitGroup
+		if o, ok := t.cluster.(Observer); ok {
+			watching.Go(func() { o.Observe(work) })
+		}
 		t.load.Run(work)
+		watching.Wait()
 	}()
 	defer func() {
 		stop()
