@@ -168,14 +168,16 @@ func removeUnfinished(dir string) error {
 // log opens what holds the entries, and reads all of them. closeLog is told whether
 // the files are still to be trusted.
 func (o opening) log(ctx context.Context, db *raftboltdb.BoltStore, snapshots raft.SnapshotStore) (log raft.LogStore, closeLog func(bool) error, err error) {
-	log, closeLog, what := db, func(bool) error { return nil }, logFile
+	var store raft.LogStore = db
+	closeLog, what := func(bool) error { return nil }, logFile
 	if o.kind == WAL {
 		what = walDir
-		log, closeLog, err = openWAL(filepath.Join(o.dir, walDir), db, o.logger)
+		store, closeLog, err = openWAL(filepath.Join(o.dir, walDir), db, o.logger)
 		if err != nil {
 			return nil, nil, refusal(o.dir, what, err)
 		}
 	}
+	log = checkedLog{store}
 	if err := verify(ctx, log, snapshots); err != nil {
 		return nil, nil, errors.Join(refusal(o.dir, what, err), closeLog(true))
 	}

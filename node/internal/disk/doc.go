@@ -12,9 +12,9 @@
 // sent the newest.
 //
 // A write of an entry goes from Raft through parkedLog, gapless (no holes), cachedLog
-// (what the leader reads back) and guardedLog to the store; of a vote through ballot
-// (one record) and guardedStable. Guard says what becomes of Raft when one of them
-// fails or hangs, and Level when the disk is nearly full.
+// (what the leader reads back), guardedLog and checkedLog (a checksum) to the store; of
+// a vote through ballot (one record) and guardedStable. Guard says what becomes of Raft
+// when one of them fails or hangs, and Level when the disk is nearly full.
 //
 // The directory is locked by bbolt's own file lock on raft.db while it is open.
 // Memory is the same without files; it survives a restart of the node that uses it,
