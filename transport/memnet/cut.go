@@ -27,12 +27,57 @@ func (n *Net) cut(from, to string, what traffic) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cuts[l] |= what
-	if what&streams != 0 {
-		for p := range n.pairs {
-			p.setCut(l, true)
+	n.applyLocked()
+	if what&packets != 0 {
+		n.loseInFlightLocked(l)
+	}
+}
+
+// Unplug cuts a machine off from all others, both ways, over Heal and HealAll until Plug. It still reaches itself.
+func (n *Net) Unplug(ip string) {
+	addr, err := parseIP(ip)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.off[addr] = true
+	n.applyLocked()
+	for other := range n.hosts {
+		if other != addr {
+			n.loseInFlightLocked(link{addr, other})
+			n.loseInFlightLocked(link{other, addr})
 		}
 	}
-	if h := n.hosts[l.to]; h != nil && what&packets != 0 {
+}
+
+// Plug ends Unplug. Cuts stay.
+func (n *Net) Plug(ip string) {
+	addr, err := parseIP(ip)
+	if err != nil {
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.off, addr)
+	n.applyLocked()
+	n.wakeDialsLocked()
+}
+
+// vanishes reports whether that is cut. Net.mu is held.
+func (n *Net) vanishes(what traffic, l link) bool {
+	return n.cuts[l]&what != 0 || l.from != l.to && (n.off[l.from] || n.off[l.to])
+}
+
+// applyLocked tells all connections whether they are cut.
+func (n *Net) applyLocked() {
+	for p := range n.pairs {
+		p.setCuts(func(l link) bool { return n.vanishes(streams, l) })
+	}
+}
+
+func (n *Net) loseInFlightLocked(l link) {
+	if h := n.hosts[l.to]; h != nil {
 		for _, s := range h.packets {
 			s.loseInFlight(l.from)
 		}
@@ -47,7 +92,9 @@ func (n *Net) Heal(from, to string) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.healLocked(l)
+	delete(n.cuts, l)
+	n.applyLocked()
+	n.wakeDialsLocked()
 }
 
 // HealAll ends all cuts, and all bad weather.
@@ -55,15 +102,7 @@ func (n *Net) HealAll() {
 	n.SetWeatherEverywhere(Weather{})
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for l := range n.cuts {
-		n.healLocked(l)
-	}
-}
-
-func (n *Net) healLocked(l link) {
-	delete(n.cuts, l)
-	for p := range n.pairs {
-		p.setCut(l, false)
-	}
+	clear(n.cuts)
+	n.applyLocked()
 	n.wakeDialsLocked()
 }

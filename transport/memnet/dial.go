@@ -83,7 +83,7 @@ func (p *Process) connect(to netip.AddrPort) (*conn, <-chan struct{}, error) {
 		return nil, nil, net.ErrClosed
 	}
 	there := link{from: p.host.addr, to: to.Addr()}
-	if (n.cuts[there]|n.cuts[there.back()])&streams != 0 {
+	if n.vanishes(streams, there) || n.vanishes(streams, there.back()) {
 		return nil, n.changed, nil // an answer that cannot come back is none
 	}
 	var l *listener

@@ -200,3 +200,34 @@ func TestNet_DialWaitsForBothDirections(t *testing.T) {
 
 // link2 is a link in words.
 type link2 struct{ from, to string }
+
+func TestNet_UnpluggedMachineIsCutOffFromAllUntilPlug(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New()
+		one, two, three := listenPacket(t, n, a), listenPacket(t, n, b), listenPacket(t, n, c)
+		pair := connect(t, n)
+		n.SetLatency(time.Second)
+		sendPacket(t, one, two, "in flight")
+		n.Unplug(b)
+		n.HealAll()
+		sendPacket(t, one, two, "lost")
+		sendPacket(t, two, three, "lost")
+		sendPacket(t, two, two, "to itself")
+		sendPacket(t, one, three, "between others")
+		receive(t, two, "to itself")
+		receive(t, three, "between others")
+		write(t, pair.near, "held")
+		write(t, pair.far, "held")
+		quiet(t, pair.near)
+		n.Cut(a, b)
+		n.Plug(b)
+		read(t, pair.near, "held")
+		quiet(t, pair.far) // the cut is another matter
+		n.Heal(a, b)
+		read(t, pair.far, "held")
+		sendPacket(t, one, two, "plugged")
+		receive(t, two, "plugged")
+		nothing(t, two)
+		nothing(t, three)
+	})
+}

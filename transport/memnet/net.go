@@ -15,6 +15,7 @@ type Net struct {
 	mu      sync.Mutex           // guards what follows, and every Host, Process and listener
 	hosts   map[netip.Addr]*Host // every valid address ever asked for
 	cuts    map[link]traffic     // what of a direction vanishes
+	off     map[netip.Addr]bool  // true: all directions from and to it are cut
 	pairs   map[*pair]struct{}   // connections with an end that is not closed
 	changed chan struct{}        // closed and replaced when a waiting dial may have got a way on
 }
@@ -30,6 +31,7 @@ func New() *Net {
 		sky:     newSky(),
 		hosts:   make(map[netip.Addr]*Host),
 		cuts:    make(map[link]traffic),
+		off:     make(map[netip.Addr]bool),
 		pairs:   make(map[*pair]struct{}),
 		changed: make(chan struct{}),
 		names:   names{hosts: make(map[string][]netip.Addr), services: make(map[string][]net.SRV)},

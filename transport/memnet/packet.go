@@ -151,7 +151,7 @@ func (s *packetConn) writeTo(b []byte, addr net.Addr) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	peer := n.hosts[to.Addr()]
-	if n.cuts[way]&packets != 0 {
+	if n.vanishes(packets, way) {
 		n.sky.touched.Add(1)
 		return nil
 	}

@@ -30,14 +30,12 @@ func newPair(from, to *Process, local, remote netip.AddrPort) (near, far *conn) 
 	return near, far
 }
 
-// setCut opens or shuts the flows that use the direction. Net.mu is held.
-func (p *pair) setCut(l link, cut bool) {
+// setCuts opens and shuts the flows. Net.mu is held.
+func (p *pair) setCuts(cut func(link) bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, f := range []*flow{p.near.out, p.far.out} {
-		if f.link == l {
-			f.setCut(cut)
-		}
+		f.setCut(cut(f.link))
 	}
 }
 
