@@ -29,7 +29,7 @@ func TestCachedLog_IsBoundedByBytesAndByEntries(t *testing.T) {
 		{100, cachedEntries},
 		{cachedBytes + 1, 0},
 	} {
-		log := &cachedLog{LogStore: newMemoryLog()}
+		log := &cachedLog{LogStore: newMemoryLog(newFaults())}
 		last := uint64(2 * cachedEntries)
 		if c.size > cachedBytes {
 			last = 3
@@ -52,7 +52,7 @@ func TestCachedLog_IsBoundedByBytesAndByEntries(t *testing.T) {
 }
 
 func TestCachedLog_ForgetsWhatIsDeletedAndTakesItAgain(t *testing.T) {
-	log := &cachedLog{LogStore: newMemoryLog()}
+	log := &cachedLog{LogStore: newMemoryLog(newFaults())}
 	store := func(from, to uint64) {
 		for i := from; i <= to; i++ {
 			must(t, log.StoreLog(sized(i, 256<<10)))
@@ -80,7 +80,7 @@ type failing struct{ raft.LogStore }
 func (failing) StoreLogs([]*raft.Log) error { return errors.New("disk full") }
 
 func TestCachedLog_HoldsNothingThatIsNotStored(t *testing.T) {
-	log := &cachedLog{LogStore: failing{newMemoryLog()}}
+	log := &cachedLog{LogStore: failing{newMemoryLog(newFaults())}}
 	if err := log.StoreLog(entry(1)); err == nil {
 		t.Error("stored")
 	}

@@ -1,117 +1,120 @@
 package disk
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 )
 
 // Memory is a disk without files.
 type Memory struct {
-	mu       sync.Mutex // guards all below
-	open     bool
+	mu   sync.Mutex // guards all below
+	open bool
+	contents
+}
+
+// contents is what would be in the directory. Nil pointers: nothing, or not even that.
+type contents struct {
 	sid      string
 	log      *memoryLog
 	snaps    *memorySnapshots
 	identity *Identity
 }
 
+// clone is what a disk with these faults would hold if the power failed now.
+func (c contents) clone(f *faults) contents {
+	return contents{sid: c.sid, log: c.log.clone(f), snaps: c.snaps.clone(f), identity: memoryIdentity(c.identity.content())}
+}
+
+const memoryDir = "memory" // in messages
+
 // Open is to Memory what the package's Open is to a directory.
 func (m *Memory) Open(sid string) (*Store, error) {
+	c, err := m.lock(sid)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.locked(c) // reads, and may hang as the disk does
+	if err != nil {
+		return nil, errors.Join(err, m.release(c.log))
+	}
+	return s, nil
+}
+
+func (m *Memory) lock(sid string) (contents, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {
 	case m.open:
-		return nil, errors.New("in-memory disk is in use by another node")
+		return contents{}, errors.New("in-memory disk is in use by another node")
 	case m.identity == nil:
-		m.sid, m.log = sid, newMemoryLog()
-		m.snaps = &memorySnapshots{faults: m.log.faults}
-		m.identity = memoryIdentity(newIdentity(sid, BoltDB)) // it has neither
+		f := newFaults()
+		m.contents = contents{sid, newMemoryLog(f), &memorySnapshots{faults: f}, memoryIdentity(newIdentity(sid, BoltDB))} // it has neither
 	case m.sid != sid:
-		return nil, fmt.Errorf("in-memory disk belongs to server %q, not %q: give each server its own", m.sid, sid)
+		return contents{}, fmt.Errorf("in-memory disk belongs to server %q, not %q: give each server its own", m.sid, sid)
 	}
 	if err := m.identity.content().Retired.refusal("in-memory disk"); err != nil {
-		return nil, err
+		return contents{}, err
 	}
 	m.open = true
-	log := m.log
-	g := newGuard()
-	stable, err := openBallot(g.wrapStable(log, "memory"))
-	if err != nil {
+	return m.contents, nil
+}
+
+func (m *Memory) locked(c contents) (*Store, error) {
+	log := checkedLog{c.log}
+	if err := verify(context.Background(), log, c.snaps); err != nil {
+		return nil, refusal(memoryDir, logFile, err)
+	}
+	if err := rejoin(log, c.snaps); err != nil {
 		return nil, err
 	}
-	snapshots := &guardedSnapshots{guard: g, SnapshotStore: m.snaps, dir: "memory"}
+	g := newGuard()
+	stable, err := openBallot(g.wrapStable(c.log, memoryDir))
+	if err != nil {
+		return nil, refusal(memoryDir, logFile, err)
+	}
+	snapshots := &guardedSnapshots{guard: g, SnapshotStore: c.snaps, dir: memoryDir}
 	return &Store{
-		Log: &parkedLog{&gapless{g.wrapLog(log, "memory"), snapshots}, g}, Stable: stable, Snapshots: snapshots,
-		Identity: m.identity, Guard: g, Space: func() (Space, error) { return log.faults.space(), nil }, least: leastFree,
-		close: func() error { return m.release(log) },
+		Log: &parkedLog{&gapless{g.wrapLog(log, memoryDir), snapshots}, g}, Stable: stable, Snapshots: snapshots,
+		Identity: c.identity, Guard: g, Space: func() (Space, error) { return c.log.faults.space(), nil }, least: leastFree,
+		close: func() error { return m.release(c.log) },
 	}, nil
 }
 
-// PowerOff freezes the disk as it is. Whoever has it open goes on with a copy
-// that nobody will ever read: a process that was killed must not write to what
-// its successor opens. It can be opened again at once, and is not stalled.
-func (m *Memory) PowerOff() {
+// PowerOff freezes the disk as it is, without what was not yet answered. Whoever has it
+// open goes on with a copy that nobody will ever read: a process that was killed must not
+// write to what its successor opens. It can be opened again at once, and is not stalled.
+func (m *Memory) PowerOff() { m.freeze() }
+
+// CutPower is PowerOff of a disk that may have, of what it did not answer for yet, all,
+// nothing or some: chance says what. What it answered for is there by definition.
+func (m *Memory) CutPower(chance *rand.Rand) {
+	unanswered := m.freeze()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.log != nil {
-		defer m.log.faults.resume(nil) // of the old log: what waits there goes on to write to it
-	}
-	if !m.open {
-		return
-	}
-	m.log = m.log.clone()
-	m.snaps = m.snaps.clone(m.log.faults)
-	m.identity = memoryIdentity(m.identity.content())
-	m.open = false
-}
-
-// Stall makes parts of the disk hold every call that begins from now on, until resume
-// or PowerOff. Nothing of it is there before; all else works. ok is false if the
-// disk was never opened, or one of them is stalled already.
-func (m *Memory) Stall(which ...Part) (resume func(), ok bool) {
-	f := m.faults()
-	if f == nil {
-		return nil, false
-	}
-	return f.stall(which)
-}
-
-// Fail makes every call to parts of the disk fail with err, until Fail with nil. ok is
-// false if the disk was never opened.
-func (m *Memory) Fail(err error, which ...Part) (ok bool) {
-	f := m.faults()
-	if f != nil {
-		f.fail(which, err)
-	}
-	return f != nil
-}
-
-// Fill leaves so many bytes on the disk; with 0 nothing can be written. Empty ends
-// that. ok is false if the disk was never opened.
-func (m *Memory) Fill(free uint64) (ok bool) {
-	f := m.faults()
-	if f != nil {
-		f.fill(free, true)
-	}
-	return f != nil
-}
-
-// Empty makes room for everything.
-func (m *Memory) Empty() {
-	if f := m.faults(); f != nil {
-		f.fill(0, false)
+	for _, w := range unanswered {
+		w.survive(m.log, m.snaps, chance)
 	}
 }
 
-// faults are those of now; nil if the disk was never opened.
-func (m *Memory) faults() *faults {
+func (m *Memory) freeze() (unanswered []*write) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.log == nil {
 		return nil
 	}
-	return m.log.faults
+	old := m.log.faults
+	if !m.open {
+		old.resume(nil)
+		return nil
+	}
+	unanswered = old.unanswered()
+	m.contents = m.clone(old.clone())
+	m.open = false
+	old.end() // what waits there goes on to write to the old log
+	return unanswered
 }
 
 // release is of the Store that was opened with log, which may be of before a PowerOff.

@@ -36,7 +36,7 @@ func TestMemory_ShowsAfterPowerOffWhatWasWrittenBeforeAndNothingElse(t *testing.
 		r := s.Identity.Load()
 		r.ClusterID = string(rune('a' + index))
 		must(t, s.Identity.Save(r))
-		must(t, s.Log.StoreLog(&raft.Log{Index: index}))
+		must(t, s.Log.StoreLog(&raft.Log{Index: index, Term: 1}))
 		must(t, s.Stable.SetUint64([]byte("term"), index))
 		must(t, s.Stable.Set([]byte("vote"), []byte{byte(index)}))
 		takeSnapshot(t, s, index)

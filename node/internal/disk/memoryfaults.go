@@ -3,8 +3,11 @@ package disk
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Part is what a fault of a simulated disk concerns.
@@ -26,13 +29,26 @@ type faults struct {
 	failing [parts]error
 	free    uint64 // bytes
 	full    bool   // free is set
+	delay   time.Duration
+	begun   []*write
+	over    chan struct{} // closed by end
 }
+
+// write is a call that was not answered yet.
+type write struct {
+	// survive lets come to another disk what chance leaves of it.
+	survive func(*memoryLog, *memorySnapshots, *rand.Rand)
+}
+
+func newFaults() *faults { return &faults{over: make(chan struct{})} }
 
 // clone is the disk after a PowerOff: nothing hangs any more, what is broken stays so.
 func (f *faults) clone() *faults {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return &faults{failing: f.failing, free: f.free, full: f.full}
+	after := newFaults()
+	after.failing, after.free, after.full, after.delay = f.failing, f.free, f.full, f.delay
+	return after
 }
 
 // meet is called before a part is touched. It waits while that stalls.
@@ -52,6 +68,50 @@ func (f *faults) meet(p Part) error {
 		}
 		return nil
 	}
+}
+
+// sync is meet for what is on the disk once it is answered. It takes as long as the disk does.
+func (f *faults) sync(p Part, survive func(*memoryLog, *memorySnapshots, *rand.Rand)) error {
+	w := &write{survive}
+	f.mu.Lock()
+	f.begun = append(f.begun, w)
+	delay := f.delay
+	f.mu.Unlock()
+	err := f.meet(p)
+	if err == nil && delay > 0 {
+		done := time.NewTimer(delay)
+		select {
+		case <-done.C:
+		case <-f.over:
+			done.Stop()
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.begun = slices.DeleteFunc(f.begun, func(other *write) bool { return other == w })
+	return err
+}
+
+// unanswered are the calls that sync waits in, in order.
+func (f *faults) unanswered() []*write {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.begun)
+}
+
+// end is of a disk that nobody will read again: nothing on it takes time any more.
+func (f *faults) end() {
+	f.resume(nil)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = 0
+	close(f.over)
+}
+
+func (f *faults) slow(sync time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.delay = sync
 }
 
 // stall is false, and changes nothing, if one of them stalls already.

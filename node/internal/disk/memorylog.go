@@ -3,6 +3,7 @@ package disk
 import (
 	"errors"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -21,15 +22,15 @@ type memoryLog struct {
 	numbers     map[string]uint64
 }
 
-func newMemoryLog() *memoryLog {
-	return &memoryLog{faults: new(faults), entries: make(map[uint64]raft.Log), values: make(map[string][]byte), numbers: make(map[string]uint64)}
+func newMemoryLog(f *faults) *memoryLog {
+	return &memoryLog{faults: f, entries: make(map[uint64]raft.Log), values: make(map[string][]byte), numbers: make(map[string]uint64)}
 }
 
-func (l *memoryLog) clone() *memoryLog {
+func (l *memoryLog) clone(f *faults) *memoryLog {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return &memoryLog{
-		faults: l.faults.clone(), entries: maps.Clone(l.entries), first: l.first, last: l.last,
+		faults: f, entries: maps.Clone(l.entries), first: l.first, last: l.last,
 		values: maps.Clone(l.values), numbers: maps.Clone(l.numbers),
 	}
 }
@@ -68,9 +69,14 @@ func (l *memoryLog) StoreLog(e *raft.Log) error { return l.StoreLogs([]*raft.Log
 
 // StoreLogs implements raft.LogStore.
 func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
-	if err := l.faults.meet(Log); err != nil {
-		return err
+	err := l.faults.sync(Log, func(l *memoryLog, _ *memorySnapshots, r *rand.Rand) { l.put(entries[:r.IntN(len(entries)+1)]) })
+	if err == nil {
+		l.put(entries)
 	}
+	return err
+}
+
+func (l *memoryLog) put(entries []*raft.Log) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, e := range entries {
@@ -80,16 +86,34 @@ func (l *memoryLog) StoreLogs(entries []*raft.Log) error {
 		}
 		l.last = max(l.last, e.Index)
 	}
-	return nil
 }
 
 // DeleteRange implements raft.LogStore; from and to are included.
 func (l *memoryLog) DeleteRange(from, to uint64) error {
-	if err := l.faults.meet(Log); err != nil {
-		return err
+	return l.write(Log, func(l *memoryLog) { l.delete(from, to) })
+}
+
+// write makes a change that is all there or not at all.
+func (l *memoryLog) write(p Part, change func(*memoryLog)) error {
+	err := l.faults.sync(p, func(l *memoryLog, _ *memorySnapshots, r *rand.Rand) {
+		if r.IntN(2) == 1 {
+			l.change(change)
+		}
+	})
+	if err == nil {
+		l.change(change)
 	}
+	return err
+}
+
+func (l *memoryLog) change(how func(*memoryLog)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	how(l)
+}
+
+// delete is called with the lock held.
+func (l *memoryLog) delete(from, to uint64) {
 	for i := from; i <= to; i++ {
 		delete(l.entries, i)
 	}
@@ -102,18 +126,11 @@ func (l *memoryLog) DeleteRange(from, to uint64) error {
 	if l.first > l.last {
 		l.first, l.last = 0, 0
 	}
-	return nil
 }
 
 // Set implements raft.StableStore.
 func (l *memoryLog) Set(key, value []byte) error {
-	if err := l.faults.meet(Stable); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.values[string(key)] = slices.Clone(value)
-	return nil
+	return l.write(Stable, func(l *memoryLog) { l.values[string(key)] = slices.Clone(value) })
 }
 
 // Get implements raft.StableStore.
@@ -129,13 +146,7 @@ func (l *memoryLog) Get(key []byte) ([]byte, error) {
 
 // SetUint64 implements raft.StableStore.
 func (l *memoryLog) SetUint64(key []byte, value uint64) error {
-	if err := l.faults.meet(Stable); err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.numbers[string(key)] = value
-	return nil
+	return l.write(Stable, func(l *memoryLog) { l.numbers[string(key)] = value })
 }
 
 // GetUint64 implements raft.StableStore.

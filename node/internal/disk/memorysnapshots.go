@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
+	"math/rand/v2"
 	"slices"
 	"sync"
 
@@ -26,6 +28,7 @@ type memorySnapshots struct {
 type memorySnapshot struct {
 	meta raft.SnapshotMeta
 	data []byte
+	sum  uint32 // of data, when it was written
 }
 
 func (s *memorySnapshots) clone(f *faults) *memorySnapshots {
@@ -67,6 +70,9 @@ func (s *memorySnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, er
 	defer s.mu.Unlock()
 	for _, k := range s.kept {
 		if k.meta.ID == id {
+			if crc32.Checksum(k.data, castagnoli) != k.sum {
+				return nil, nil, errors.New("CRC mismatch") // as Raft's own files say
+			}
 			return &k.meta, io.NopCloser(bytes.NewReader(k.data)), nil
 		}
 	}
@@ -115,12 +121,18 @@ func (k *memorySink) Close() error {
 	if k.ended {
 		return nil
 	}
-	if err := k.store.faults.meet(Snapshots); err != nil {
+	k.meta.Size = int64(k.data.Len())
+	whole := memorySnapshot{meta: k.meta, data: k.data.Bytes(), sum: crc32.Checksum(k.data.Bytes(), castagnoli)}
+	err := k.store.faults.sync(Snapshots, func(_ *memoryLog, s *memorySnapshots, r *rand.Rand) {
+		if r.IntN(2) == 1 {
+			s.keep(whole)
+		}
+	})
+	if err != nil {
 		return err
 	}
 	k.ended = true
-	k.meta.Size = int64(k.data.Len())
-	k.store.keep(memorySnapshot{meta: k.meta, data: k.data.Bytes()})
+	k.store.keep(whole)
 	return nil
 }
 
