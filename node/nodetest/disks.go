@@ -2,6 +2,7 @@ package nodetest
 
 import (
 	"syscall"
+	"time"
 
 	"github.com/pofresh/globalchannel/node/internal/disk"
 )
@@ -77,6 +78,61 @@ func (f *Fleet) FillDisk(sid string, free uint64) (empty func()) {
 		f.t.Fatalf("nodetest: %q has no disk", sid)
 	}
 	return d.Empty
+}
+
+// SlowDisk makes everything that a server writes to its log, votes and snapshots from
+// now on take so long: what a sync takes on a bad disk. It lasts, over Kill and Restart too,
+// until mend. Kill loses a write that is under way, PowerOff leaves it to chance.
+func (f *Fleet) SlowDisk(sid string, sync time.Duration) (mend func()) {
+	f.t.Helper()
+	d := f.disk(sid)
+	if !d.Slow(sync) {
+		f.t.Fatalf("nodetest: %q has no disk", sid)
+	}
+	return func() { d.Slow(0) }
+}
+
+// DiskFile is a part of a data directory.
+type DiskFile uint8
+
+const (
+	LogFile      DiskFile = iota // the log, with Raft's term and vote
+	SnapshotFile                 // the newest snapshot
+)
+
+func (d DiskFile) String() string { return [...]string{"log", "snapshot"}[d] }
+
+func (d DiskFile) part() disk.Part {
+	return map[DiskFile]disk.Part{LogFile: disk.Log, SnapshotFile: disk.Snapshots}[d]
+}
+
+// FlipBits changes some bits, by chance, of a file of a server that does not run. The next
+// start meets what a real one meets: checksums do not match, so a log is refused (see
+// TryRestart, and Wipe for the way out), and for a snapshot there may be an older one. An
+// error says that there is no such file yet, or that the server runs.
+func (f *Fleet) FlipBits(sid string, file DiskFile) error {
+	f.t.Helper()
+	return f.disk(sid).FlipBits(file.part(), f.chance)
+}
+
+// TruncateFile is like FlipBits; it loses the end of the file, any part of it.
+func (f *Fleet) TruncateFile(sid string, file DiskFile) error {
+	f.t.Helper()
+	return f.disk(sid).Truncate(file.part(), f.chance)
+}
+
+// Wipe gives a server that does not run an empty disk, in good order. Restart then
+// starts a new node.
+func (f *Fleet) Wipe(sid string) error {
+	f.t.Helper()
+	return f.disk(sid).Wipe()
+}
+
+// CopyDisk keeps what is on the disk of a server that does not run. restore puts that
+// back, as from a backup, as often as one likes; it too is for a server that does not run.
+func (f *Fleet) CopyDisk(sid string) (restore func() error, err error) {
+	f.t.Helper()
+	return f.disk(sid).Copy()
 }
 
 func (f *Fleet) disk(sid string) *disk.Memory {

@@ -26,9 +26,14 @@
 //
 // Cut and Isolate make the network lose what is sent, CutGossip what is gossiped,
 // CutPackets and CutStreams one kind of it, until Heal. SetWeather delays, loses, doubles
-// and reorders it, as SetSeed has it. PowerOff is a Kill that nobody is told of. StallDisk makes a server's
-// disk stand still, FailDisk makes it fail, FillDisk fills it. Config.LogStore is of
-// real disks: here it says nothing.
+// and reorders it. PowerOff is a Kill that nobody is told of.
+//
+// StallDisk makes a server's disk stand still, SlowDisk slow, FailDisk makes it fail,
+// FillDisk fills it. While a server does not run, FlipBits and TruncateFile damage what
+// it left, Wipe takes it away, and CopyDisk can put it back later. Config.LogStore is of real
+// disks: here it says nothing.
+//
+// What faults leave to chance is seeded: SetSeed.
 //
 // # Time
 //

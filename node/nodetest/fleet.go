@@ -3,6 +3,7 @@ package nodetest
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,7 +20,8 @@ type Fleet struct {
 	net *memnet.Net
 
 	gossipCut atomic.Bool
-	off       []string // addresses of machines without power
+	off       map[string]bool // addresses of machines without power
+	chance    *rand.Rand      // in faults of disks
 
 	machines int
 	starts   []*start          // all there ever were, in order
@@ -44,7 +46,8 @@ type start struct {
 // NonVoter, unless any Config sets it. Network must be nil.
 func Cluster(t testing.TB, cfgs ...node.Config) *Fleet {
 	t.Helper()
-	f := &Fleet{t: t, net: memnet.New(), servers: make(map[string]*start)}
+	f := &Fleet{t: t, net: memnet.New(), off: make(map[string]bool), servers: make(map[string]*start)}
+	f.SetSeed(0)
 	t.Cleanup(f.end)
 	cfgs = founders(cfgs)
 	machines := make([]*machine, len(cfgs))
@@ -127,8 +130,14 @@ func (f *Fleet) TryRestartWith(sid string, cfg node.Config) (*node.Node, error) 
 // Kill ends servers as SIGKILL does, all at the same moment.
 func (f *Fleet) Kill(sids ...string) {
 	f.t.Helper()
+	f.kill(sids, nil)
+}
+
+// kill leaves to chance, unless that is nil, what disks had not answered for.
+func (f *Fleet) kill(sids []string, chance *rand.Rand) {
+	f.t.Helper()
 	for _, sid := range sids {
-		f.server(sid).process.kill()
+		f.server(sid).process.kill(chance)
 	}
 	for _, sid := range sids {
 		f.cleanUp(f.server(sid))
@@ -163,7 +172,6 @@ func (f *Fleet) Network() transport.Network { return f.newMachine().host.Process
 func (f *Fleet) newMachine() *machine {
 	f.machines++
 	ip := fmt.Sprintf("10.0.%d.%d", f.machines/250, 1+(f.machines-1)%250)
-	f.cutOff(ip)
 	return newMachine(ip, f.net.Host(ip), &f.gossipCut)
 }
 
@@ -231,7 +239,7 @@ func (f *Fleet) cleanUp(s *start) {
 // other's answers, in real time.
 func (f *Fleet) end() {
 	for _, s := range f.starts {
-		s.process.kill()
+		s.process.kill(nil)
 	}
 	for _, s := range f.starts {
 		f.cleanUp(s)

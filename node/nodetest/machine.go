@@ -2,6 +2,9 @@ package nodetest
 
 import (
 	"errors"
+	"maps"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -57,17 +60,22 @@ func (m *machine) boot() *process {
 	return &process{Process: m.host.Process(), machine: m}
 }
 
-// kill is SIGKILL. The sockets die before the disk freezes: the other way round,
-// the node could still confirm to a leader what its successor will not find.
-func (p *process) kill() {
+// kill is SIGKILL, or with chance the loss of power. The sockets die before the disk
+// freezes: the other way round, the node could still confirm to a leader what its
+// successor will not find.
+func (p *process) kill(chance *rand.Rand) {
 	if p.killed.Swap(true) {
 		return
 	}
 	p.machine.host.Crash()
 	p.machine.mu.Lock()
 	defer p.machine.mu.Unlock()
-	for _, d := range p.machine.disks {
-		d.PowerOff()
+	for _, dir := range slices.Sorted(maps.Keys(p.machine.disks)) {
+		if d := p.machine.disks[dir]; chance != nil {
+			d.CutPower(chance)
+		} else {
+			d.PowerOff()
+		}
 	}
 }
 

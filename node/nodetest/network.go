@@ -48,29 +48,6 @@ func (f *Fleet) Isolate(sids ...string) {
 	}
 }
 
-// PowerOff ends a server as the loss of its machine does: Kill, but nothing tells the
-// others. Connections stand still instead of being reset, and dials to it, by servers
-// started later too, are not refused. Heal switches the machine on, without the server.
-func (f *Fleet) PowerOff(sid string) {
-	f.t.Helper()
-	gone := f.server(sid)
-	f.off = append(f.off, gone.machine.ip)
-	for _, s := range f.starts {
-		f.cutOff(s.machine.ip)
-	}
-	f.Kill(sid)
-}
-
-// cutOff is for a machine that must not reach those without power.
-func (f *Fleet) cutOff(ip string) {
-	for _, off := range f.off {
-		if off != ip {
-			f.net.Cut(off, ip)
-			f.net.Cut(ip, off)
-		}
-	}
-}
-
 // CutGossip makes everything vanish that servers gossip, packets and streams, until
 // Heal. All other calls between them go on.
 func (f *Fleet) CutGossip() { f.gossipCut.Store(true) }
@@ -78,7 +55,7 @@ func (f *Fleet) CutGossip() { f.gossipCut.Store(true) }
 // Heal ends all cuts and all weather, and switches on what is without power.
 func (f *Fleet) Heal() {
 	f.gossipCut.Store(false)
-	f.off = nil
+	f.plugAll()
 	f.net.HealAll()
 }
 
@@ -118,7 +95,3 @@ func (f *Fleet) SetWeatherEverywhere(w Weather) { f.net.SetWeatherEverywhere(mem
 // Touched counts what met bad weather, or a cut, when it was sent: packets, and writes to
 // connections. With it a test sees that a fault was one.
 func (f *Fleet) Touched() uint64 { return f.net.Touched() }
-
-// SetSeed makes what faults leave to chance come out as it did with that seed, as far as
-// the servers do the same things in the same order. At first it is 0.
-func (f *Fleet) SetSeed(seed uint64) { f.net.Seed(seed) }
