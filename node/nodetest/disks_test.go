@@ -83,19 +83,22 @@ func TestDamagedLog_IsRefusedUntilTheDiskIsWiped(t *testing.T) {
 func TestCopyDisk_BringsBackWhatIsStale(t *testing.T) {
 	inFleet(t, func(ctx context.Context, f *nodetest.Fleet, leader, _ *node.Node) {
 		sid := victim(t, ctx, f)
-		before := f.Node(sid).Self()
+		before := f.Node(sid).Status()
 		f.Kill(sid)
 		restore, err := f.CopyDisk(sid)
 		must(t, err)
 		f.Restart(sid)
 		f.WaitReady(ctx)
-		must(t, leader.Add(ctx, "world", "alice", "chat-1"))
+		f.Kill(leader.Self().SID) // for a new term
+		f.Leader(ctx)
+		f.Restart(leader.Self().SID)
+		f.WaitReady(ctx)
+		must(t, f.Node("chat-1").Add(ctx, "world", "alice", "chat-1"))
 		hasAll(t, ctx, f, "alice")
 		f.Kill(sid)
 		must(t, restore())
-		f.Cut(leader.Self().SID, sid)
-		n := f.Restart(sid)
-		if now := n.Status(); now.NodeID != before.NodeID || now.Applied > leader.Status().Applied-1 {
+		f.Isolate(sid)
+		if now := f.Restart(sid).Status(); now.NodeID != before.NodeID || now.Term != before.Term {
 			t.Errorf("started as %+v, was %+v", now, before)
 		}
 		f.Heal()
