@@ -67,7 +67,7 @@ func startLinear(t *testing.T, store string, change func(*workload.Linear)) *lin
 
 func (l *linearRun) noteLife(sid string) {
 	epoch := l.lives[sid]
-	l.history.Note(history.Event{F: history.Life, SID: sid, SType: stype, Epoch: epoch, Index: harness.EpochIndex(epoch)})
+	l.history.Note(history.Event{F: history.Life, SID: sid, SType: stype, Epoch: epoch, Index: history.RegisteredAt(epoch)})
 }
 
 // work waits until each of the servers has done that much more.
@@ -109,15 +109,21 @@ func (l *linearRun) judge() checker.LinearReport {
 func (l *linearRun) verdict() checker.LinearReport {
 	l.t.Helper()
 	report := l.judge()
-	if len(report.Violations) == 0 {
-		return report
-	}
-	page := filepath.Join(l.dir, "linearizability.html")
-	written, err := report.WritePage(page, searchTime)
-	l.must(err)
-	if written {
-		l.t.Logf("what was searched for an order, drawn: %s", page)
-	}
-	l.t.Errorf("%d violations, the first: %v", len(report.Violations), report.Violations[0])
+	l.mustFit(report)
 	return report
+}
+
+// mustFit fails the test if something is wrong, and draws it.
+func (r *run) mustFit(report checker.LinearReport) {
+	r.t.Helper()
+	if len(report.Violations) == 0 {
+		return
+	}
+	page := filepath.Join(r.dir, "linearizability.html")
+	written, err := report.WritePage(page, searchTime)
+	r.must(err)
+	if written {
+		r.t.Logf("what was searched for an order, drawn: %s", page)
+	}
+	r.t.Errorf("%d violations, the first: %v", len(report.Violations), report.Violations[0])
 }

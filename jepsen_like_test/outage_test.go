@@ -22,7 +22,7 @@ func votersKilledTogether(t *testing.T, keep func([]harness.Spec) []harness.Spec
 	all, voters, stayed := r.cluster.Servers, r.cluster.Servers[:3], r.cluster.Server(witness)
 	listener := r.listen(stayed, attached)
 	epoch := listener.epoch
-	r.history.Note(history.Event{F: history.Life, SID: attached, SType: stype, Epoch: epoch, Index: harness.EpochIndex(epoch)})
+	r.history.Note(history.Event{F: history.Life, SID: attached, SType: stype, Epoch: epoch, Index: history.RegisteredAt(epoch)})
 	guests := r.addGuests(stayed, attached)
 
 	// Under load, so that the kill finds logs that do not end alike.

@@ -213,10 +213,9 @@ func (cs *calls) addLeaving(op history.Operation) error {
 				continue
 			}
 			c := call{op: op, channel: channel, changes: []change{cs.change(w, meant)}, writer: meant, leaving: true, issuer: constant}
-			if w.SID != op.Via { // attached there: it comes back later
-				c.op.Type = history.Unknown
-			}
-			cs.append(c, answer{}, time.Duration(cs.end))
+			// That it removed nobody is the same as that it comes when the next life has begun.
+			c.op.Type = history.Unknown
+			cs.append(c, answer{}, cs.turns.back(w.SID, op))
 		}
 	}
 	return nil

@@ -87,6 +87,8 @@ func TestCheckLinear_Lives(t *testing.T) {
 		"leave for the old life, nobody there":      {home().has("b", 40, "y").at(ok, 42, leave, "1", 3, false).sees(), true},
 		"unknown leave for the old life":            {home().has("b", 40, "y").at(ok, 41, add, "1", 40).at(unknown, 0, leave, "1", 3).sees("1").sees(), false},
 		"its own leave, fenced: gone with the next": {home().ended("b", 3).has("b", 40, "x").do(fail, fenced).sees("2"), false}, // called when it had come back
+		"its own leave, fenced at once: back":       {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("1", "2"), true},
+		"its own leave, fenced at once: dropped":    {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("2"), true},
 		"its own leave, in time":                    {leaveOverResume(fenced).sees("2"), true},
 		"its own leave, and not dropped":            {leaveOverResume(fenced).sees("1", "2"), true},
 		"its own leave, dropped later":              {leaveOverResume(fenced).sees("1", "2").sees("2"), false},

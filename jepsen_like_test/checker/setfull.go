@@ -111,47 +111,63 @@ func (j *judge) read(r history.Operation) (broken []Violation) {
 }
 
 // atLeast is the index that the read may not be behind, by what it asked for.
-func (j *judge) atLeast(r *history.Operation) (lo uint64, why string) {
-	raise := func(index uint64, format string, args ...any) {
+func (j *judge) atLeast(r *history.Operation) (lo uint64, why due) {
+	raise := func(index uint64, by *history.Operation) {
 		if index > lo {
-			lo, why = index, fmt.Sprintf(format, args...)
+			lo, why.by = index, by
 		}
 	}
-	why = "any prefix will do"
 	switch {
 	case r.Stale:
+		why.what = "any prefix will do"
 	case r.MinIndex > 0:
-		raise(r.MinIndex, "it was asked for")
+		lo, why.what = r.MinIndex, "it was asked for"
 	case r.MaxStale > 0:
+		why.what = "it was acknowledged long enough before"
 		for _, op := range j.acked {
 			if op.Returned <= r.Invoked-r.MaxStale {
-				raise(op.Index, "operation %d was acknowledged %v before the call", op.Op, r.Invoked-op.Returned)
+				raise(op.Index, op)
 			}
 		}
 	case r.Linearizable:
+		why.what = "it was acknowledged, or shown, before"
 		for _, op := range j.acked {
 			if op.Returned < r.Invoked {
-				raise(op.Index, "operation %d was acknowledged before the call", op.Op)
+				raise(op.Index, op)
 			}
 		}
 		for _, s := range j.shown {
 			if s.Returned < r.Invoked {
-				raise(s.index, "operation %d had shown that", s.Op)
+				raise(s.index, s.Operation)
 			}
 		}
 	default:
+		why.what = "this process had acknowledged, or shown, it"
 		for _, op := range j.acked {
 			if op.Via == r.Via && op.Returned < r.Invoked && op.Index > lo && j.sameProcess(op, r) {
-				raise(op.Index, "operation %d was acknowledged by this process", op.Op)
+				raise(op.Index, op)
 			}
 		}
 		for _, s := range j.shown {
 			if s.Via == r.Via && s.byDefault() && s.Returned < r.Invoked && s.index > lo && j.sameProcess(s.Operation, r) {
-				raise(s.index, "this process had shown that (operation %d)", s.Op)
+				raise(s.index, s.Operation)
 			}
 		}
 	}
 	return lo, why
+}
+
+// due is why an index was due.
+type due struct {
+	what string
+	by   *history.Operation
+}
+
+func (d due) String() string {
+	if d.by == nil {
+		return d.what
+	}
+	return fmt.Sprintf("%s (operation %d)", d.what, d.by.Op)
 }
 
 // byDefault says that a read asked for nothing in particular.

@@ -25,7 +25,7 @@ type Spec struct {
 	Founder    bool // one of those that found the cluster; the others only join
 	NonVoter   bool
 	LogStore   string        // as --log-store has it; "": the default
-	ReapAfter  time.Duration // of founders; 0: the default
+	ReapAfter  time.Duration // as --reap-after has it; 0: the default. The founders' counts, for all
 }
 
 // Server is one server of a cluster over all its processes. Starting and ending
@@ -37,6 +37,7 @@ type Server struct {
 
 	cluster *Cluster
 	process *Process
+	starts  int
 	ended   bool // by us
 	paused  bool
 
@@ -75,7 +76,8 @@ func (s *Server) Start() error {
 	}
 	s.Log.Mark("start of %s", s.SID)
 	// Before the process can do anything.
-	s.cluster.note(history.Event{F: history.Started, Via: s.SID})
+	s.starts++
+	s.cluster.note(history.Event{F: history.Started, Via: s.SID, Start: s.starts})
 	var p *Process
 	if err := s.cluster.on(s.SID, func() (err error) {
 		p, err = s.cluster.binary.start(s.Log, s.Log, nil, s.Args())
@@ -116,12 +118,11 @@ func (s *Server) Ready(ctx context.Context) (*pb.StatusResponse, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w; the log of %s ends with:\n%s", err, s.SID, s.Log.Tail(15))
 	}
-	s.cluster.note(history.Event{F: history.Life, SID: s.SID, SType: s.SType, Epoch: status.GetEpoch(), Index: EpochIndex(status.GetEpoch())})
+	s.cluster.note(history.Event{
+		F: history.Life, SID: s.SID, SType: s.SType, Epoch: status.GetEpoch(), Index: history.RegisteredAt(status.GetEpoch()), Start: s.starts,
+	})
 	return status, nil
 }
-
-// EpochIndex is the log index of a life's registration: the lower 48 bits.
-func EpochIndex(epoch uint64) uint64 { return epoch & (1<<48 - 1) }
 
 // Status asks the server how it is.
 func (s *Server) Status(ctx context.Context, hash bool) (*pb.StatusResponse, error) {

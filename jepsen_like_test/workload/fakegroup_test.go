@@ -2,6 +2,7 @@ package workload_test
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -10,12 +11,15 @@ import (
 )
 
 // apply does a group, except for the bugs that only groups can show.
-func (f *fakeCluster) apply(ops []*pb.Op) *pb.ApplyResponse {
+func (f *fakeCluster) apply(via string, ops []*pb.Op) (*pb.ApplyResponse, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.beginLocked()
 	f.index++
 	f.repeatLocked()
+	if err := f.refusesGroupLocked(via, ops); err != nil {
+		return nil, err
+	}
 	out := &pb.ApplyResponse{Index: f.index}
 	for i, op := range ops {
 		touched := f.touchedLocked(op)
@@ -35,7 +39,26 @@ func (f *fakeCluster) apply(ops []*pb.Op) *pb.ApplyResponse {
 	if f.again == nil && f.strikesLocked(appliesTwice) {
 		f.again, f.againAt = ops, f.writes+10
 	}
-	return out
+	return out, nil
+}
+
+// refusesGroupLocked tries a group on a copy.
+func (f *fakeCluster) refusesGroupLocked(via string, ops []*pb.Op) error {
+	before, removed := maps.Clone(f.members), maps.Clone(f.removed)
+	defer func() { f.members, f.removed = before, removed }()
+	for _, op := range ops {
+		touched := f.touchedLocked(op)
+		add := op.GetKind() == pb.OpKind_OP_KIND_ADD
+		sid := op.GetSid()
+		if op.GetKind() == pb.OpKind_OP_KIND_DESTROY {
+			sid = via // it means no life, but needs one
+		}
+		if err := f.refusesLocked(via, sid, op.GetEpoch(), add, len(touched) > 0); err != nil {
+			return err
+		}
+		f.doLocked(op, touched)
+	}
+	return nil
 }
 
 // repeatLocked does the group a second time that waits for it, if it is late by now
@@ -87,21 +110,26 @@ func (f *fakeCluster) doLocked(op *pb.Op, touched []fakeMember) {
 		if op.GetKind() == pb.OpKind_OP_KIND_ADD {
 			f.members[m] = f.index
 		} else {
-			delete(f.members, m)
+			f.takeLocked(m)
 		}
 	}
 }
 
 func (s *fakeServer) Apply(_ context.Context, r *pb.ApplyRequest, _ ...grpc.CallOption) (*pb.ApplyResponse, error) {
-	return s.cluster.apply(r.GetOps()), nil
+	out, err := s.cluster.apply(s.sid, r.GetOps())
+	return out, s.refuse(err)
+}
+
+// alone applies a group of one.
+func (s *fakeServer) alone(op *pb.Op) (*pb.WriteResponse, error) {
+	out, err := s.cluster.apply(s.sid, []*pb.Op{op})
+	return &pb.WriteResponse{Index: out.GetIndex()}, s.refuse(err)
 }
 
 func (s *fakeServer) LeaveAll(_ context.Context, r *pb.LeaveAllRequest, _ ...grpc.CallOption) (*pb.WriteResponse, error) {
-	out := s.cluster.apply([]*pb.Op{{Kind: pb.OpKind_OP_KIND_LEAVE_ALL, Uid: r.GetUid(), Sid: r.GetSid()}})
-	return &pb.WriteResponse{Index: out.GetIndex()}, nil
+	return s.alone(&pb.Op{Kind: pb.OpKind_OP_KIND_LEAVE_ALL, Uid: r.GetUid(), Sid: r.GetSid(), Epoch: r.GetEpoch()})
 }
 
 func (s *fakeServer) Destroy(_ context.Context, r *pb.DestroyRequest, _ ...grpc.CallOption) (*pb.WriteResponse, error) {
-	out := s.cluster.apply([]*pb.Op{{Kind: pb.OpKind_OP_KIND_DESTROY, Name: r.GetName()}})
-	return &pb.WriteResponse{Index: out.GetIndex()}, nil
+	return s.alone(&pb.Op{Kind: pb.OpKind_OP_KIND_DESTROY, Name: r.GetName()})
 }

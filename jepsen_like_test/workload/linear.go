@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
@@ -19,10 +20,11 @@ import (
 // each time whether that changed anything (alternator.go).
 type Linear struct {
 	Servers     []Server
-	SIDs        []string // what members are put on; their lives must not end during the run
+	SIDs        []string // what members are put on
 	Workers     int      // each on the server of its number, modulo; the same for the others
 	Readers     int      // workers that only read
-	Alternators int
+	Alternators int      // their members are on sids whose lives do not end, or their turns are not counted
+	Delayed     int      // workers that hold each Add back, see Delay
 	Channels    int
 	UIDs        int
 	Seed        uint64
@@ -31,11 +33,20 @@ type Linear struct {
 	Impatience  time.Duration // of one read, so that a server that stands still is asked again before it goes on; and of the writes of half of the workers, who so leave some to take effect later
 	History     *history.Recorder
 
+	// Delay above 0 is for members on servers whose lives end during the run. Each write
+	// then names the life that is meant, as its worker was last told of it, and those of
+	// Delayed workers are sent so long after that, or half of it: players who connected
+	// to a server that is gone by now. Lives must be seen, so each server is asked for
+	// all of them every Watch.
+	Delay, Watch time.Duration
+
 	// LocalReads is a fault on purpose: it sends reads that show what the server
 	// has, and notes them as linearizable.
 	LocalReads bool
 
 	writes, reads, turns progress // acknowledged, by the server that was asked
+
+	gone atomic.Int64 // writes that were refused because the life that they meant was over
 }
 
 // Run works until ctx ends and every operation has returned.
@@ -52,15 +63,24 @@ func (l *Linear) Run(ctx context.Context) {
 	begin(l.Workers, (*linearWorker).one)
 	begin(l.Readers, (*linearWorker).read)
 	begin(l.Alternators, (*linearWorker).alternate)
+	begin(l.Delayed, (*linearWorker).addLate)
+	if l.Watch > 0 {
+		wg.Go(func() { watch(ctx, l.Servers, l.Watch, l.Impatience, l.History) })
+	}
 	wg.Wait()
 }
 
-// Await waits for n more writes, reads and turns of alternators, each of via by
-// itself.
+// Gone is how many writes were refused because the life that they meant was over.
+func (l *Linear) Gone() int { return int(l.gone.Load()) }
+
+// Await waits for n more writes, reads and turns of alternators, if there are any, each
+// of via by itself.
 func (l *Linear) Await(ctx context.Context, n int, via ...string) error {
-	for _, wait := range []func(context.Context) error{
-		l.writes.goal("writes", n, via), l.reads.goal("reads", n, via), l.turns.goal("turns", n, via),
-	} {
+	goals := []func(context.Context) error{l.writes.goal("writes", n, via), l.reads.goal("reads", n, via)}
+	if l.Alternators > 0 {
+		goals = append(goals, l.turns.goal("turns", n, via))
+	}
+	for _, wait := range goals {
 		if err := wait(ctx); err != nil {
 			return err
 		}
@@ -68,8 +88,14 @@ func (l *Linear) Await(ctx context.Context, n int, via ...string) error {
 	return nil
 }
 
-// ReadAll reads every shared channel at every server.
+// ReadAll reads every shared channel at every server. Where lives end, it lists who is
+// there first.
 func (l *Linear) ReadAll(ctx context.Context) error {
+	if l.Watch > 0 {
+		for _, server := range l.Servers {
+			new(lives).learn(ctx, server, l.History)
+		}
+	}
 	for _, server := range l.Servers {
 		if answered := l.Ask(ctx, server)(); answered < l.Channels {
 			return fmt.Errorf("%d of %d reads were answered at %s", answered, l.Channels, server.ID())
@@ -128,5 +154,5 @@ func wire(w history.Write) *pb.Op {
 		history.Add: pb.OpKind_OP_KIND_ADD, history.Leave: pb.OpKind_OP_KIND_LEAVE,
 		history.LeaveAll: pb.OpKind_OP_KIND_LEAVE_ALL, history.Destroy: pb.OpKind_OP_KIND_DESTROY,
 	}
-	return &pb.Op{Kind: kinds[w.F], Name: w.Channel, Uid: w.UID, Sid: w.SID}
+	return &pb.Op{Kind: kinds[w.F], Name: w.Channel, Uid: w.UID, Sid: w.SID, Epoch: w.Epoch}
 }

@@ -2,11 +2,13 @@ package workload
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/node"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
@@ -17,6 +19,8 @@ type linearWorker struct {
 	server Server
 	random *rand.Rand
 	wait   time.Duration // for the answer of a write
+
+	lives lives // that its server has told it of
 
 	// Of an alternator.
 	rooms int // used so far
@@ -103,6 +107,9 @@ func (w *linearWorker) read(ctx context.Context) {
 
 // write sends one write, records it, and counts it if it was acknowledged.
 func (w *linearWorker) write(ctx context.Context, e history.Event) {
+	if w.Delay > 0 {
+		w.mean(ctx, &e)
+	}
 	if w.send(ctx, e) == history.OK {
 		w.writes.add(w.server.ID())
 	}
@@ -121,10 +128,12 @@ func (w *linearWorker) send(ctx context.Context, e history.Event) (result histor
 		result = outcome(err)
 		op.Done(result, func(e *history.Event) {
 			e.Index, e.Changed = index, changed
-			if err != nil {
-				e.Text = err.Error()
-			}
+			failed(e, err)
 		})
+		if errors.Is(node.FromStatus(err), node.ErrServerGone) {
+			w.gone.Add(1)
+			w.lives.learn(ctx, w.server, w.History)
+		}
 	})
 	return result
 }
@@ -134,11 +143,11 @@ func call(ctx context.Context, c pb.GlobalChannelClient, e history.Event) (index
 	var r *pb.WriteResponse
 	switch e.F {
 	case history.Add:
-		r, err = c.Add(ctx, &pb.AddRequest{Name: e.Channel, Uid: e.UID, Sid: e.SID})
+		r, err = c.Add(ctx, &pb.AddRequest{Name: e.Channel, Uid: e.UID, Sid: e.SID, Epoch: e.Epoch})
 	case history.Leave:
-		r, err = c.Leave(ctx, &pb.LeaveRequest{Name: e.Channel, Uid: e.UID, Sid: e.SID})
+		r, err = c.Leave(ctx, &pb.LeaveRequest{Name: e.Channel, Uid: e.UID, Sid: e.SID, Epoch: e.Epoch})
 	case history.LeaveAll:
-		r, err = c.LeaveAll(ctx, &pb.LeaveAllRequest{Uid: e.UID, Sid: e.SID})
+		r, err = c.LeaveAll(ctx, &pb.LeaveAllRequest{Uid: e.UID, Sid: e.SID, Epoch: e.Epoch})
 	case history.Destroy:
 		r, err = c.Destroy(ctx, &pb.DestroyRequest{Name: e.Channel})
 	case history.Apply:

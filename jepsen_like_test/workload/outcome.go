@@ -22,3 +22,12 @@ func outcome(err error) history.Type {
 	}
 	return history.Unknown
 }
+
+// failed notes the error of a write.
+func failed(e *history.Event, err error) {
+	if err == nil {
+		return
+	}
+	e.Text = err.Error()
+	e.Fenced = e.Type == history.Fail && errors.Is(node.FromStatus(err), node.ErrFenced)
+}

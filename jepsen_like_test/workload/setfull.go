@@ -19,7 +19,8 @@ type Server interface {
 
 // SetFull is workers on all servers who add distinct members to a few channels,
 // take some of them out again, and read. Each worker writes its own uids only, so
-// what became of every single one can be told from the history.
+// what became of every single one can be told from the history. They read in every
+// way there is, each of which is then held to its own promise.
 type SetFull struct {
 	Servers  []Server
 	SIDs     []string // what members are put on; nil: the servers' own
@@ -28,12 +29,13 @@ type SetFull struct {
 	Seed     uint64
 	Timeout  time.Duration // of one operation
 	Pause    time.Duration // between two operations of a worker
+	Oldest   time.Duration // how old the answer to a read may be that bounds its age; 0: 300 ms
+	Watch    time.Duration // between two listings of the servers at each of them; 0: they are listed when a worker needs it
 	History  *history.Recorder
 
 	writes progress // acknowledged, by the server that was asked
 
-	mu     sync.Mutex // guards epochs
-	epochs map[string]uint64
+	lives lives
 }
 
 // Run works until ctx ends and every operation has returned.
@@ -43,6 +45,9 @@ func (s *SetFull) Run(ctx context.Context) {
 	for i := range s.Workers {
 		w := newWorker(s, i+1, s.Servers[i%len(s.Servers)], sids)
 		wg.Go(func() { w.run(ctx) })
+	}
+	if s.Watch > 0 {
+		wg.Go(func() { watch(ctx, s.Servers, s.Watch, s.Timeout, s.History) })
 	}
 	wg.Wait()
 }
@@ -89,26 +94,3 @@ func (s *SetFull) filters(stype string) []history.Event {
 }
 
 func channel(i int) string { return fmt.Sprintf("room-%d", i) }
-
-// epochOf is the life of sid that the workers were last told of; 0: of none.
-func (s *SetFull) epochOf(sid string) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.epochs[sid]
-}
-
-// learn asks who is there now.
-func (s *SetFull) learn(ctx context.Context, client pb.GlobalChannelClient) {
-	r, err := client.Servers(ctx, &pb.ServersRequest{})
-	if err != nil {
-		return // the next worker that needs it asks again
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.epochs == nil {
-		s.epochs = make(map[string]uint64)
-	}
-	for _, server := range r.GetServers() {
-		s.epochs[server.GetSid()] = max(s.epochs[server.GetSid()], server.GetEpoch())
-	}
-}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
@@ -24,7 +25,7 @@ func run(t *testing.T, b bug, seed uint64) checker.Report {
 	sids := []string{"a", "b", "c"}
 	cluster := newFakeCluster(b, sids)
 	h := history.NewRecorder()
-	load := &workload.SetFull{Workers: 6, Channels: 3, Seed: seed, Timeout: time.Minute, History: h}
+	load := &workload.SetFull{Workers: 6, Channels: 3, Seed: seed, Timeout: time.Minute, Oldest: time.Millisecond, Watch: 5 * time.Millisecond, History: h}
 	for _, sid := range sids {
 		load.Servers = append(load.Servers, &fakeServer{cluster: cluster, sid: sid, refuse: rejected})
 		h.Note(lifeNote(sid, cluster.epochs[sid]))
@@ -44,6 +45,16 @@ func run(t *testing.T, b bug, seed uint64) checker.Report {
 	await()
 	h.Note(lifeNote("b", cluster.newLife("b")))
 	await()
+	// c's life ends, and goes on.
+	for again := true; again && ctx.Err() == nil; again = cluster.idle() {
+		old := cluster.epochs["c"]
+		cluster.endLife("c")
+		if err := load.Await(ctx, 30, "a", "b"); err != nil {
+			t.Error(err)
+		}
+		h.Note(resumedNote("c", old, cluster.resumeLife("c")))
+		await()
+	}
 	stop()
 	<-ended
 	if err := load.ReadAll(t.Context(), cluster.index, "connector"); err != nil {
@@ -63,6 +74,9 @@ func rejected(err error) error {
 		return err
 	}
 	info := &errdetails.ErrorInfo{Domain: "globalchannel", Reason: "SERVER_GONE", Metadata: map[string]string{"class": "rejected"}}
+	if s.Code() == codes.Aborted {
+		info.Reason = "FENCED"
+	}
 	with, detailErr := s.WithDetails(info)
 	if detailErr != nil {
 		return detailErr
@@ -75,7 +89,7 @@ func TestSetFull_FindsNothingWhereNothingIsWrong(t *testing.T) {
 	if len(r.Violations) > 0 {
 		t.Errorf("violations: %v", r)
 	}
-	if r.Adds < 100 || r.Leaves < 25 || r.Reads < 10 || r.Ended != 1 || r.Decided < 1000 {
+	if r.Adds < 100 || r.Leaves < 25 || r.Reads < 10 || r.Ended != 2 || r.Resumed != 1 || r.Decided < 1000 {
 		t.Errorf("too little was done: %v", r)
 	}
 }
@@ -92,6 +106,16 @@ func TestSetFull_FindsSeededBugs(t *testing.T) {
 		staleReads:     checker.Lost,
 		answersTooSoon: checker.Lost,
 		refusesInVain:  checker.Phantom,
+		goesBack:       checker.Behind,
+		mixesReads:     checker.Torn,
+		ignoresIndex:   checker.Lost,
+		localReads:     checker.Lost,
+		forgetsAge:     checker.Lost,
+		showsParked:    checker.Resurrected,
+		keepsRemoved:   checker.Resurrected,
+		losesParked:    checker.Lost,
+		addsToDead:     checker.Fence,
+		writesFenced:   checker.Phantom,
 	} {
 		t.Run(string(b), func(t *testing.T) {
 			r := run(t, b, 2)

@@ -1,6 +1,7 @@
 package workload
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,7 @@ func (w *worker) add(ctx context.Context) {
 		SID: w.sids[w.random.IntN(len(w.sids))],
 	}
 	if w.random.IntN(2) == 0 { // as a backend does whom the connector told its life
-		e.Epoch = w.epochOf(e.SID)
+		e.Epoch = w.lives.of(e.SID)
 	}
 	err := w.write(ctx, e, func(ctx context.Context, c pb.GlobalChannelClient) (*pb.WriteResponse, error) {
 		return c.Add(ctx, &pb.AddRequest{Name: e.Channel, Uid: e.UID, Sid: e.SID, Epoch: e.Epoch})
@@ -112,34 +113,40 @@ func (w *worker) write(ctx context.Context, e history.Event, send func(context.C
 	if err != nil {
 		return err
 	}
-	if e.Epoch == 0 && w.epochOf(e.SID) == 0 {
-		w.learn(ctx, client)
+	if e.Epoch == 0 && w.lives.of(e.SID) == 0 {
+		w.lives.learn(ctx, w.server, w.History)
 	}
 	e.Worker, e.Via = w.number, w.server.ID()
 	op := w.History.Invoke(e)
 	r, err := send(ctx, client)
 	op.Done(outcome(err), func(e *history.Event) {
 		e.Index = r.GetIndex()
-		if err != nil {
-			e.Text = err.Error()
-		}
+		failed(e, err)
 	})
 	if err == nil {
 		w.index = max(w.index, r.GetIndex())
 		w.writes.add(w.server.ID())
 	} else if errors.Is(node.FromStatus(err), node.ErrServerGone) {
-		w.learn(ctx, client) // the life that was meant is over
+		w.lives.learn(ctx, w.server, w.History) // the life that was meant is over
 	}
 	return err
 }
 
-// read lists a channel at any server. Half of the reads carry the highest index
-// that this worker knows, so that they must show all its writes wherever it asks.
+// read lists a channel at any server, in one of the ways there are. A third of the
+// reads carry the highest index that this worker knows, so that they must show all its
+// writes wherever it asks.
 func (w *worker) read(ctx context.Context) {
 	server := w.Servers[w.random.IntN(len(w.Servers))]
 	e := history.Event{Worker: w.number, Via: server.ID(), Channel: channel(w.random.IntN(w.Channels))}
-	if w.random.IntN(2) == 0 {
+	switch w.random.IntN(9) {
+	case 0, 1, 2:
 		e.MinIndex = w.index
+	case 3:
+		e.Stale = true
+	case 4, 5:
+		e.Linearizable = true
+	case 6:
+		e.MaxStale = cmp.Or(w.Oldest, 300*time.Millisecond)
 	}
 	if w.random.IntN(2) == 0 {
 		e.SID = w.sids[w.random.IntN(len(w.sids))]
@@ -172,7 +179,10 @@ func list(ctx context.Context, client pb.GlobalChannelClient, e history.Event) (
 }
 
 func request(e history.Event) *pb.MembersRequest {
-	return &pb.MembersRequest{Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex, Linearizable: e.Linearizable}
+	return &pb.MembersRequest{
+		Name: e.Channel, Sid: e.SID, Stype: e.SType, MinIndex: e.MinIndex,
+		Stale: e.Stale, Linearizable: e.Linearizable, MaxStalenessMs: e.MaxStale.Milliseconds(),
+	}
 }
 
 func collect(stream grpc.ServerStreamingClient[pb.MembersResponse]) (members []history.Member, index uint64, err error) {
