@@ -166,7 +166,8 @@ func (s *Server) Client() (pb.GlobalChannelClient, error) {
 	return pb.NewGlobalChannelClient(s.conn), nil
 }
 
-// Connect returns when the connection stands.
+// Connect returns when the connection stands. It fails with ctx, when the server
+// moves, and where there was no connection yet.
 func (s *Server) Connect(ctx context.Context) error {
 	conn, err := s.dial(ctx)
 	if err != nil {
@@ -194,8 +195,11 @@ func (s *Server) dial(ctx context.Context) (*grpc.ClientConn, error) {
 func connected(ctx context.Context, conn *grpc.ClientConn) error {
 	for {
 		state := conn.GetState()
-		if state == connectivity.Ready {
+		switch state {
+		case connectivity.Ready:
 			return nil
+		case connectivity.Shutdown: // it never leaves that state
+			return errors.New("the connection was closed: the server moves")
 		}
 		conn.Connect()
 		if !conn.WaitForStateChange(ctx, state) {

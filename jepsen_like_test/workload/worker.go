@@ -53,7 +53,7 @@ func connected(ctx context.Context, server Server) bool {
 	for ctx.Err() == nil {
 		if server.Connect(ctx) == nil {
 			return true
-		} // it waits, and fails only with ctx, or before the first connection
+		} // it waits, and fails only with ctx, before the first connection, or when the server moves
 	}
 	return false
 }
