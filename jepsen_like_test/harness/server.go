@@ -37,7 +37,7 @@ type Server struct {
 
 	cluster *Cluster
 	process *Process
-	starts  int
+	starts  int  // of processes, so far
 	ended   bool // by us
 	paused  bool
 
