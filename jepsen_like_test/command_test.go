@@ -16,6 +16,7 @@ type (
 	serverLine struct {
 		ID     string `json:"id"`
 		Type   string `json:"type"`
+		Addr   string `json:"addr"`
 		NodeID string `json:"node_id"`
 		Leader bool   `json:"leader"`
 		Role   string `json:"role"`

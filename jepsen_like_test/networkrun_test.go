@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +29,9 @@ type networkRun struct {
 	network *switchnet.Network
 	load    *load
 	all     []*harness.Server
+
+	asking sync.WaitGroup // reads that wait for a fault's end
+	waited atomic.Int32   // those of them that were answered
 }
 
 // startOnNetwork starts three voters and two servers that do not vote, or skips the
@@ -49,6 +54,7 @@ func startOnNetwork(t *testing.T, patience time.Duration) *networkRun {
 	servers[3].SID, servers[4].SID = "connector-4", "connector-5"
 	r.begin(harness.Options{Servers: servers, Network: network})
 	n := &networkRun{run: r, Real: nemesis.Real{Cluster: r.cluster}, network: network, all: r.cluster.Servers}
+	r.background(r.cluster.Watch)
 	n.load = r.load(n.all)
 	n.await(n.load, phase/2, n.all)
 	return n
@@ -65,6 +71,7 @@ func (n *networkRun) during(name string, fault func()) {
 	healed := time.Now()
 	reign := n.reign(n.all, 0)
 	n.await(n.load, some, n.all)
+	n.asking.Wait()
 	n.t.Logf("%s for %v; %d packets were cut off, %d lost; %v after it was healed, all write, and %v leads",
 		name, took.Round(time.Millisecond), hurt.Cut-before.Cut, hurt.Lost-before.Lost, time.Since(healed).Round(time.Millisecond), reign)
 	if hurt.Cut == before.Cut && hurt.Lost == before.Lost {

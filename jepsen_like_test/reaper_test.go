@@ -47,10 +47,10 @@ func (r *run) epochs(s *harness.Server) map[string]uint64 {
 	return lives
 }
 
-// onePlayerEach puts a player onto every server.
-func (r *run) onePlayerEach(servers []*harness.Server) (uids []string) {
+// parking waits until all servers park the members of a life that ends.
+func (r *run) parking() {
 	r.t.Helper()
-	for _, s := range servers {
+	for _, s := range r.cluster.Servers {
 		r.eventually(s.SID+" parks", func() error {
 			if got := decode[struct{ Level int }](r.t, r.command(s, "status", "-o", "json").Stdout).Level; got < parkingLevel {
 				return fmt.Errorf("level %d", got)
@@ -58,6 +58,12 @@ func (r *run) onePlayerEach(servers []*harness.Server) (uids []string) {
 			return nil
 		})
 	}
+}
+
+// onePlayerEach puts a player onto every server.
+func (r *run) onePlayerEach(servers []*harness.Server) (uids []string) {
+	r.t.Helper()
+	r.parking()
 	for _, s := range servers {
 		r.write(s, "add", "world", "at-"+s.SID, s.SID)
 		uids = append(uids, "at-"+s.SID)
