@@ -22,7 +22,11 @@ func TestCapture_GivenUpUnderItsReaderIsAnErrorAndNoCrash(t *testing.T) {
 	}
 	for name, giveUp := range giveUp {
 		t.Run(name, func(t *testing.T) {
-			for stop := 1; ; stop += 5 { // the places where a reader may be held up
+			step := 5
+			if RaceDetector {
+				step = 25
+			}
+			for stop := 1; ; stop += step { // the places where a reader may be held up
 				if !heldUp(t, stop, giveUp) {
 					break
 				}

@@ -225,6 +225,9 @@ func TestSnapshot_FlippedBitAnywhereIsFound(t *testing.T) {
 		data := snapshotOf(t, fullStateOf(t, level).s)
 		for i := range data {
 			for bit := range 8 {
+				if fsm.RaceDetector && bit != i%8 {
+					continue
+				}
 				bad := bytes.Clone(data)
 				bad[i] ^= 1 << bit
 				s, err := fsm.ReadSnapshot(bytes.NewReader(bad))
