@@ -174,7 +174,7 @@ func TestAudit_RebuildsSeveralUnderWrites(t *testing.T) {
 			for i := 0; load.Err() == nil; i++ {
 				_ = f.Node("c4").Add(load, fmt.Sprint("channel", i%7), fmt.Sprint("user", i%500), "c4")
 				_ = f.Node("c1").Leave(load, fmt.Sprint("channel", i%5), fmt.Sprint("user", i%300), "c4")
-				pause(load, 10*time.Millisecond)
+				pause(load, paced(10*time.Millisecond))
 			}
 		}()
 		f.Eventually(ctx, func() error {
@@ -276,7 +276,7 @@ func TestAudit_FindsNothingInAGoodCluster(t *testing.T) {
 			for i := 0; load.Err() == nil; i++ {
 				_ = f.Node("c4").Add(load, fmt.Sprint("channel", i%7), fmt.Sprint("user", i%50), "c4")
 				_ = f.Node("c4").Leave(load, fmt.Sprint("channel", i%5), fmt.Sprint("user", i%50), "c4")
-				pause(load, 100*time.Millisecond)
+				pause(load, paced(100*time.Millisecond))
 			}
 		}()
 		quiet := func(while string) {

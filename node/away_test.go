@@ -66,7 +66,7 @@ func TestReplica_HoldsTheLogSoonAfterAPartition(t *testing.T) {
 				f.SetLatency(time.Millisecond)
 				leader := f.Leader(ctx)
 				for _, replica := range []*node.Node{follower(t, ctx, f), f.Node("c4")} {
-					stop := writing(t, ctx, leader, max(away/1000, 20*time.Millisecond))
+					stop := writing(t, ctx, leader, paced(max(away/1000, 20*time.Millisecond)))
 					f.Isolate(replica.Self().SID)
 					<-time.After(away)
 					f.Heal()

@@ -65,6 +65,15 @@ func readyCluster(t *testing.T, ctx context.Context, cfgs ...node.Config) *nodet
 // has the age of the replica measured behind his back, for which an entry is written.
 func settle(ctx context.Context) { pause(ctx, time.Second) }
 
+// paced is the pause between two writes of a load that goes on for minutes. Each costs ten
+// times as much under the race detector, which sees the same in a part of them.
+func paced(d time.Duration) time.Duration {
+	if raceDetector {
+		return 5 * d
+	}
+	return d
+}
+
 func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-time.After(d):
