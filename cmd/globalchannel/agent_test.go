@@ -63,6 +63,7 @@ func eventually(t *testing.T, what string, good func() bool) {
 }
 
 func TestAgent_EveryCommandOnOneServer(t *testing.T) {
+	t.Parallel()
 	agent, addr := startAgent(t, "agent-1", "agent")
 	agent.stdout.await(t, "agent-1 ready: cluster ", 1)
 
@@ -169,6 +170,7 @@ func refusals(t *testing.T, addr string) {
 }
 
 func TestAgent_ThreeFormACluster(t *testing.T) {
+	t.Parallel()
 	// Nobody listens at port 1; the first one is found by the others.
 	first, addr := startAgent(t, "a", "agent", "--expect", "3", "--join", "127.0.0.1:1")
 	first.stderr.await(t, "not ready yet: ", 1)
@@ -213,6 +215,7 @@ func TestAgent_ThreeFormACluster(t *testing.T) {
 }
 
 func TestAgent_TakenSIDIsRefused(t *testing.T) {
+	t.Parallel()
 	first, addr := startAgent(t, "a", "agent")
 	first.stdout.await(t, "a ready: ", 1)
 	second, _ := startAgent(t, "a", "agent", "--join", addr)
@@ -241,6 +244,7 @@ func TestAgent_DataDirectoryInUse(t *testing.T) {
 }
 
 func TestAgent_SecretIsNeededByClients(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := func(name, secret string) string {
 		path := filepath.Join(dir, name)

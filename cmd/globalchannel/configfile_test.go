@@ -136,6 +136,7 @@ func TestConfigFile_WhatIsWrongIsNamedWithItsLine(t *testing.T) {
 }
 
 func TestConfigFile_RunsAnAgent(t *testing.T) {
+	t.Parallel()
 	path := configFile(t, "id: from-file\ntype: agent\nlisten: 127.0.0.1:0\nlog-level: warn\ndata: "+t.TempDir()+"\nmax-voters: 3\n")
 	r := launch(t, "agent", "--config", path, "--type", "by-flag")
 	r.stdout.await(t, "from-file (by-flag) bound at ", 1)

@@ -7,6 +7,7 @@ import (
 
 // A voter of four leaves for good; what is left has no trace of it, and its directory is of no use.
 func TestDecommission_TakesAServerOutForGood(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t)
 	c.start(t, 3)
 	c.agents[3].stdout.await(t, "ready: ", 1)
@@ -36,6 +37,7 @@ func TestDecommission_TakesAServerOutForGood(t *testing.T) {
 
 // Nobody could take the vote of one of three founders: it stays in service.
 func TestDecommission_RefusedTheServerGoesOn(t *testing.T) {
+	t.Parallel()
 	c := startTrio(t)
 	r := invoke(t, "decommission", "a-3", "--addr", c.addrs[2])
 	wantCode(t, r, exitFailure)

@@ -27,6 +27,7 @@ func fetch(t *testing.T, url string) (int, string) {
 }
 
 func TestAgent_ServesProbesAndMetricsOverHTTP(t *testing.T) {
+	t.Parallel()
 	agent, r := program(t, "agent", "--id", "agent-1", "--type", "agent", "--data", t.TempDir(), "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
 	m := regexp.MustCompile(`serves (http://\S+)/healthz`).FindStringSubmatch(r.stdout.await(t, "/metrics\n", 1))
 	if m == nil {

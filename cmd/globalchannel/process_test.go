@@ -85,6 +85,7 @@ func TestProcess_ExitCodes(t *testing.T) {
 }
 
 func TestProcess_SignalsEndAgentAndListen(t *testing.T) {
+	t.Parallel()
 	for _, s := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		agent, a := program(t, "agent", "--id", "agent-1", "--type", "agent", "--data", t.TempDir(), "--listen", "127.0.0.1:0")
 		addr := boundAt(t, a)
@@ -118,6 +119,7 @@ func TestProcess_SignalEndsAWaitingAgent(t *testing.T) {
 // The frontend outlives its agent: a kill breaks its stream, and it attaches to
 // the agent's next life by itself.
 func TestProcess_ListenSurvivesTheKillOfItsAgent(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	addr := keptAddress(t)
 	start := func() (*exec.Cmd, *running) {
@@ -145,6 +147,7 @@ func TestProcess_ListenSurvivesTheKillOfItsAgent(t *testing.T) {
 // An agent that cannot say goodbye, because no majority answers, ends all the same:
 // by itself within 10 s, and at once when it is told a second time.
 func TestProcess_SignalsEndAnAgentWithoutAMajority(t *testing.T) {
+	t.Parallel()
 	addrs, err := ports.Free(2)
 	if err != nil {
 		t.Fatal(err)
@@ -193,6 +196,7 @@ func TestProcess_SignalsEndAnAgentWithoutAMajority(t *testing.T) {
 
 // A directory of another cluster than the one it is told to join.
 func TestProcess_AgentOfAnotherClusterSaysSoAndEnds(t *testing.T) {
+	t.Parallel()
 	data := t.TempDir()
 	lone := launch(t, "agent", "--id", "b", "--type", "agent", "--data", data, "--listen", "127.0.0.1:0")
 	lone.stdout.await(t, "b ready", 1)

@@ -62,8 +62,10 @@ func (c *trio) kill(t *testing.T, i int) {
 
 // Two of three servers burn down. The third one's directory becomes a cluster again.
 func TestRecover_AClusterGoesOnFromOneDirectory(t *testing.T) {
+	t.Parallel()
 	for _, store := range []string{"boltdb", "wal"} {
 		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			c := startTrio(t, "--log-store", store)
 			for _, uid := range []string{"alice", "bob"} {
 				ask[indexJSON](t, c.addrs[0], "add", "room", uid, "a-1")
@@ -197,6 +199,7 @@ func TestRecover_RefusesWhatIsNoDirectoryOfAServer(t *testing.T) {
 // A single server needs no recovery, and a replica is second best; both are done only
 // if it was said in so many words.
 func TestRecover_ForcedInWords(t *testing.T) {
+	t.Parallel()
 	leader, addr := startAgent(t, "a-1", "agent")
 	leader.stdout.await(t, "ready: ", 1)
 	dir := filepath.Join(t.TempDir(), "replica")

@@ -3,6 +3,7 @@ package main
 import "testing"
 
 func TestSettings_ShowsAndChanges(t *testing.T) {
+	t.Parallel()
 	agent, addr := startAgent(t, "agent-1", "agent", "--max-voters", "3", "--max-servers", "7")
 	agent.stdout.await(t, "ready: ", 1)
 	wantParts(t, invoke(t, "settings", "--addr", addr).stdout, "reap-after          10s", "max-voters          3", "external-sids       false")
