@@ -178,6 +178,7 @@ func TestCluster_HangingDiskOfAFollowerTakesBoundedMemory(t *testing.T) {
 // restarts counts. A leader that backs off does so for seconds, after each of them;
 // the exact bound is for TestReplica_HoldsTheLogSoonAfterARestart.
 func TestLoopback_RestartedServerHoldsTheLogSoon(t *testing.T) {
+	t.Parallel()
 	ctx := within(t)
 	cfgs := onLoopback(t)
 	var nodes []*node.Node

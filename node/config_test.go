@@ -147,6 +147,7 @@ func advertisable(sid string) string { return strings.Repeat("h", 150-len(sid)-l
 // Too long a name fails only once the cluster's id is there to go with it: at the
 // second start.
 func TestStart_TheLongestAdvertisedNameFitsBesideAClusterID(t *testing.T) {
+	t.Parallel()
 	for _, sid := range []string{"c1", strings.Repeat("s", 64)} {
 		ctx := within(t)
 		cfg := server(sid, "connector")

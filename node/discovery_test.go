@@ -280,6 +280,7 @@ func TestNode_DirectoryOfAnotherClusterIsRefused(t *testing.T) {
 }
 
 func TestNode_WithoutJoinAndDiscoverFoundsAloneAndWithOneItWaits(t *testing.T) {
+	t.Parallel()
 	ctx := within(t)
 	n, err := node.Start(ctx, server("c1", "connector"))
 	must(t, err)

@@ -12,6 +12,7 @@ import (
 // A follower that was away for long gets the leader's snapshot, and behind it what
 // came since. With BoltDB its next start was refused: the file was said to be damaged.
 func TestLoopback_ServerThatGotASnapshotStartsAgain(t *testing.T) {
+	t.Parallel()
 	onDisk(t, startsAgainAfterASnapshot)
 }
 

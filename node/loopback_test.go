@@ -48,7 +48,10 @@ func start(t *testing.T, cfg node.Config) *node.Node {
 	return n
 }
 
-func TestLoopback_RealClusterSurvivesARestartOfAll(t *testing.T) { onDisk(t, survivesARestartOfAll) }
+func TestLoopback_RealClusterSurvivesARestartOfAll(t *testing.T) {
+	t.Parallel()
+	onDisk(t, survivesARestartOfAll)
+}
 
 func survivesARestartOfAll(t *testing.T, store node.LogStore) {
 	ctx := within(t)
@@ -101,6 +104,7 @@ func survivesARestartOfAll(t *testing.T, store node.LogStore) {
 }
 
 func TestLoopback_WrongSecretNeverJoins(t *testing.T) {
+	t.Parallel()
 	ctx := within(t)
 	first := start(t, node.Config{SID: "c1", SType: "connector", Secret: []byte("a secret of the whole fleet")})
 	must(t, first.Ready(ctx))
@@ -122,6 +126,7 @@ func TestLoopback_WrongSecretNeverJoins(t *testing.T) {
 }
 
 func TestLoopback_DirectoryInUseOrOfAnotherServerIsRefused(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
 	cfg := node.Config{SID: "c1", SType: "connector", DataDir: dir, LogStore: node.WAL}
 	n := start(t, cfg)
@@ -147,6 +152,7 @@ func TestLoopback_DirectoryInUseOrOfAnotherServerIsRefused(t *testing.T) {
 }
 
 func TestLoopback_DirectoryOfAnotherClusterIsRefused(t *testing.T) {
+	t.Parallel()
 	ctx := within(t)
 	cfg := node.Config{SID: "c1", SType: "connector", DataDir: filepath.Join(t.TempDir(), "data")}
 	n := start(t, cfg)

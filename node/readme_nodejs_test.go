@@ -24,6 +24,7 @@ const npmPrefix = "README_NPM_PREFIX"
 
 // The README's client in JavaScript, as it stands there, against a server.
 func TestReadme_NodejsClient(t *testing.T) {
+	t.Parallel()
 	readme, err := os.ReadFile("../README.md")
 	must(t, err)
 	script := regexp.MustCompile("(?s)```js\n(.*?)```").FindSubmatch(readme)

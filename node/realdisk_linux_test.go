@@ -120,6 +120,7 @@ func hungDisk(t *testing.T) realDisk {
 }
 
 func TestRealDisk_Full(t *testing.T) {
+	t.Parallel()
 	for _, leads := range []bool{true, false} {
 		t.Run(role(leads), func(t *testing.T) {
 			survivesARealBadDisk(t, node.BoltDB, leads, fullDisk, "no space left on device", false)
@@ -129,12 +130,14 @@ func TestRealDisk_Full(t *testing.T) {
 
 // One of a kind each: all take their time.
 func TestRealDisk_Failing(t *testing.T) {
+	t.Parallel()
 	onDisk(t, func(t *testing.T, store node.LogStore) {
 		survivesARealBadDisk(t, store, store == node.BoltDB, failingDisk, "the disk has failed", false)
 	})
 }
 
 func TestRealDisk_Hung(t *testing.T) {
+	t.Parallel()
 	onDisk(t, func(t *testing.T, store node.LogStore) {
 		survivesARealBadDisk(t, store, store == node.WAL, hungDisk, "has not returned since", true)
 	})

@@ -34,6 +34,7 @@ var onlyVoter = fmt.Sprintf("I know that %d of %d voters can be there and that a
 // A recovery that dies at any step leaves a directory that no server starts from, and
 // that the next recovery brings to its end: one generation further, not two.
 func TestRecovery_InterruptedIsGoneOnWith(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for name, die := range map[string]func(*wreck, *disk.Salvage, string) error{
@@ -82,6 +83,7 @@ func TestRecovery_InterruptedIsGoneOnWith(t *testing.T) {
 }
 
 func TestRecovery_DryRunChangesNothing(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	dir := filepath.Join(t.TempDir(), "data")
