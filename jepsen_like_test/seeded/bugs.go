@@ -1,0 +1,17 @@
+package seeded
+
+// Bugs are all there are.
+var Bugs = []Bug{
+	noEpochCheck,
+	noDedupe,
+	mapOrder,
+	endWithoutEpoch,
+	fencedBatchAgain,
+	lifeReadded,
+	earlyAnswer,
+	localRead,
+	snapshotWithoutDedupe,
+	snapshotWithoutParked,
+	wipedVoter,
+	pushWithoutID,
+}

@@ -1,0 +1,61 @@
+package seeded
+
+import (
+	"os/exec"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// Every edit applies to the product as it is, and what comes of it compiles. A change of
+// the product that takes a bug's place away fails here.
+func TestOverlay_AppliesAndCompiles(t *testing.T) {
+	overlay, err := Overlay(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := moduleRoot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	packages := []string{"./jepsen_like_test/seeded/testdata/on"}
+	for _, e := range edits() {
+		packages = append(packages, "./"+path.Dir(e.File))
+	}
+	slices.Sort(packages)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"vet", "-overlay", overlay}, slices.Compact(packages)...)...)
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
+	}
+}
+
+// A bug that asks for another one's name, or for none, would never be switched on, or with
+// the others.
+func TestBugs_AskForTheirOwnName(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, b := range Bugs {
+		if b.Name == "" || b.Wrong == "" || seen[b.Name] || strings.Contains(b.Name, ",") {
+			t.Errorf("%q (%s): a bug needs a name of its own and a line that says what is wrong", b.Name, b.Wrong)
+		}
+		seen[b.Name] = true
+		asks := 0
+		for _, e := range b.Edits {
+			asks += strings.Count(e.New, `seeded.Bug("`+b.Name+`")`)
+			for _, quoted := range strings.Split(e.New, `seeded.`)[1:] {
+				if name := strings.Split(quoted, `"`); !strings.HasPrefix(quoted, `Bug("`+b.Name) && !strings.HasPrefix(quoted, `Active("`+b.Name) {
+					t.Errorf("%q asks for %q", b.Name, name[1])
+				}
+			}
+		}
+		if asks == 0 {
+			t.Errorf("no edit of %q asks whether it is on", b.Name)
+		}
+		for _, need := range b.Needs {
+			if !slices.ContainsFunc(conditions, func(c condition) bool { return c.name == need }) {
+				t.Errorf("%q needs %q, which is no condition", b.Name, need)
+			}
+		}
+	}
+}

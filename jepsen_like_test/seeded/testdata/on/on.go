@@ -1,0 +1,32 @@
+// Package on says which seeded bug is switched on. Only what seeded.Overlay has edited
+// imports it: the product has no switches.
+package on
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+)
+
+var (
+	active = strings.Split(os.Getenv("JEPSEN_LIKE_SEEDED_BUG"), ",")
+	marked sync.Once
+)
+
+// Bug is asked where the bug would make a difference, and nowhere else. The first
+// time that it says yes in a process, it leaves a mark: so a run in which nothing was
+// found can be told from one in which there was nothing to find.
+func Bug(name string) bool {
+	if !Active(name) {
+		return false
+	}
+	if dir := os.Getenv("JEPSEN_LIKE_SEEDED_MARKS"); dir != "" {
+		marked.Do(func() { _ = os.WriteFile(filepath.Join(dir, "bit"), nil, 0o600) })
+	}
+	return true
+}
+
+// Active is Bug without the mark, for what a bug needs beforehand.
+func Active(name string) bool { return slices.Contains(active, name) }
