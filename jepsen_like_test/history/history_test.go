@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,7 +32,7 @@ func TestRecorder_KeepsTheOrderOfTimes(t *testing.T) {
 	wg.Wait()
 	events := r.Events()
 	for i := 1; i < len(events); i++ {
-		if events[i].At < events[i-1].At {
+		if events[i].At <= events[i-1].At {
 			t.Fatalf("event %d is at %v, the one before at %v", i, events[i].At, events[i-1].At)
 		}
 	}
@@ -47,6 +48,24 @@ func TestRecorder_KeepsTheOrderOfTimes(t *testing.T) {
 			t.Fatalf("operation %+v: want index 7 and a return after its invocation", op)
 		}
 	}
+}
+
+// In a bubble no time passes between an answer and the next question, and still the one
+// is before the other: what was acknowledged then must be seen.
+func TestRecorder_OneAfterAnotherWhileTheClockStands(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := history.NewRecorder()
+		for range 2 {
+			r.Invoke(history.Event{F: history.Add}).Done(history.OK, nil)
+		}
+		ops, err := history.Operations(r.Events())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if ops[0].Returned >= ops[1].Invoked {
+			t.Errorf("one returned at %v, the next was invoked at %v", ops[0].Returned, ops[1].Invoked)
+		}
+	})
 }
 
 // A fault is held back until an operation is under way: one from before the wait

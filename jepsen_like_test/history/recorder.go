@@ -62,8 +62,13 @@ func (r *Recorder) Events() []Event {
 	return slices.Clone(r.events)
 }
 
+// addLocked gives no two events one time. In a bubble the clock stands while something
+// is done, and what returned before something else began would count as being beside it.
 func (r *Recorder) addLocked(e Event) Event {
 	e.At = time.Since(r.start)
+	if n := len(r.events); n > 0 {
+		e.At = max(e.At, r.events[n-1].At+1)
+	}
 	r.events = append(r.events, e)
 	if r.more != nil {
 		close(r.more)
