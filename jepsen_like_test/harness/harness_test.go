@@ -99,6 +99,13 @@ func TestBinary_Run(t *testing.T) {
 	}
 }
 
+func TestBuild_TakesThePrebuilt(t *testing.T) {
+	t.Setenv(PrebuiltVariable, "/some/globalchannel")
+	if b, err := Build(bounded(t), "/does/not/exist"); err != nil || b.Path != "/some/globalchannel" {
+		t.Errorf("got %v, %v; want the one that was built before", b, err)
+	}
+}
+
 // A paused process must die like any other: Close relies on it.
 func TestProcess_KillWhilePaused(t *testing.T) {
 	ctx := bounded(t)

@@ -25,6 +25,7 @@ var fencedBatchAgain = Bug{
 		o.conclude(b, before)
 	}`,
 	}},
+	Hunts: []Hunt{scene("AnswerLostBeforeTheFence", checker.NotLinearizable)},
 }
 
 var lifeReadded = Bug{
@@ -123,6 +124,7 @@ func (h *seededHost) readd(n *Node) {
 	"github.com/pofresh/globalchannel/fsm"`,
 		},
 	},
+	Hunts: []Hunt{scene("RemovedWhileAway", checker.Resurrected)},
 }
 
 var earlyAnswer = Bug{
@@ -288,7 +290,7 @@ func (s *State) seededForesee(book *draft, version uint32, g *group, results []b
 func validMember(o *op) bool {`,
 		},
 	},
-	Hunts: []Hunt{root("^TestLinear_Killed$/^boltdb$", checker.NotLinearizable, checker.Once)},
+	Hunts: []Hunt{scene("LeaderCutOff", checker.NotLinearizable)},
 }
 
 var localRead = Bug{
@@ -318,6 +320,7 @@ var wipedVoter = Bug{
 	}
 	if kind != BoltDB {`,
 	}},
+	Hunts: []Hunt{scene("VoterWithoutItsDisk", checker.NotLinearizable)},
 }
 
 var pushWithoutID = Bug{

@@ -37,7 +37,7 @@ var snapshotWithoutDedupe = Bug{
 	}
 	if last := len(s.kept) - 1; last >= 0 {`,
 	}},
-	Hunts: []Hunt{root("^TestLinear_Killed$/^boltdb$", checker.NotLinearizable, checker.Once, checker.Diverged)},
+	Hunts: []Hunt{scene("WriteAfterARestart", checker.NotLinearizable)},
 }
 
 var snapshotWithoutParked = Bug{
@@ -84,4 +84,5 @@ func (s *State) seededAllParked() (n uint64) {
 func (s *State) snapshotHead() *fsmpb.SnapshotHead {`,
 		},
 	},
+	Hunts: []Hunt{scene("AwayOverARestart", checker.Diverged)},
 }

@@ -75,5 +75,10 @@ var endWithoutEpoch = Bug{
 		Old:  `	if !s.lives(down.GetSid(), down.GetEpoch()) {`,
 		New: `	if srv := s.servers[down.GetSid()]; !s.lives(down.GetSid(), down.GetEpoch()) &&
 		!(srv != nil && srv.Up && seeded.Bug("a life ended without comparing the epoch")) {`,
+	}, { // nor that of its agent, which is the same guard for frontends
+		File: "fsm/apply_server.go",
+		Old:  `	if down.GetViaEpoch() != 0 && down.GetViaEpoch() != srv.ViaEpoch {`,
+		New:  `	if down.GetViaEpoch() != 0 && down.GetViaEpoch() != srv.ViaEpoch && !seeded.Bug("a life ended without comparing the epoch") {`,
 	}},
+	Hunts: []Hunt{scene("LateGoodbye", checker.Lost)},
 }

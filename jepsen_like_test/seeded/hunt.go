@@ -13,6 +13,8 @@ type Hunt struct {
 	Tests   string         // as -run has it
 	Args    []string       // more flags of the test program; -seed is added
 	Kinds   []checker.Kind // what a checker would call it
+	Binary  bool           // they start the binary of globalchannel
+	Quick   bool           // a run takes a second, and the first or second one finds it
 	Limit   time.Duration  // of one run; 0: runLimit
 }
 
@@ -20,5 +22,10 @@ const runLimit = 5 * time.Minute
 
 // root is a hunt with real processes.
 func root(tests string, kinds ...checker.Kind) Hunt {
-	return Hunt{Package: "jepsen_like_test", Tests: tests, Kinds: kinds}
+	return Hunt{Package: "jepsen_like_test", Tests: tests, Binary: true, Kinds: kinds}
+}
+
+// scene is a hunt in package scene, which makes the occasion for one bug.
+func scene(name string, kinds ...checker.Kind) Hunt {
+	return Hunt{Package: "jepsen_like_test/seeded/scene", Tests: "^TestScene_" + name + "$", Quick: true, Kinds: kinds}
 }

@@ -60,7 +60,7 @@ func (c Catch) String() string {
 // name the bug is none, which shows whether a hunt finds what is not there; its
 // conditions hold all the same.
 func (h *Hunter) Run(ctx context.Context, b Bug, hunt Hunt, runs int) (c Catch, err error) {
-	program, err := h.build(ctx, hunt.Package)
+	program, err := h.build(ctx, hunt)
 	if err != nil {
 		return c, err
 	}
@@ -86,15 +86,16 @@ func (h *Hunter) Run(ctx context.Context, b Bug, hunt Hunt, runs int) (c Catch, 
 	return c, nil
 }
 
-// build compiles the tests of a package, and the binary that they start.
-func (h *Hunter) build(ctx context.Context, pkg string) (program string, err error) {
-	if h.binary == "" {
+// build compiles the tests of a hunt, and the binary that they start.
+func (h *Hunter) build(ctx context.Context, hunt Hunt) (program string, err error) {
+	if hunt.Binary && h.binary == "" {
 		path := filepath.Join(h.dir, "globalchannel")
 		if err := h.compile(ctx, "build", "-o", path, "./cmd/globalchannel"); err != nil {
 			return "", err
 		}
 		h.binary = path
 	}
+	pkg := hunt.Package
 	if h.built[pkg] == "" {
 		path := filepath.Join(h.dir, strings.ReplaceAll(pkg, "/", "_")+".test")
 		if err := h.compile(ctx, "test", "-c", "-o", path, "./"+pkg); err != nil {

@@ -59,3 +59,25 @@ func TestBugs_AskForTheirOwnName(t *testing.T) {
 		}
 	}
 }
+
+func TestApply(t *testing.T) {
+	const source = "package p\n\nvar a, b = 1, 2\n"
+	const head = `package p; import seeded "` + switchPath + `"`
+	for name, test := range map[string]struct {
+		edits []Edit
+		want  string // "": refused
+	}{
+		"in any order":     {[]Edit{{Old: "2", New: "4"}, {Old: "1", New: "3"}}, head + "\n\nvar a, b = 3, 4\n"},
+		"not there":        {[]Edit{{Old: "x", New: "y"}}, ""},
+		"there twice":      {[]Edit{{Old: ", ", New: "; "}}, ""},
+		"one over another": {[]Edit{{Old: "a, b", New: "c"}, {Old: "b =", New: "d ="}}, ""},
+	} {
+		got, err := apply(source, test.edits)
+		if (err != nil) != (test.want == "") || err == nil && string(got) != test.want {
+			t.Errorf("%s: got %q, %v; want %q", name, got, err, test.want)
+		}
+	}
+	if _, err := apply("package p // and more\n", nil); err == nil {
+		t.Error("a file whose package clause is not alone was edited")
+	}
+}
