@@ -4,5 +4,5 @@ package harness
 
 import "syscall"
 
-// diesWithParent: no other kernel offers it. Close still ends every child.
-func diesWithParent() *syscall.SysProcAttr { return nil }
+// DiesWithParent: no other kernel offers it. Close still ends every child.
+func DiesWithParent() *syscall.SysProcAttr { return nil }

@@ -33,7 +33,7 @@ func (b Binary) start(stdout, stderr *Output, env, args []string) (*Process, err
 	p.cmd = exec.Command(b.Path, args...)
 	p.cmd.Env = environment(env)
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
-	p.cmd.SysProcAttr, p.cmd.WaitDelay = diesWithParent(), lateOutput
+	p.cmd.SysProcAttr, p.cmd.WaitDelay = DiesWithParent(), lateOutput
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
@@ -101,7 +101,7 @@ func (b Binary) Run(ctx context.Context, env []string, args ...string) (Result, 
 	cmd := exec.CommandContext(ctx, b.Path, args...)
 	cmd.Env = environment(env)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	cmd.SysProcAttr, cmd.WaitDelay = diesWithParent(), lateOutput
+	cmd.SysProcAttr, cmd.WaitDelay = DiesWithParent(), lateOutput
 	err := cmd.Run()
 	r := Result{Args: args, Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode()}
 	var exit *exec.ExitError

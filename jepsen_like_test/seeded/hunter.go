@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
@@ -135,9 +134,7 @@ func (h *Hunter) once(ctx context.Context, program string, b Bug, hunt Hunt, see
 	cmd.Dir = filepath.Join(h.root, hunt.Package)
 	cmd.Env = append(os.Environ(), "TMPDIR="+scratch, harness.PrebuiltVariable+"="+h.binary,
 		bugVariable+"="+strings.Join(append([]string{b.Name}, b.Needs...), ","), markVariable+"="+scratch)
-	// The servers die with the test program. It is asked to end, so that it ends them first.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 5 * time.Second
+	cmd.SysProcAttr, cmd.WaitDelay = harness.DiesWithParent(), 5*time.Second // as do the servers that it starts
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {

@@ -39,6 +39,7 @@ func TestScene_AnswerLostBeforeTheFence(t *testing.T) {
 		s.pass(outlived) // p's connections are given up
 		s.must(s.write(w, patience, history.Leave, "alice", "w"))
 		s.Heal()
+		s.CutGossip() // or p would ask the leader again as soon as it hears of its own end
 		s.sees("p", before)
 		s.t.Logf("the write whose answer was lost: %s", <-written)
 		s.pass(reapAfter)
