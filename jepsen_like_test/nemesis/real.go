@@ -62,6 +62,9 @@ func (r Real) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err 
 	return statuses, nil
 }
 
+// Observe notes which lives each server shows, until ctx ends.
+func (r Real) Observe(ctx context.Context) { r.Watch(ctx) }
+
 // Transfer implements Cluster.
 func (r Real) Transfer(ctx context.Context, leader string) error {
 	return r.each([]string{leader}, func(s *harness.Server) error { return s.Transfer(ctx) })

@@ -121,10 +121,13 @@ func newRegister(s Setup) Load {
 	list := servers(s.Cluster)
 	n := len(list)
 	return register{&workload.Linear{
-		Servers: list, SIDs: s.Cluster.NonVoters(), Workers: n, Readers: n, Alternators: n, Channels: 4, UIDs: 3, Seed: s.Spec.Seed,
-		Pause: s.restful(), Timeout: 5 * time.Second, Impatience: time.Second, History: s.History,
+		Servers: list, SIDs: sids(list), Workers: n, Readers: n, Alternators: n, Delayed: n, Channels: 4, UIDs: 3, Seed: s.Spec.Seed,
+		Pause: s.restful(), Timeout: 5 * time.Second, Impatience: time.Second, Delay: late, History: s.History,
 	}}
 }
+
+// late is how long delayed writes are held back: longer than ReapAfter in these runs.
+const late = 8 * time.Second
 
 func (r register) ReadAll(ctx context.Context, _ uint64) error { return r.Linear.ReadAll(ctx) }
 
@@ -137,6 +140,13 @@ func (r register) Check(events []history.Event) (Verdict, error) {
 
 // searchTime bounds the search for an order.
 const searchTime = time.Minute
+
+func sids(list []workload.Server) (sids []string) {
+	for _, s := range list {
+		sids = append(sids, s.ID())
+	}
+	return sids
+}
 
 func servers(c Cluster) (list []workload.Server) {
 	for _, sid := range append(c.Voters(), c.NonVoters()...) {
