@@ -89,6 +89,9 @@ func (g *gossip) config(o Options, advertise netip.AddrPort, log *slog.Logger) *
 	c.ProbeInterval, c.ProbeTimeout = probeInterval, probeTimeout
 	c.AwarenessMaxMultiplier = maxAwareness
 	c.SecretKey = gossipKey(o)
+	// It makes a table of 64 KiB for each packet, of which most have some 100 bytes. Receivers
+	// take both kinds, so servers may differ.
+	c.EnableCompression = false
 	d := &delegate{dir: g.dir, meta: g.meta, name: c.Name}
 	c.Delegate, c.Events, c.Alive, c.Conflict, c.Ping = d, d, d, d, g.wire.probes
 	c.Logger = newGossipLog(log)
