@@ -176,3 +176,28 @@ func TestPowerOff_OfAllVotersKeepsWhatWasAcknowledged(t *testing.T) {
 		t.Errorf("what was under way was there: %v", taken)
 	}
 }
+
+// Of what nobody acknowledged, chance decides; after a kill it is never there.
+func TestPowerOff_LeavesToChanceWhatWasUnderWay(t *testing.T) {
+	there := make(map[bool]int)
+	for seed := range uint64(8) {
+		synctest.Test(t, func(t *testing.T) {
+			ctx := limit(t)
+			f := nodetest.Cluster(t, node.Config{SID: "connector-1", SType: "connector"},
+				node.Config{SID: "chat-1", SType: "chat", NonVoter: true})
+			f.SetSeed(seed)
+			f.WaitReady(ctx)
+			f.SlowDisk("connector-1", 100*time.Millisecond)
+			go f.Node("connector-1").Add(ctx, "world", "alice", "chat-1")
+			<-time.After(50 * time.Millisecond)
+			f.PowerOff("connector-1")
+			f.PowerOn("connector-1")
+			n := f.Restart("connector-1")
+			f.WaitReady(ctx)
+			there[has(t, ctx, n, "alice")]++
+		})
+	}
+	if len(there) != 2 {
+		t.Errorf("it was there: %v", there)
+	}
+}
