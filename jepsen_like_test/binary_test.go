@@ -16,6 +16,7 @@ import (
 // Three servers with a secret, and every command of the binary as a user types
 // it, each against another server than the last.
 func TestBinary_EveryCommand(t *testing.T) {
+	t.Parallel()
 	r := start(t, connectors(3))
 	for _, step := range []struct {
 		name string
@@ -41,6 +42,7 @@ func TestBinary_EveryCommand(t *testing.T) {
 
 // The demo is a command too; what it shows is checked by itself.
 func TestBinary_Demo(t *testing.T) {
+	t.Parallel()
 	r := &run{t: t, ctx: t.Context()}
 	began := time.Now()
 	result := r.raw(nil, "demo", "--servers", "3", "--players", "60", "--duration", "6s")

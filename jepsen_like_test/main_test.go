@@ -18,8 +18,16 @@ var seedFlag = flag.Uint64("seed", 0, "what the workers do follows from it; 0: a
 // binaryVariable hands the compiled binary from TestMain to the tests.
 const binaryVariable = "JEPSEN_LIKE_BINARY"
 
+// sideBySide is how many tests may run at once: all that say so, since they mostly
+// wait. Those that load the machine run one by one before them: what the others wait
+// for has its time limits.
+const sideBySide = "8"
+
 // TestMain compiles the binary once.
 func TestMain(m *testing.M) {
+	if err := flag.Set("test.parallel", sideBySide); err != nil { // the command line goes before it
+		panic(err)
+	}
 	flag.Parse()
 	dir, err := buildBinary()
 	if err != nil {
