@@ -114,6 +114,9 @@ func TestOperations_WithoutCompletionIsUnknown(t *testing.T) {
 		if op.Type != history.Unknown || op.Returned != history.Forever {
 			t.Errorf("%s: got %s, returned %v; want unknown, never", op.UID, op.Type, op.Returned)
 		}
+		if waits := op.GaveUp == history.Forever; waits != (op.UID == "never answered") {
+			t.Errorf("%s: its caller gave up at %v", op.UID, op.GaveUp)
+		}
 	}
 }
 

@@ -8,5 +8,8 @@
 // a dead server costs one unknown operation and not thousands.
 //
 // Linear (linear.go, linearworker.go, alternator.go) works the same way on members
-// that all workers share, with every kind of write there is.
+// that all workers share, with every kind of write there is. With Delay these may be
+// on servers whose lives end: writes name the life that is meant (latewriter.go), and
+// somebody lists all servers again and again (lives.go), or the history would not tell
+// which lives there were.
 package workload
