@@ -124,7 +124,10 @@ func (h *seededHost) readd(n *Node) {
 	"github.com/pofresh/globalchannel/fsm"`,
 		},
 	},
-	Hunts: []Hunt{scene("RemovedWhileAway", checker.Resurrected)},
+	Hunts: []Hunt{
+		scene("RemovedWhileAway", checker.Resurrected),
+		sim("set", "isolate-follower,isolate-replica,isolate-leader", checker.Lost, checker.Resurrected), // those whom others had added are not there again
+	},
 }
 
 var earlyAnswer = Bug{
@@ -306,7 +309,10 @@ var localRead = Bug{
 		}
 		return r.linearizable(ctx)`,
 	}},
-	Hunts: []Hunt{root("^TestLinear_Paused$", checker.NotLinearizable)},
+	Hunts: []Hunt{
+		sim("register", "network", checker.NotLinearizable),
+		root("^TestLinear_Paused$", checker.NotLinearizable),
+	},
 }
 
 var wipedVoter = Bug{

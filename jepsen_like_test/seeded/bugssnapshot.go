@@ -37,7 +37,10 @@ var snapshotWithoutDedupe = Bug{
 	}
 	if last := len(s.kept) - 1; last >= 0 {`,
 	}},
-	Hunts: []Hunt{scene("WriteAfterARestart", checker.NotLinearizable)},
+	Hunts: []Hunt{
+		scene("WriteAfterARestart", checker.NotLinearizable),
+		sim("register", "isolate-follower,isolate-replica,halves", checker.NotLinearizable, checker.Once, checker.Diverged), // who was away gets a snapshot
+	},
 }
 
 var snapshotWithoutParked = Bug{
@@ -84,5 +87,8 @@ func (s *State) seededAllParked() (n uint64) {
 func (s *State) snapshotHead() *fsmpb.SnapshotHead {`,
 		},
 	},
-	Hunts: []Hunt{scene("AwayOverARestart", checker.Diverged)},
+	Hunts: []Hunt{
+		scene("AwayOverARestart", checker.Diverged),
+		sim("set", "isolate-follower,isolate-replica,isolate-leader,halves", checker.Lost, checker.Diverged),
+	},
 }

@@ -33,7 +33,10 @@ var noDedupe = Bug{
 	}`,
 		},
 	},
-	Hunts: []Hunt{root("^TestLinear_Paused$", checker.NotLinearizable, checker.Once)},
+	Hunts: []Hunt{
+		sim("register", "network", checker.NotLinearizable, checker.Once),
+		root("^TestLinear_Paused$", checker.NotLinearizable, checker.Once),
+	},
 }
 
 var mapOrder = Bug{
@@ -64,7 +67,10 @@ var mapOrder = Bug{
 	}
 	return results`,
 	}},
-	Hunts: []Hunt{root("^TestLinear_Paused$", checker.NotLinearizable, checker.Once, checker.Diverged)},
+	Hunts: []Hunt{
+		sim("register", "network", checker.NotLinearizable, checker.Once, checker.Diverged),
+		root("^TestLinear_Paused$", checker.NotLinearizable, checker.Once, checker.Diverged),
+	},
 }
 
 var endWithoutEpoch = Bug{
