@@ -293,7 +293,10 @@ func (s *State) seededForesee(book *draft, version uint32, g *group, results []b
 func validMember(o *op) bool {`,
 		},
 	},
-	Hunts: []Hunt{scene("LeaderCutOff", checker.NotLinearizable)},
+	Hunts: []Hunt{
+		scene("LeaderCutOff", checker.NotLinearizable),
+		sim("register", "isolate-leader,leader-with-replicas,halves,leader-cannot-send", checker.NotLinearizable),
+	},
 }
 
 var localRead = Bug{
@@ -349,8 +352,5 @@ var pushWithoutID = Bug{
 		}
 		switch unseen := p.number > w.GetLast(); {`,
 	}},
-	Hunts: []Hunt{{
-		Package: "jepsen_like_test/bubble", Tests: "^TestPush_KeepsItsPromisesUnderFaults$",
-		Args: []string{"-runs=1"}, Kinds: []checker.Kind{checker.Twice},
-	}},
+	Hunts: []Hunt{sim("push", "network", checker.Twice)},
 }

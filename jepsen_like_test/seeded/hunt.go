@@ -25,6 +25,14 @@ func root(tests string, kinds ...checker.Kind) Hunt {
 	return Hunt{Package: "jepsen_like_test", Tests: tests, Binary: true, Kinds: kinds}
 }
 
+// sim is a hunt in simulated time: a workload under nemeses of these names.
+func sim(workload, nemeses string, kinds ...checker.Kind) Hunt {
+	return Hunt{
+		Package: "jepsen_like_test/sim", Tests: "^TestRun$", Kinds: kinds, Limit: 2 * time.Minute,
+		Args: []string{"-workload=" + workload, "-nemesis=" + nemeses, "-time=5m"},
+	}
+}
+
 // scene is a hunt in package scene, which makes the occasion for one bug.
 func scene(name string, kinds ...checker.Kind) Hunt {
 	return Hunt{Package: "jepsen_like_test/seeded/scene", Tests: "^TestScene_" + name + "$", Quick: true, Kinds: kinds}

@@ -86,20 +86,29 @@ func (h testHunter) run(t *testing.T, b Bug, hunt Hunt, runs int) Catch {
 
 func TestViolation_IsOnlyWhatACheckerSays(t *testing.T) {
 	const report = `=== RUN   TestLinear_Paused
-    linearrun_test.go:102: 700 writes, 500 reads in 4 channels; 3 failed, 9 unknown; 150 effects counted, 4 replica states compared; searched for 20ms; 2 violations
+    linearrun_test.go:102: 700 writes, 500 reads in 4 channels; searched for 20ms; 2 violations
           not linearizable: operation 812: no order explains read of room-1
           diverged: at index 90 a has state 1234 and b has state 5678
     linearrun_test.go:119: 2 violations, the first: not linearizable: operation 812: no order explains read of room-1
 --- FAIL: TestLinear_Paused (20.15s)
+`
+	const trial = `=== RUN   TestRun
+    run_test.go:48: set: 5m0s of life, 7 faults seen, 3 leaders in 4 terms
+          90 adds, 70 leaves, 40 reads acknowledged; 2 violations
+          VIOLATION not whole 2m0s after isolate was mended: connector-1 is not ready
+          VIOLATION diverged: at index 90 a has state 1234 and b has state 5678
+    run_test.go:55: 2 violations
+--- FAIL: TestRun (9.15s)
 `
 	for name, test := range map[string]struct {
 		output string
 		kinds  []checker.Kind
 		want   checker.Kind
 	}{
-		"the first of the report":   {report, []checker.Kind{checker.NotLinearizable, checker.Diverged}, checker.NotLinearizable},
-		"a later one of it":         {report, []checker.Kind{checker.Diverged}, checker.Diverged},
+		"the first":                 {report, []checker.Kind{checker.NotLinearizable}, checker.NotLinearizable},
 		"another kind":              {report, []checker.Kind{checker.Lost}, ""},
+		"one of a trial's":          {trial, []checker.Kind{checker.Lost, checker.Diverged}, checker.Diverged},
+		"a trial of another kind":   {trial, []checker.Kind{checker.Lost}, ""},
 		"a passing run":             {"x_test.go:1: 9 writes; 0 violations\n--- PASS: TestX (1.00s)\nPASS\n", []checker.Kind{checker.Lost}, ""},
 		"a run that did too little": {"x_test.go:1: too little was done for the run to count: 0 violations\n--- FAIL: TestX\n", []checker.Kind{checker.Lost}, ""},
 		"a crash":                   {"panic: lost: oh\n\ngoroutine 1 [running]:\n", []checker.Kind{checker.Lost}, ""},
