@@ -1,6 +1,7 @@
 package jepsen_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"sync"
@@ -83,13 +84,15 @@ func (n *networkRun) oneLost() {
 // live waits until all of those servers show just those lives.
 func (n *networkRun) live(servers []*harness.Server, want map[string]uint64) {
 	n.t.Helper()
+	ctx, cancel := context.WithTimeout(n.ctx, patience/6)
+	defer cancel()
 	for _, s := range servers {
-		n.eventually("the lives that "+s.SID+" shows", func() error {
+		n.must(harness.Await(ctx, "the lives that "+s.SID+" shows", func(context.Context) error {
 			if diff := cmp.Diff(want, n.epochs(s)); diff != "" {
 				return fmt.Errorf("(-want +got):\n%s", diff)
 			}
 			return nil
-		})
+		}))
 	}
 }
 
