@@ -57,7 +57,8 @@ func TestNetwork_CutAndSpoiled(t *testing.T) {
 	t.Log(n.network.Stats())
 }
 
-// Gossip alone says nothing about who is dead: servers that answer calls live on.
+// Gossip alone says nothing about who is dead: servers that answer calls live on. Only
+// its packets can be lost apart from calls; its streams share their port.
 func (n *networkRun) gossipLost() {
 	before := n.epochs(n.all[0])
 	n.must(nemesis.CutAll(n, sids(n.all), sids(n.all), fault.Gossip))
@@ -118,18 +119,17 @@ func (n *networkRun) leaderIsolated() {
 	n.await(n.load, some, rest)
 }
 
-// One voter reaches both sides, which do not reach each other: the leader's side
-// goes on. A voter of the other side can't take its place.
+// One voter reaches both sides, which do not reach each other. It goes on, with
+// whoever leads: nearly always the old leader, but on a busy machine it may have
+// missed a heartbeat, and then the other side has as good a claim.
 func (n *networkRun) bridge() {
 	reign := n.reign(n.all, 0)
 	f, witnesses := n.followers(reign), n.nonVoters()
-	left, right, bridge := []*harness.Server{reign.Leader, witnesses[0]}, []*harness.Server{f[0], witnesses[1]}, f[1]
+	left, right, bridge := []*harness.Server{reign.Leader, witnesses[0]}, []*harness.Server{f[0], witnesses[1]}, f[1:]
 	n.must(nemesis.Split(n, sids(left), sids(right), fault.All))
-	n.await(n.load, some, append(left, bridge))
+	n.await(n.load, some, bridge)
 	n.lasting(2 * time.Second) // several elections
-	if now := n.reign(append(left, bridge), 0); now != reign {
-		n.t.Errorf("%v led, now %v", reign, now)
-	}
+	n.await(n.load, some, bridge)
 }
 
 // What the leader sends is lost, what it is sent arrives.
