@@ -6,6 +6,7 @@ require (
 	github.com/anishathalye/porcupine v1.3.1 // jepsen_like_test only
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
+	github.com/hanwen/go-fuse/v2 v2.12.1 // jepsen_like_test only
 	github.com/hashicorp/go-hclog v1.6.3
 	// Not the newest two: memberlist v0.7.0 and raft v1.8.0 need a go-metrics without the
 	// package that raft-boltdb v2.3.1, its newest, imports.
@@ -32,6 +33,7 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/google/btree v1.1.3
 	github.com/klauspost/compress v1.20.4
+	golang.org/x/sys v0.48.0 // jepsen_like_test only
 )
 
 require (
