@@ -38,6 +38,7 @@ type Cluster struct {
 	founders   int
 	secret     []byte
 	secretFile string
+	disks      disks
 }
 
 // NewCluster finds addresses and writes the secret; it starts nothing.
@@ -58,6 +59,11 @@ func NewCluster(b Binary, o Options) (*Cluster, error) {
 			c.founders++
 		}
 		c.Servers = append(c.Servers, &Server{Spec: spec, Addr: addrs[i], Dir: dataDir(o.Dir, spec.SID), Log: newOutput(), cluster: c})
+	}
+	if o.Disks {
+		if err := c.disks.lay(c.Servers, o.Seed); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
@@ -167,7 +173,7 @@ func (c *Cluster) Close() error {
 	for _, s := range c.Servers {
 		errs = append(errs, s.close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.disks.close())...)
 }
 
 func (c *Cluster) note(e history.Event) {
