@@ -63,7 +63,7 @@ func start(t *testing.T, servers []harness.Spec) *run {
 	return startPatiently(t, servers, patience)
 }
 
-func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration) *run {
+func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration, options ...func(*harness.Options)) *run {
 	t.Helper()
 	r := prepare(t, patience)
 	r.begin(harness.Options{Servers: servers})
