@@ -20,6 +20,8 @@ type Options struct {
 	Servers []Spec            // all get the same list to join
 	Flags   []string          // more of them, for every agent
 	History *history.Recorder // may be nil
+	Disks   bool              // that can be spoiled; see faultfs.Able
+	Seed    uint64            // what survives power cuts, and where damage is, follows from it
 
 	// Network has a machine for each server, named by its sid; nil: all are on
 	// loopback. The caller closes it, after the cluster.
@@ -33,6 +35,7 @@ type Cluster struct {
 	binary     Binary
 	history    *history.Recorder
 	network    *switchnet.Network
+	dir        string
 	flags      []string
 	addrs      []string
 	founders   int
@@ -47,7 +50,7 @@ func NewCluster(b Binary, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{binary: b, history: o.History, network: o.Network, flags: o.Flags, addrs: addrs}
+	c := &Cluster{binary: b, history: o.History, network: o.Network, dir: o.Dir, flags: o.Flags, addrs: addrs}
 	if o.Secret != "" {
 		c.secret, c.secretFile = []byte(o.Secret), filepath.Join(o.Dir, "secret")
 		if err := os.WriteFile(c.secretFile, []byte(o.Secret+"\n"), 0o600); err != nil {
