@@ -66,7 +66,11 @@ func start(t *testing.T, servers []harness.Spec) *run {
 func startPatiently(t *testing.T, servers []harness.Spec, patience time.Duration, options ...func(*harness.Options)) *run {
 	t.Helper()
 	r := prepare(t, patience)
-	r.begin(harness.Options{Servers: servers})
+	o := harness.Options{Servers: servers}
+	for _, option := range options {
+		option(&o)
+	}
+	r.begin(o)
 	return r
 }
 
@@ -89,7 +93,7 @@ func (r *run) begin(o harness.Options) {
 	var err error
 	r.dir, err = os.MkdirTemp("", "jepsen-like-run-")
 	r.must(err)
-	o.Dir, o.Secret, o.History = r.dir, secret, r.history
+	o.Dir, o.Secret, o.History, o.Seed = r.dir, secret, r.history, r.seed
 	r.cluster, err = harness.NewCluster(binary(), o)
 	r.must(err)
 	r.t.Cleanup(r.end)

@@ -57,6 +57,9 @@ func (d *disks) branch() *rand.Rand {
 	return rand.New(rand.NewPCG(d.random.Uint64(), 0))
 }
 
+// Spoilable tells whether the disks can be spoiled.
+func (c *Cluster) Spoilable() bool { return c.disks.bySID != nil }
+
 // disk is that of a server, and it.
 func (c *Cluster) disk(sid string) (*faultfs.FS, *Server, error) {
 	s, f := c.Server(sid), c.disks.bySID[sid]

@@ -25,7 +25,13 @@ var disks = family(OfDisks, canSpoil, []Nemesis{
 	{Name: "wiped", Hurt: wiped},
 })
 
-func canSpoil(c Cluster) bool { _, ok := c.(Disks); return ok }
+func canSpoil(c Cluster) bool {
+	if r, ok := c.(Real); ok {
+		return r.Spoilable()
+	}
+	_, ok := c.(Disks)
+	return ok
+}
 
 func (s *Scene) disks() Disks { return s.Cluster.(Disks) }
 

@@ -21,6 +21,7 @@ var (
 	_ Pauser  = Real{}
 	_ Network = Real{}
 	_ Mover   = Real{}
+	_ Disks   = Real{}
 )
 
 // Voters implements Cluster.

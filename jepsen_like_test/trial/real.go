@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/pofresh/globalchannel/jepsen_like_test/faultfs"
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
@@ -32,7 +33,9 @@ func RunReal(ctx context.Context, s Spec, b harness.Binary, dir string) (r *Resu
 			err = errors.Join(err, network.Close())
 		}
 	}()
-	c, err := harness.NewCluster(b, harness.Options{Dir: dir, Secret: realSecret, Servers: realServers(s.Seed), History: h, Network: network})
+	c, err := harness.NewCluster(b, harness.Options{
+		Dir: dir, Secret: realSecret, Servers: realServers(s.Seed), History: h, Network: network, Disks: faultfs.Able() == nil, Seed: s.Seed,
+	})
 	if err != nil {
 		return nil, err
 	}
