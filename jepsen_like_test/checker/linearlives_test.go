@@ -109,6 +109,34 @@ func TestCheckLinear_Lives(t *testing.T) {
 	}
 }
 
+// An index says on which side of an end or a beginning a write is, where the times leave
+// that open.
+func TestCheckLinear_TurnsKeepToIndexes(t *testing.T) {
+	// Somebody sees 9, while the write that put it there is under way, beside 1 and 2.
+	seen := func(index uint64) *story {
+		s := home()
+		done := s.open(history.Event{F: history.Add, Via: "c", Channel: "room", UID: "9", SID: "c"})
+		e := shows("1", "2")
+		e.Members = append(e.Members, history.Member{UID: "9", SID: "c"})
+		s.do(history.OK, e)
+		return done(history.OK, func(e *history.Event) { e.Index = index })
+	}
+	over := history.Event{F: history.Ended, SID: "b", Epoch: 3, Index: 20}
+	for name, tt := range map[string]struct {
+		s     *story
+		legal bool
+	}{
+		"before the end":      {seen(15).note(over), true},
+		"after the end":       {seen(25).note(over), false},
+		"before the next one": {seen(35).has("b", 40, "y"), true},
+		"after the next one":  {seen(45).has("b", 40, "y"), false},
+	} {
+		if r := judge(t, tt.s); (len(r.Violations) == 0) != tt.legal {
+			t.Errorf("%s: got %v", name, r)
+		}
+	}
+}
+
 func onB(f history.F, uid string) history.Event {
 	return history.Event{F: history.Apply, Worker: 1, Via: "c", Group: []history.Write{{F: f, Channel: "room", UID: uid, SID: "b", Epoch: 3}}}
 }

@@ -17,7 +17,6 @@ type turn struct {
 	slot   int
 	life   *life
 	begins bool
-	sure   bool   // of an end: it came before the next life, not with it
 	lost   uint64 // of a beginning: members that do not come back
 }
 
@@ -44,9 +43,7 @@ func (t *turn) step(before state, a answer) (possible bool, after state) {
 		if told {
 			after.last = max(after.last, t.life.known+1)
 		}
-	default: // it ended with the beginning of the next one
-		return !t.sure || !told, before
-	}
+	} // else it ended with the beginning of the next one
 	return true, after
 }
 
@@ -155,14 +152,8 @@ func (ts *turns) of(sid string, slot int, all uint64) (list []*turn) {
 			}
 			list = append(list, begins)
 		}
-		switch {
-		case i+1 < len(lives):
-			// One process is registered again only when its life is over; another one
-			// may end that of its predecessor.
-			sure := lives[i+1].first <= i || int64(l.over) < ts.windows[lives[i+1]].call
-			list = append(list, &turn{slot: slot, life: l, sure: sure})
-		case l.ends():
-			list = append(list, &turn{slot: slot, life: l, sure: true})
+		if l.ends() {
+			list = append(list, &turn{slot: slot, life: l})
 		}
 	}
 	return list
