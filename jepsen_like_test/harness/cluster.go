@@ -21,6 +21,8 @@ type Options struct {
 	Flags   []string          // more of them, for every agent
 	History *history.Recorder // may be nil
 	Disks   bool              // that can be spoiled; see faultfs.Able
+	Env     []string          // more of it, for every agent
+	Often   bool              // the binary and Env make servers take snapshots all the time
 	Seed    uint64            // what survives power cuts, and where damage is, follows from it
 
 	// Network has a machine for each server, named by its sid; nil: all are on
@@ -36,6 +38,8 @@ type Cluster struct {
 	history    *history.Recorder
 	network    *switchnet.Network
 	dir        string
+	env        []string
+	often      bool
 	flags      []string
 	addrs      []string
 	founders   int
@@ -50,7 +54,7 @@ func NewCluster(b Binary, o Options) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{binary: b, history: o.History, network: o.Network, dir: o.Dir, flags: o.Flags, addrs: addrs}
+	c := &Cluster{binary: b, history: o.History, network: o.Network, dir: o.Dir, env: o.Env, often: o.Often, flags: o.Flags, addrs: addrs}
 	if o.Secret != "" {
 		c.secret, c.secretFile = []byte(o.Secret), filepath.Join(o.Dir, "secret")
 		if err := os.WriteFile(c.secretFile, []byte(o.Secret+"\n"), 0o600); err != nil {

@@ -80,7 +80,7 @@ func (s *Server) Start() error {
 	s.cluster.note(history.Event{F: history.Started, Via: s.SID, Start: s.starts})
 	var p *Process
 	if err := s.cluster.on(s.SID, func() (err error) {
-		p, err = s.cluster.binary.start(s.Log, s.Log, nil, s.Args())
+		p, err = s.cluster.binary.start(s.Log, s.Log, s.cluster.env, s.Args())
 		return err
 	}); err != nil {
 		return fmt.Errorf("start %s: %w", s.SID, err)

@@ -63,7 +63,8 @@ type Joiner interface {
 	Decommission(ctx context.Context, sid string) error     // it leaves for good, and is not among the servers any more
 }
 
-// Compactor can have a server take a snapshot now, and forget the log before it.
+// Compactor has servers that take snapshots and forget the log before them.
 type Compactor interface {
-	Compact(sid string) error
+	Compact(sid string) error                      // soon; or they do it all the time anyway
+	Snapshot(sid string) (index uint64, err error) // of the newest on its disk; 0: there is none
 }

@@ -20,8 +20,8 @@ var disks = family(OfDisks, canSpoil, []Nemesis{
 	{Name: "power-cut-all", Hurt: powerCut(func(s *Scene) []string { return s.everybody() })},
 	{Name: "log-flipped", Hurt: damaged(fault.Log, fault.Flipped)},
 	{Name: "log-truncated", Hurt: damaged(fault.Log, fault.Truncated)},
-	{Name: "snapshot-flipped", Hurt: damaged(fault.Snapshot, fault.Flipped)},
-	{Name: "snapshot-truncated", Hurt: damaged(fault.Snapshot, fault.Truncated)},
+	{Name: "snapshot-flipped", Snapshots: true, Hurt: damaged(fault.Snapshot, fault.Flipped)},
+	{Name: "snapshot-truncated", Snapshots: true, Hurt: damaged(fault.Snapshot, fault.Truncated)},
 	{Name: "wiped", Hurt: wiped},
 })
 

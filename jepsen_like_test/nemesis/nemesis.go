@@ -19,7 +19,10 @@ type Nemesis struct {
 	Family Family
 	// Hurt returns what was seen of it: a fault that left no trace does not count and is
 	// an error. The cluster is as before, or on the way there.
-	Hurt  func(ctx context.Context, s *Scene) (seen string, err error)
+	Hurt      func(ctx context.Context, s *Scene) (seen string, err error)
+	Stops     bool // it stops processes, which only real clusters can
+	Snapshots bool // it needs snapshots, so real servers must take them often
+
 	needs func(Cluster) bool // nil, in the tables: every cluster will do
 }
 

@@ -2,6 +2,7 @@ package nemesis
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -14,16 +15,23 @@ var processes = family(OfProcesses, nil, []Nemesis{
 	{Name: "kill-majority", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.Voters())[:s.majority()] })},
 	{Name: "kill-all", Hurt: killed(func(s *Scene, leader string) []string { return s.everybody() })},
 	{Name: "rolling-restart", Hurt: rollingRestart},
-	{Name: "pause-leader", Hurt: pauseLeader, needs: canPause},
-	{Name: "pause-follower", Hurt: pauseFollower, needs: canPause},
-	{Name: "pause-majority", Hurt: pauseMajority, needs: canPause},
+	{Name: "pause-leader", Stops: true, Hurt: pauseLeader, needs: canPause},
+	{Name: "pause-follower", Stops: true, Hurt: pauseFollower, needs: canPause},
+	{Name: "pause-majority", Stops: true, Hurt: pauseMajority, needs: canPause},
 	{Name: "transfer-storm", Hurt: transferStorm},
-	{Name: "snapshot-storm", Hurt: snapshotStorm, needs: canCompact},
+	{Name: "snapshot-storm", Snapshots: true, Hurt: snapshotStorm, needs: canCompact},
 })
 
 func hasNonVoters(c Cluster) bool { return len(c.NonVoters()) > 0 }
 func canPause(c Cluster) bool     { _, ok := c.(Pauser); return ok }
-func canCompact(c Cluster) bool   { _, ok := c.(Compactor); return ok }
+
+func canCompact(c Cluster) bool {
+	if r, ok := c.(Real); ok {
+		return r.SnapshotsOften()
+	}
+	_, ok := c.(Compactor)
+	return ok
+}
 
 func killLeader(ctx context.Context, s *Scene) (seen string, err error) {
 	old, err := s.Lead(ctx, 0)
@@ -158,27 +166,46 @@ func transferStorm(ctx context.Context, s *Scene) (seen string, err error) {
 }
 
 // snapshotStorm has everybody take snapshots again and again, while one that is down
-// falls behind what the others keep of the log and needs a snapshot.
+// falls behind what the others keep of the log: it can go on from a snapshot only.
 func snapshotStorm(ctx context.Context, s *Scene) (seen string, err error) {
+	c := s.Cluster.(Compactor)
 	old, err := s.Lead(ctx, 0)
 	if err != nil {
 		return "", err
 	}
 	victim := s.followers(old.SID)[0]
-	before := s.lives(ctx, victim)
+	st, err := s.Status(ctx, victim)
+	if err != nil {
+		return "", err
+	}
+	before := map[string]uint64{victim: st.GetEpoch()}
 	if err := s.Kill(victim); err != nil {
 		return "", err
 	}
-	for range 6 {
-		if err := s.Lasts(ctx, 100*time.Millisecond, 2*time.Second); err != nil {
-			return "", err
+	var taken []uint64 // by the leader
+	for round := 0; len(taken) < 4 || taken[len(taken)-3] <= st.GetApplied(); round++ {
+		if round == storms {
+			return "", errors.Join(fmt.Errorf("snapshots of %s at %v: %s, which has %d, may find all in the log", old.SID, taken, victim, st.GetApplied()), s.back(ctx, victim))
 		}
 		for _, sid := range without(s.everybody(), victim) {
-			if err := s.Cluster.(Compactor).Compact(sid); err != nil {
+			if err := c.Compact(sid); err != nil {
 				return "", err
 			}
 		}
+		if err := s.Lasts(ctx, time.Second, 2*time.Second); err != nil {
+			return "", err
+		}
+		index, err := c.Snapshot(old.SID)
+		if err != nil {
+			return "", err
+		}
+		if len(taken) == 0 || index > taken[len(taken)-1] {
+			taken = append(taken, index)
+		}
 	}
 	seen, err = s.restarted(ctx, before, victim)
-	return "snapshots everywhere; " + seen, err
+	return fmt.Sprintf("snapshots of %s at %v, %s had %d; %s", old.SID, taken, victim, st.GetApplied(), seen), err
 }
+
+// storms is how many rounds of snapshots it takes at most.
+const storms = 20

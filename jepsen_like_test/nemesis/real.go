@@ -22,6 +22,8 @@ var (
 	_ Network = Real{}
 	_ Mover   = Real{}
 	_ Disks   = Real{}
+
+	_ Compactor = Real{}
 )
 
 // Voters implements Cluster.
@@ -65,6 +67,9 @@ func (r Real) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err 
 
 // Observe notes which lives each server shows, until ctx ends.
 func (r Real) Observe(ctx context.Context) { r.Watch(ctx) }
+
+// Compact implements Compactor: servers that take snapshots often do so by themselves.
+func (r Real) Compact(string) error { return nil }
 
 // Transfer implements Cluster.
 func (r Real) Transfer(ctx context.Context, leader string) error {

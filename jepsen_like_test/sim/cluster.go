@@ -219,6 +219,9 @@ func (c *Cluster) Compact(sid string) error {
 	return nil
 }
 
+// Snapshot implements nemesis.Compactor.
+func (c *Cluster) Snapshot(sid string) (index uint64, err error) { return c.fleet.Snapshot(sid), nil }
+
 // Observe notes now and then which lives a server shows, until ctx ends.
 func (c *Cluster) Observe(ctx context.Context) {
 	rnd := rand.New(rand.NewPCG(c.seed, 2))

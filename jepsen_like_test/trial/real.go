@@ -15,10 +15,10 @@ import (
 	"github.com/pofresh/globalchannel/jepsen_like_test/switchnet"
 )
 
-// RunReal runs s on real processes of that binary, on a network of their own where
+// RunReal runs s on real processes of that binary in that environment, on a network of their own where
 // this process may make one. dir, or a new folder if it is "", keeps what a run with
 // violations leaves; of any other it is removed.
-func RunReal(ctx context.Context, s Spec, b harness.Binary, dir string) (r *Result, err error) {
+func RunReal(ctx context.Context, s Spec, b harness.Binary, env []string, dir string) (r *Result, err error) {
 	began := time.Now()
 	if dir, err = Folder(dir); err != nil {
 		return nil, err
@@ -34,7 +34,8 @@ func RunReal(ctx context.Context, s Spec, b harness.Binary, dir string) (r *Resu
 		}
 	}()
 	c, err := harness.NewCluster(b, harness.Options{
-		Dir: dir, Secret: realSecret, Servers: realServers(s.Seed), History: h, Network: network, Disks: faultfs.Able() == nil, Seed: s.Seed,
+		Dir: dir, Secret: realSecret, Servers: realServers(s.Seed), History: h, Network: network, Disks: faultfs.Able() == nil,
+		Seed: s.Seed, Env: env, Often: s.Often,
 	})
 	if err != nil {
 		return nil, err

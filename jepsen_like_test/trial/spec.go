@@ -10,7 +10,8 @@ import (
 type Spec struct {
 	Simulated bool          `json:"simulated"`
 	Workload  string        `json:"workload"`
-	Nemeses   []string      `json:"nemeses"` // names, or families
+	Nemeses   []string      `json:"nemeses"`         // names, or families
+	Often     bool          `json:"often,omitempty"` // servers take snapshots all the time
 	Seed      uint64        `json:"seed"`
 	Time      time.Duration `json:"time_ns"` // of the load, in the cluster's time
 }
@@ -18,10 +19,13 @@ type Spec struct {
 // Command repeats the run, as far as a seed can: it decides what workers and nemeses
 // do, not how processes interleave.
 func (s Spec) Command() string {
-	sim := ""
+	kind := ""
 	if s.Simulated {
-		sim = "-sim "
+		kind = "-sim "
+	}
+	if s.Often {
+		kind += "-snapshots-often "
 	}
 	return fmt.Sprintf("go run ./jepsen_like_test/cmd/jepsen run %s-workload %s -nemesis %s -seed %d -time %v",
-		sim, s.Workload, strings.Join(s.Nemeses, ","), s.Seed, s.Time)
+		kind, s.Workload, strings.Join(s.Nemeses, ","), s.Seed, s.Time)
 }

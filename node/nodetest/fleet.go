@@ -151,6 +151,12 @@ func (f *Fleet) Compact(sid string) {
 	f.server(sid).process.compact()
 }
 
+// Snapshot is the index of the newest snapshot on a server's disk; 0: there is none.
+func (f *Fleet) Snapshot(sid string) uint64 {
+	f.t.Helper()
+	return f.disk(sid).Snapshot()
+}
+
 // Node is the newest start of a server.
 func (f *Fleet) Node(sid string) *node.Node {
 	f.t.Helper()

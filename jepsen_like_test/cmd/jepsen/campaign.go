@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,6 +50,9 @@ func campaign(ctx context.Context, args []string) error {
 		return err
 	}
 	defer tools.remove()
+	if *simulated {
+		named = slices.DeleteFunc(named, func(n nemesis.Nemesis) bool { return n.Stops })
+	}
 	d := &dice{rnd: rand.New(rand.NewPCG(*seed, 0)), workloads: strings.Split(*workloads, ","), nemeses: named}
 	t := &table{began: time.Now()}
 	if *log != "" {
@@ -62,8 +66,8 @@ func campaign(ctx context.Context, args []string) error {
 	for range *side {
 		wg.Go(func() {
 			for time.Since(t.began) < *lasts && ctx.Err() == nil {
-				s := d.throw()
-				s.Simulated, s.Time = *simulated, *each
+				s := d.throw(*simulated)
+				s.Time = *each
 				r, err := tools.run(ctx, s, "")
 				if ctx.Err() == nil {
 					t.add(s, r, err)
@@ -91,15 +95,17 @@ type dice struct {
 
 const kinds = 3
 
-func (d *dice) throw() trial.Spec {
+func (d *dice) throw(simulated bool) trial.Spec {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := trial.Spec{Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64()}
+	s := trial.Spec{Simulated: simulated, Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64(), Often: d.rnd.IntN(3) == 0}
 	for range min(kinds, len(d.nemeses)) {
 		if d.thrown%len(d.nemeses) == 0 {
 			d.rnd.Shuffle(len(d.nemeses), func(i, j int) { d.nemeses[i], d.nemeses[j] = d.nemeses[j], d.nemeses[i] })
 		}
-		s.Nemeses = append(s.Nemeses, d.nemeses[d.thrown%len(d.nemeses)].Name)
+		n := d.nemeses[d.thrown%len(d.nemeses)]
+		s.Often = s.Often || n.Snapshots
+		s.Nemeses = append(s.Nemeses, n.Name)
 		d.thrown++
 	}
 	return s

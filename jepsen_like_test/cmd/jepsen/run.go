@@ -20,6 +20,7 @@ func specFlags(f *flag.FlagSet) func() trial.Spec {
 	f.BoolVar(&s.Simulated, "sim", false, "in simulated time, instead of real processes")
 	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(true), ", "))
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
+	f.BoolVar(&s.Often, "snapshots-often", false, "servers take snapshots all the time")
 	f.Uint64Var(&s.Seed, "seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	f.DurationVar(&s.Time, "time", 2*time.Minute, "of the cluster's life, about")
 	return func() trial.Spec {

@@ -9,22 +9,33 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
+	"github.com/pofresh/globalchannel/jepsen_like_test/seeded"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
-// simulation is the package whose test binary runs clusters in simulated time: only
-// tests have bubbles.
-const simulation = "github.com/pofresh/globalchannel/jepsen_like_test/sim"
+const (
+	binary = "github.com/pofresh/globalchannel/cmd/globalchannel"
+	// simulation is the package whose test binary runs clusters in simulated time: only
+	// tests have bubbles.
+	simulation = "github.com/pofresh/globalchannel/jepsen_like_test/sim"
+)
 
-// tools are what was built to run.
+// tools are what was built to run. Each has a build for servers that take snapshots
+// often, which the product has no setting for: an overlay (package seeded) has.
 type tools struct {
-	dir        string
-	simulation string // the test binary; "" if not built
-	binary     harness.Binary
+	dir          string
+	usual, often tool
+}
+
+// tool is the test binary of simulation, or the binary of globalchannel.
+type tool struct {
+	path string
+	env  []string
 }
 
 // build builds what runs of that kind need.
@@ -33,21 +44,36 @@ func build(ctx context.Context, simulated bool) (*tools, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tools{dir: dir}
-	if simulated {
-		t.simulation = filepath.Join(dir, "sim.test")
-		var out []byte
-		if out, err = exec.CommandContext(ctx, "go", "test", "-c", "-o", t.simulation, simulation).CombinedOutput(); err != nil {
-			err = fmt.Errorf("build %s: %w\n%s", simulation, err, out)
-		}
-	} else {
-		t.binary, err = harness.Build(ctx, dir)
+	t := &tools{dir: dir, usual: tool{path: filepath.Join(dir, "usual")}, often: tool{filepath.Join(dir, "often"), seeded.Often()}}
+	overlay, err := seeded.Overlay(dir)
+	if err == nil {
+		err = errors.Join(compile(ctx, simulated, t.usual.path), compile(ctx, simulated, t.often.path, "-overlay", overlay))
 	}
 	if err != nil {
 		t.remove()
 		return nil, err
 	}
 	return t, nil
+}
+
+func compile(ctx context.Context, simulated bool, to string, flags ...string) error {
+	args, what := []string{"build"}, binary
+	if simulated {
+		args, what = []string{"test", "-c"}, simulation
+	}
+	args = append(append(args, flags...), "-o", to, what)
+	if out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", what, err, out)
+	}
+	return nil
+}
+
+// of is the tool for a run.
+func (t *tools) of(s trial.Spec) tool {
+	if s.Often {
+		return t.often
+	}
+	return t.usual
 }
 
 func (t *tools) remove() { _ = os.RemoveAll(t.dir) }
@@ -57,7 +83,8 @@ func (t *tools) run(ctx context.Context, s trial.Spec, dir string) (*trial.Resul
 	if s.Simulated {
 		return t.simulate(ctx, s, dir)
 	}
-	return trial.RunReal(ctx, s, t.binary, dir)
+	u := t.of(s)
+	return trial.RunReal(ctx, s, harness.Binary{Path: u.path}, u.env, dir)
 }
 
 // simulate runs the test binary: a bubble that deadlocks or panics ends its process,
@@ -68,10 +95,11 @@ func (t *tools) simulate(ctx context.Context, s trial.Spec, dir string) (_ *tria
 		return nil, err
 	}
 	result := filepath.Join(dir, "result.json")
-	cmd := exec.CommandContext(ctx, t.simulation, "-test.run", "^TestRun$", "-test.timeout", "30m",
+	u := t.of(s)
+	cmd := exec.CommandContext(ctx, u.path, "-test.run", "^TestRun$", "-test.timeout", "30m",
 		"-workload", s.Workload, "-nemesis", strings.Join(s.Nemeses, ","), "-seed", fmt.Sprint(s.Seed), "-time", s.Time.String(),
-		"-result", result, "-dir", dir)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400") // one core for each is what gives most
+		"-result", result, "-dir", dir, "-snapshots-often="+strconv.FormatBool(s.Often))
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), u.env...) // one core for each is what gives most
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	began := time.Now()

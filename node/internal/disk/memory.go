@@ -83,6 +83,19 @@ func (m *Memory) locked(c contents) (*Store, error) {
 	}, nil
 }
 
+// Snapshot is the index of the newest; 0: there is none.
+func (m *Memory) Snapshot() uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.snaps == nil {
+		return 0
+	}
+	if list, err := m.snaps.List(); err == nil && len(list) > 0 {
+		return list[0].Index
+	}
+	return 0
+}
+
 // PowerOff freezes the disk as it is, without what was not yet answered. Whoever has it
 // open goes on with a copy that nobody will ever read: a process that was killed must not
 // write to what its successor opens. It can be opened again at once, and is not stalled.
