@@ -47,7 +47,7 @@ func runLives(t *testing.T, b bug, seed uint64) (checker.LinearReport, *workload
 		r.work(sids...)
 		old := r.cluster.epochs["c"]
 		r.cluster.endLife("c")
-		r.some(8, "a", "b") // of whom is parked, some are removed
+		r.some(1+7*(round%2), "a", "b") // of whom is parked, few are removed, or most
 		r.history.Note(resumedNote("c", old, r.cluster.resumeLife("c")))
 		r.work(sids...)
 	}
