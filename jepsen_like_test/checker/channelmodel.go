@@ -62,7 +62,6 @@ type call struct {
 	turn    *turn    // a life ends or begins: nothing else is filled in
 
 	writer  row    // of a write: which lives of the asked server it can be a write of
-	leaving bool   // it is none: it has an effect, if any, when the members of a life that is over become those of the next
 	issuer  int    // slot in issued; constant: it was called from outside
 	invoked uint32 // how many calls there had been when this one began
 	through uint32 // how many there had been when its caller knew what became of it, or gave up
@@ -153,9 +152,6 @@ func mayHave(before state, c call) (after state) {
 // nothing more, and what a process was called for later does not come first.
 func (c *call) writes(s *state) bool {
 	is, up := s.in(c.writer)
-	if c.leaving {
-		return is && !up
-	}
 	return is && up && (c.issuer == constant || s.issued[c.issuer] <= c.through)
 }
 

@@ -58,10 +58,7 @@ func gather(ops []history.Operation, lives *lives) (map[string]*element, error) 
 
 func (e *element) add(op history.Operation) error {
 	f := effect{op: op, added: op.F == history.Add, below: forever}
-	switch {
-	case op.Type == history.Fail && op.Fenced && !f.added && op.SID == op.Via:
-		// The member may not have come back with the next life.
-	case op.Type == history.Fail:
+	if op.Type == history.Fail {
 		e.refused++
 		return nil
 	}

@@ -121,8 +121,6 @@ func writes(op history.Operation) []history.Write {
 
 func (cs *calls) add(op history.Operation) error {
 	switch {
-	case op.Type == history.Fail && op.Fenced:
-		return cs.addLeaving(op)
 	case op.Type == history.Fail:
 		// No effect, now or later, and nothing was shown.
 	case op.F == history.Read && op.Linearizable && op.Type == history.OK:
@@ -190,31 +188,6 @@ func (cs *calls) addWrite(op history.Operation) error {
 			}
 		}
 		cs.append(c, a, until)
-	}
-	return nil
-}
-
-// addLeaving adds what an operation that came too late for the life of the asked
-// server may have done all the same: whom it would have removed does not come back
-// with that server's members.
-func (cs *calls) addLeaving(op history.Operation) error {
-	for _, w := range writes(op) {
-		meant, err := cs.turns.meant(w)
-		if err != nil {
-			return err
-		}
-		if w.F != history.Leave && w.F != history.LeaveAll || meant.slot == constant {
-			continue
-		}
-		for channel := range cs.written {
-			if !cs.touches(w, channel) {
-				continue
-			}
-			c := call{op: op, channel: channel, changes: []change{cs.change(w, meant)}, writer: meant, leaving: true, issuer: constant}
-			// That it removed nobody is the same as that it comes when the next life has begun.
-			c.op.Type = history.Unknown
-			cs.append(c, answer{}, cs.turns.back(w.SID, op))
-		}
 	}
 	return nil
 }

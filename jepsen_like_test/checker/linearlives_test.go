@@ -33,7 +33,7 @@ func TestCheckLinear_Lives(t *testing.T) {
 	add, leave, ok, unknown, fail := history.Add, history.Leave, history.OK, history.Unknown, history.Fail
 	everywhere := history.Event{F: history.LeaveAll, Via: "c", UID: "1", SID: "b", Epoch: 3}
 	destroy := history.Event{F: history.Destroy, Via: "c", Channel: "room"}
-	fenced := history.Event{F: leave, Via: "b", Channel: "room", UID: "1", SID: "b", Epoch: 3, Fenced: true}
+	fenced := history.Event{F: leave, Via: "b", Channel: "room", UID: "1", SID: "b", Epoch: 3}
 	for name, tt := range map[string]struct {
 		s     *story
 		legal bool
@@ -86,12 +86,13 @@ func TestCheckLinear_Lives(t *testing.T) {
 		"leave for the old life of somebody new":    {home().has("b", 40, "y").at(ok, 41, add, "1", 40).at(ok, 42, leave, "1", 3).sees("1"), false},
 		"leave for the old life, nobody there":      {home().has("b", 40, "y").at(ok, 42, leave, "1", 3, false).sees(), true},
 		"unknown leave for the old life":            {home().has("b", 40, "y").at(ok, 41, add, "1", 40).at(unknown, 0, leave, "1", 3).sees("1").sees(), false},
-		"its own leave, fenced: gone with the next": {home().ended("b", 3).has("b", 40, "x").do(fail, fenced).sees("2"), false}, // called when it had come back
-		"its own leave, fenced at once: back":       {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("1", "2"), true},
-		"its own leave, fenced at once: dropped":    {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("2"), true},
-		"its own leave, in time":                    {leaveOverResume(fenced).sees("2"), true},
-		"its own leave, and not dropped":            {leaveOverResume(fenced).sees("1", "2"), true},
-		"its own leave, dropped later":              {leaveOverResume(fenced).sees("1", "2").sees("2"), false},
+		"its own leave, refused: back":              {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("1", "2"), true},
+		"its own leave, refused: dropped":           {home().ended("b", 3).do(fail, fenced).has("b", 40, "x").sees("2"), false},
+		"its own leave, refused after the return":   {leaveOverResume(fenced, fail).sees("1", "2"), true},
+		"its own leave, refused and dropped":        {leaveOverResume(fenced, fail).sees("2"), false},
+		"its own leave, unknown: back":              {leaveOverResume(fenced, unknown).sees("1", "2"), true},
+		"its own leave, unknown: dropped":           {leaveOverResume(fenced, unknown).sees("2"), true},
+		"its own leave, unknown: back for a while":  {leaveOverResume(fenced, unknown).sees("1", "2").sees("2"), true},
 		"indexes go backwards":                      {home().at(ok, 9, add, "3", 3), false},
 		"a read shows what came after its index":    {home().do(ok, func() history.Event { e := shows("1", "2"); e.Index = 10; return e }()), false},
 	} {
@@ -147,11 +148,11 @@ func resumed(old, next uint64, missed int) history.Event {
 
 // leaveOverResume is a leave that b is asked for while its life ends and the next
 // one begins, and that is refused.
-func leaveOverResume(e history.Event) *story {
+func leaveOverResume(e history.Event, outcome history.Type) *story {
 	s := home()
 	done := s.open(e)
 	s.ended("b", 3).has("b", 40, "x")
-	return done(history.Fail, nil)
+	return done(outcome, nil)
 }
 
 // What a fenced process had sent does not take effect: neither when its life is over,

@@ -18,7 +18,7 @@ func until(ops []porcupine.Operation, t int64) (prefix []porcupine.Operation) {
 		case p.Call > t:
 			continue
 		case p.Return <= t:
-		case c.op.F == history.Read || c.leaving:
+		case c.op.F == history.Read:
 			continue
 		default:
 			p.Output, p.Return = answer{}, t+1
@@ -32,7 +32,7 @@ func until(ops []porcupine.Operation, t int64) (prefix []porcupine.Operation) {
 func returned(ops []porcupine.Operation) []porcupine.Operation {
 	known := slices.DeleteFunc(slices.Clone(ops), func(p porcupine.Operation) bool {
 		c := p.Input.(call)
-		return c.turn != nil || c.leaving || c.op.Type == history.Unknown
+		return c.turn != nil || c.op.Type == history.Unknown
 	})
 	slices.SortFunc(known, func(a, b porcupine.Operation) int { return cmp.Compare(a.Return, b.Return) })
 	return known

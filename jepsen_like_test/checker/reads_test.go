@@ -126,7 +126,9 @@ func TestCheck_Lives(t *testing.T) {
 		"another process: its members":          {over().has("b", 40, "y").write(ok, add, "4", 40, 41).read("c", 41, 41, "4"), none},
 		"another process: resurrected":          {over().has("b", 40, "y").read("c", 40, 40, "2", "3"), wrong(checker.Resurrected, checker.Resurrected)},
 		"another process: add for the old life": {over().has("b", 40, "y").write(ok, add, "4", 3, 41), wrong(checker.Fence)},
-		"own leave, refused over the end":       {over().do(history.Fail, history.Event{F: leave, Via: "b", Channel: "room", UID: "2", SID: "b", Fenced: true}).has("b", 40, "x").read("c", 40, 40, "3"), none},
+		"own leave, refused over the end":       {over().do(history.Fail, history.Event{F: leave, Via: "b", Channel: "room", UID: "2", SID: "b"}).has("b", 40, "x").read("c", 40, 40, "2", "3"), none},
+		"own leave, refused and dropped":        {over().do(history.Fail, history.Event{F: leave, Via: "b", Channel: "room", UID: "2", SID: "b"}).has("b", 40, "x").read("c", 40, 40, "3"), wrong(checker.Lost)},
+		"own leave, unknown and dropped":        {over().do(history.Unknown, history.Event{F: leave, Via: "b", Channel: "room", UID: "2", SID: "b"}).has("b", 40, "x").read("c", 40, 40, "3"), none},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := kinds(t, tt.s); !slices.Equal(got, tt.want) {

@@ -223,15 +223,3 @@ func (ts *turns) after(sid string, r row) time.Duration {
 	}
 	return time.Duration(ts.end)
 }
-
-// back is when a life of sid goes on for sure that began after the operation was
-// invoked, and after it was answered if the sid is that of the asked server. One that
-// is attached there comes back later.
-func (ts *turns) back(sid string, op history.Operation) time.Duration {
-	for _, l := range ts.bySID[sid] {
-		if w, is := ts.windows[l]; is && sid == op.Via && w.call > int64(op.Invoked) {
-			return max(op.Returned, time.Duration(w.back))
-		}
-	}
-	return time.Duration(ts.end)
-}

@@ -110,7 +110,6 @@ type Event struct {
 	// Of writes. A client that gives a call up does not know whether, when, and in which
 	// process it arrives; a caller inside the process does.
 	Embedded bool `json:"embedded,omitempty"` // called inside process Start of Via: it began there before the next one was called
-	Fenced   bool `json:"fenced,omitempty"`   // of a failed one: the life of Via was over before it
 
 	// Of lives.
 	Incarnation string `json:"incarnation,omitempty"` // of the process that has the life

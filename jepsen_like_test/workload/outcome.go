@@ -25,9 +25,7 @@ func outcome(err error) history.Type {
 
 // failed notes the error of a write.
 func failed(e *history.Event, err error) {
-	if err == nil {
-		return
+	if err != nil {
+		e.Text = err.Error()
 	}
-	e.Text = err.Error()
-	e.Fenced = e.Type == history.Fail && errors.Is(node.FromStatus(err), node.ErrFenced)
 }
