@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -31,7 +32,6 @@ type Server struct {
 	up     chan struct{} // closed when it runs; nil: nobody waits
 	addr   string
 	conn   *grpc.ClientConn
-	to     string // where conn goes
 }
 
 func newServer(c *Cluster, cfg node.Config) *Server {
@@ -58,6 +58,10 @@ func (s *Server) begin() (*process, node.Config) {
 func (s *Server) runs(p *process, n *node.Node, addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.conn != nil && s.addr != addr {
+		_ = s.conn.Close() // whoever waits for it dials anew
+		s.conn = nil
+	}
 	p.node, s.now, s.addr = n, p, addr
 	if s.up != nil {
 		close(s.up)
@@ -149,8 +153,11 @@ func (s *Server) Connect(ctx context.Context) error {
 	}
 	for {
 		state := conn.GetState()
-		if state == connectivity.Ready {
+		switch state {
+		case connectivity.Ready:
 			return nil
+		case connectivity.Shutdown: // it never leaves that state
+			return fmt.Errorf("%s has moved", s.cfg.SID)
 		}
 		conn.Connect()
 		if !conn.WaitForStateChange(ctx, state) {
@@ -168,9 +175,9 @@ func (s *Server) dial(ctx context.Context) (*grpc.ClientConn, error) {
 		return nil, context.Cause(ctx)
 	}
 	s.mu.Lock()
-	conn, to, addr := s.conn, s.to, s.addr
+	conn, addr := s.conn, s.addr
 	s.mu.Unlock()
-	if conn != nil && to == addr {
+	if conn != nil {
 		return conn, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -180,11 +187,11 @@ func (s *Server) dial(ctx context.Context) (*grpc.ClientConn, error) {
 		return nil, err
 	}
 	s.mu.Lock()
-	s.conn, s.to = fresh, addr
-	s.mu.Unlock()
-	if conn != nil {
-		_ = conn.Close()
+	defer s.mu.Unlock()
+	if s.addr != addr {
+		return nil, errors.Join(fmt.Errorf("%s has moved", s.cfg.SID), fresh.Close())
 	}
+	s.conn = fresh
 	return fresh, nil
 }
 
