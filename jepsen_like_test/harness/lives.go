@@ -31,28 +31,29 @@ func (c *Cluster) watch(ctx context.Context, s *Server) {
 	for {
 		select {
 		case <-ticker.C:
-			c.list(ctx, s)
+			_, _ = c.List(ctx, s) // one that does not answer shows nothing
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// list notes what a server shows; one that does not answer shows nothing.
-func (c *Cluster) list(ctx context.Context, s *Server) {
+// List notes which lives a server shows.
+func (c *Cluster) List(ctx context.Context, s *Server) (lives map[string]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
 	client, err := s.Client()
 	if err != nil {
-		return
+		return nil, err
 	}
 	r, err := client.Servers(ctx, &pb.ServersRequest{})
 	if err != nil {
-		return
+		return nil, err
 	}
-	lives := make(map[string]uint64)
+	lives = make(map[string]uint64)
 	for _, server := range r.GetServers() {
 		lives[server.GetSid()] = server.GetEpoch()
 	}
 	c.note(history.Event{F: history.Listed, Via: s.SID, Index: r.GetIndex(), Lives: lives})
+	return lives, nil
 }

@@ -20,8 +20,8 @@ var disks = family(OfDisks, canSpoil, []Nemesis{
 	{Name: "power-cut-all", Hurt: powerCut(func(s *Scene) []string { return s.everybody() })},
 	{Name: "log-flipped", Hurt: damaged(fault.Log, fault.Flipped)},
 	{Name: "log-truncated", Hurt: damaged(fault.Log, fault.Truncated)},
-	{Name: "snapshot-flipped", Snapshots: true, Hurt: damaged(fault.Snapshot, fault.Flipped)},
-	{Name: "snapshot-truncated", Snapshots: true, Hurt: damaged(fault.Snapshot, fault.Truncated)},
+	{Name: "snapshot-flipped", Snapshots: true, needs: canCompact, Hurt: damaged(fault.Snapshot, fault.Flipped)},
+	{Name: "snapshot-truncated", Snapshots: true, needs: canCompact, Hurt: damaged(fault.Snapshot, fault.Truncated)},
 	{Name: "wiped", Hurt: wiped},
 })
 
@@ -135,9 +135,11 @@ func damaged(f fault.File, d fault.Damage) func(context.Context, *Scene) (string
 			return "", err
 		}
 		victim := s.followers(old.SID)[0]
-		if c, ok := s.Cluster.(Compactor); ok && f == fault.Snapshot {
-			if err := c.Compact(victim); err != nil {
-				return "", err
+		if f == fault.Snapshot {
+			for range 1 + s.Rand.IntN(2) { // with two there is one to fall back to
+				if err := s.newSnapshot(ctx, victim); err != nil {
+					return "", err
+				}
 			}
 		}
 		before := s.lives(ctx, victim)
@@ -163,6 +165,25 @@ func damaged(f fault.File, d fault.Damage) func(context.Context, *Scene) (string
 		seen, err = s.replaced(ctx, before, victim)
 		return fmt.Sprintf("it did not start: %v; with an empty disk %s", refusal, seen), err
 	}
+}
+
+// newSnapshot has a server take one that it has not had before.
+func (s *Scene) newSnapshot(ctx context.Context, sid string) error {
+	c := s.Cluster.(Compactor)
+	before, err := c.Snapshot(sid)
+	if err == nil {
+		err = c.Compact(sid)
+	}
+	if err != nil {
+		return err
+	}
+	return harness.Await(ctx, "a new snapshot of "+sid, func(context.Context) error {
+		index, err := c.Snapshot(sid)
+		if err == nil && index <= before {
+			err = fmt.Errorf("the newest is of index %d", index)
+		}
+		return err
+	})
 }
 
 func wiped(ctx context.Context, s *Scene) (seen string, err error) {

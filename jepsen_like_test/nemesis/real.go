@@ -68,6 +68,15 @@ func (r Real) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err 
 // Observe notes which lives each server shows, until ctx ends.
 func (r Real) Observe(ctx context.Context) { r.Watch(ctx) }
 
+// Lives are the epochs that a server shows, by sid; it notes them.
+func (r Real) Lives(ctx context.Context, via string) (map[string]uint64, error) {
+	servers, err := r.named([]string{via})
+	if err != nil {
+		return nil, err
+	}
+	return r.List(ctx, servers[0])
+}
+
 // Compact implements Compactor: servers that take snapshots often do so by themselves.
 func (r Real) Compact(string) error { return nil }
 

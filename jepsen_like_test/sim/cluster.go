@@ -231,12 +231,28 @@ func (c *Cluster) Observe(ctx context.Context) {
 		if n == nil {
 			continue
 		}
-		index, lives := n.Status().Applied, make(map[string]uint64)
-		for _, server := range n.Servers() {
-			lives[server.SID] = server.Epoch
-		}
-		c.history.Note(history.Event{F: history.Listed, Via: s.cfg.SID, Index: index, Lives: lives})
+		c.list(n)
 	}
+}
+
+// Lives implements trial.Cluster.
+func (c *Cluster) Lives(_ context.Context, via string) (map[string]uint64, error) {
+	n := c.servers[via].running()
+	if n == nil {
+		return nil, fmt.Errorf("%s does not run", via)
+	}
+	return c.list(n), nil
+}
+
+// list notes which lives a server shows.
+func (c *Cluster) list(n *node.Node) (lives map[string]uint64) {
+	index := n.Status().Applied // before: they are of this one or later
+	lives = make(map[string]uint64)
+	for _, server := range n.Servers() {
+		lives[server.SID] = server.Epoch
+	}
+	c.history.Note(history.Event{F: history.Listed, Via: n.Self().SID, Index: index, Lives: lives})
+	return lives
 }
 
 // observed is how often. The end of a life is known to no better.

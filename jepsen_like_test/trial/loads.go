@@ -19,6 +19,8 @@ import (
 type Cluster interface {
 	nemesis.Cluster
 	Target(sid string) workload.Server // for clients
+	// Lives are the epochs that a server shows, by sid; it notes them.
+	Lives(ctx context.Context, via string) (map[string]uint64, error)
 	// Replicas asks every server for the hash of its state, and notes it.
 	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
 }

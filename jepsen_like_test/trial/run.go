@@ -120,22 +120,44 @@ func (t *trial) suffer(ctx context.Context, n nemesis.Nemesis) bool {
 	return true
 }
 
-// whole waits until everybody is there, follows one leader and has a life.
+// whole waits until everybody is there and follows one leader, who shows the life that
+// each of them takes for its own.
 func (t *trial) whole(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mendTime)
 	defer cancel()
 	all := slices.Concat(t.cluster.Voters(), t.cluster.NonVoters())
-	if err := t.cluster.Ready(ctx, all...); err != nil {
-		return err
-	}
-	_, err := t.scene.Lead(ctx, 0)
-	return err
+	return harness.Await(ctx, "all to be whole", func(ctx context.Context) error {
+		if err := t.cluster.Ready(ctx, all...); err != nil {
+			return err
+		}
+		leader, err := t.scene.Lead(ctx, 0)
+		if err != nil {
+			return err
+		}
+		lives, err := t.cluster.Lives(ctx, leader.SID)
+		if err != nil {
+			return err
+		}
+		for _, sid := range all {
+			st, err := t.cluster.Status(ctx, sid)
+			if err != nil {
+				return err
+			}
+			if lives[sid] != st.GetEpoch() {
+				return fmt.Errorf("%s shows life %d of %s, which has %d itself", leader.SID, lives[sid], sid, st.GetEpoch())
+			}
+		}
+		return nil
+	})
 }
 
 // judge demands equal replicas, reads everything everywhere, and checks the history.
 func (t *trial) judge(ctx context.Context) {
 	if len(t.result.Violations) == 0 {
 		index, err := t.settle(ctx)
+		if err == nil {
+			err = t.whole(ctx) // which notes the lives that began since anybody looked
+		}
 		if err == nil {
 			err = t.load.ReadAll(ctx, index)
 		}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
+)
+
+// Every kind of fault has its turn, and those that need it get servers that take
+// snapshots often.
+func TestDice_ThrowAllAlike(t *testing.T) {
+	all := nemesis.All()
+	d := &dice{rnd: rand.New(rand.NewPCG(1, 1)), workloads: trial.Workloads(true), nemeses: all}
+	thrown, often := make(map[string]int), 0
+	for range 20 * len(all) / kinds {
+		s := d.throw(true)
+		for _, name := range s.Nemeses {
+			thrown[name]++
+			n, err := nemesis.Named(name)
+			if err != nil || n[0].Snapshots && !s.Often {
+				t.Fatalf("%v: %v", s, err)
+			}
+		}
+		if s.Often {
+			often++
+		}
+	}
+	for _, n := range nemesis.All() {
+		if thrown[n.Name] < 19 || thrown[n.Name] > 21 {
+			t.Errorf("%s was thrown %d times of 20", n.Name, thrown[n.Name])
+		}
+	}
+	if often == 0 {
+		t.Error("nobody takes snapshots often")
+	}
+}
+
+func TestTable_TellsWhatCounts(t *testing.T) {
+	s := trial.Spec{Workload: "set", Nemeses: []string{"wiped", "ring"}, Seed: 5, Time: time.Minute}
+	table := &table{began: time.Now()}
+	table.add(s, &trial.Result{Spec: s, Checked: 1000, Lived: time.Hour, Leaders: 7, Faults: map[string]trial.Fault{"wiped": {Seen: 3}, "ring": {Seen: 2, Unseen: []string{"why"}}}}, nil)
+	table.add(s, &trial.Result{Spec: s, Checked: 9, Lived: time.Hour, Invalid: []string{"too little"}}, nil)
+	table.add(s, &trial.Result{Spec: s, Checked: 10, Violations: []string{"lost: somebody"}, Dir: "folder"}, nil)
+	table.add(s, nil, errors.New("no cluster"))
+	text := table.String()
+	for _, want := range []string{
+		"4 runs in 0s: 2 count, 2 do not; 1010 operations checked, 5 faults seen, 7 leaders, 2.0 hours", "1 violations",
+		"lost: somebody", s.Command(), "folder", "too little", "no cluster",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
