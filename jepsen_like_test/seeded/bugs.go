@@ -14,4 +14,5 @@ var Bugs = []Bug{
 	snapshotWithoutParked,
 	wipedVoter,
 	pushWithoutID,
+	carriedIsRejected,
 }

@@ -354,3 +354,15 @@ var pushWithoutID = Bug{
 	}},
 	Hunts: []Hunt{sim("push", "network", checker.Twice)},
 }
+
+// It was in the product once, and was found as it is looked for here.
+var carriedIsRejected = Bug{
+	Name:  "a removal that a resume takes along is told rejected",
+	Wrong: "who is told that his Leave had no effect finds the member gone",
+	Edits: []Edit{{
+		File: "node/succession.go",
+		Old:  `		case g.sid != "" && g.sid == o.sid && o.carries:`,
+		New:  `		case g.sid != "" && g.sid == o.sid && o.carries && !seeded.Bug("a removal that a resume takes along is told rejected"):`,
+	}},
+	Hunts: []Hunt{sim("register", "leader-with-replicas,isolate-leader", checker.NotLinearizable)},
+}

@@ -1,35 +1,10 @@
 package seeded
 
 import (
-	"os/exec"
-	"path"
 	"slices"
 	"strings"
 	"testing"
 )
-
-// Every edit applies to the product as it is, and what comes of it compiles. A change of
-// the product that takes a bug's place away fails here.
-func TestOverlay_AppliesAndCompiles(t *testing.T) {
-	overlay, err := Overlay(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	root, err := moduleRoot()
-	if err != nil {
-		t.Fatal(err)
-	}
-	packages := []string{"./jepsen_like_test/seeded/testdata/on"}
-	for _, e := range edits() {
-		packages = append(packages, "./"+path.Dir(e.File))
-	}
-	slices.Sort(packages)
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"vet", "-overlay", overlay}, slices.Compact(packages)...)...)
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Errorf("%v: %v\n%s", cmd.Args, err, out)
-	}
-}
 
 // A bug that asks for another one's name, or for none, would never be switched on, or with
 // the others.

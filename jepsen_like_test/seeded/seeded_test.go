@@ -28,20 +28,6 @@ func TestSeeded(t *testing.T) {
 	}
 }
 
-// What takes a second is looked for in each run of the tests. The scenes themselves, which
-// run as tests of their own, show that nothing is found there without a bug.
-func TestSeeded_Quick(t *testing.T) {
-	const runs = 20 // far more than it takes
-	h := hunter(t)
-	for _, b := range Bugs {
-		for _, hunt := range b.Hunts {
-			if hunt.Quick {
-				h.find(t, b, hunt, runs)
-			}
-		}
-	}
-}
-
 type testHunter struct{ *Hunter }
 
 func hunter(t *testing.T) testHunter {
