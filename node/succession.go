@@ -102,8 +102,8 @@ func removals(data []byte) []removal {
 func removesFrom(ops []*fsmpb.Op) (sid string) {
 	for i, op := range ops {
 		k := op.GetKind()
-		if k != fsmpb.OpKind_OP_LEAVE && k != fsmpb.OpKind_OP_LEAVE_ALL || i > 0 && op.GetSid() != sid {
-			return ""
+		if k != fsmpb.OpKind_OP_LEAVE && k != fsmpb.OpKind_OP_LEAVE_ALL || i > 0 && op.GetSid() != sid || op.GetEpoch() != ops[0].GetEpoch() {
+			return "" // of two lives, one may be refused and the other not
 		}
 		sid = op.GetSid()
 	}
@@ -157,7 +157,11 @@ func (o *outbox) answerCarried(b *batch) {
 	var rest []*call
 	groups := removals(b.data)
 	for i, c := range b.calls {
-		switch g := groups[i]; {
+		var g removal
+		if i < len(groups) {
+			g = groups[i]
+		}
+		switch {
 		case g.sid != "" && g.sid == o.sid && o.carries:
 			c.answer(answer{err: outcomeUnknown(errCarried)})
 		case g.sid != "" && g.sid != o.sid && o.attached != nil && o.attached(g.sid):

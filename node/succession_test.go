@@ -76,6 +76,7 @@ func TestOutbox_CarriedRemovalIsNotToldRejected(t *testing.T) {
 		"of a frontend attached here": {[]fsm.Op{attached}, true},
 		"of another server":           {[]fsm.Op{elsewhere}, false},
 		"of two servers":              {append(leaves("u"), attached), false},
+		"of two lives":                {append(leaves("u"), fsm.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "x", UID: "v", SID: "a", Epoch: 9}), false},
 	}
 	for name, g := range groups {
 		for _, over := range []string{"registered again", "ended"} {

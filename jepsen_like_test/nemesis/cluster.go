@@ -59,8 +59,8 @@ type Mover interface {
 
 // Joiner can grow and shrink.
 type Joiner interface {
-	Join(ctx context.Context, sid string, votes bool) error // a server that was not there before
-	Decommission(ctx context.Context, sid string) error     // it leaves for good, and is not among the servers any more
+	Join(ctx context.Context, sid string) error         // a server that was not there before, and does not vote
+	Decommission(ctx context.Context, sid string) error // it leaves for good, and is not among the servers any more
 }
 
 // Compactor has servers that take snapshots and forget the log before them.

@@ -109,6 +109,9 @@ func slowDisk(ctx context.Context, s *Scene) (seen string, err error) {
 		return "", err
 	}
 	after, err := s.Status(ctx, old.SID)
+	if err == nil && after.GetApplied() <= before.GetApplied() {
+		err = fmt.Errorf("%s synced in %v, and nothing was committed", old.SID, sync)
+	}
 	return fmt.Sprintf("%s synced in %v and got from index %d to %d", old.SID, sync, before.GetApplied(), after.GetApplied()), err
 }
 
@@ -147,15 +150,16 @@ func damaged(f fault.File, d fault.Damage) func(context.Context, *Scene) (string
 			return "", err
 		}
 		if err := s.disks().Damage(victim, f, d); err != nil {
-			return "", errors.Join(fmt.Errorf("no damage done: %w", err), s.back(ctx, victim))
+			return "", errors.Join(unseen("no damage done: %w", err), s.back(ctx, victim))
 		}
-		short, cancel := context.WithTimeout(ctx, patience)
-		seen, err = s.restarted(short, before, victim)
-		cancel()
+		seen, err = s.restarted(ctx, before, victim)
 		if err == nil {
 			return "in spite of the damage " + seen, nil
 		}
 		refusal := err
+		if errors.Is(refusal, context.DeadlineExceeded) && ctx.Err() == nil {
+			return "", fmt.Errorf("neither started nor refused: %w", refusal)
+		}
 		if err := s.Kill(victim); err != nil {
 			return "", err
 		}
@@ -171,19 +175,13 @@ func damaged(f fault.File, d fault.Damage) func(context.Context, *Scene) (string
 func (s *Scene) newSnapshot(ctx context.Context, sid string) error {
 	c := s.Cluster.(Compactor)
 	before, err := c.Snapshot(sid)
-	if err == nil {
-		err = c.Compact(sid)
-	}
-	if err != nil {
-		return err
-	}
-	return harness.Await(ctx, "a new snapshot of "+sid, func(context.Context) error {
-		index, err := c.Snapshot(sid)
-		if err == nil && index <= before {
-			err = fmt.Errorf("the newest is of index %d", index)
+	for now := before; err == nil && now <= before; now, err = c.Snapshot(sid) {
+		// Again and again: there may have been nothing new to take one of.
+		if err = errors.Join(c.Compact(sid), s.Lasts(ctx, time.Second, time.Second)); err != nil {
+			return err
 		}
-		return err
-	})
+	}
+	return err
 }
 
 func wiped(ctx context.Context, s *Scene) (seen string, err error) {

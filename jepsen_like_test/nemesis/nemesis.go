@@ -17,13 +17,21 @@ import (
 type Nemesis struct {
 	Name   string
 	Family Family
-	// Hurt returns what was seen of it: a fault that left no trace does not count and is
-	// an error. The cluster is as before, or on the way there.
+	// Hurt returns what was seen of it. A fault that left no trace does not count and is
+	// ErrUnseen; any other error is a broken promise: nobody leads, somebody does not come
+	// back. The cluster is as before, or on the way there.
 	Hurt      func(ctx context.Context, s *Scene) (seen string, err error)
 	Stops     bool // it stops processes, which only real clusters can
 	Snapshots bool // it needs snapshots, so real servers must take them often
 
 	needs func(Cluster) bool // nil, in the tables: every cluster will do
+}
+
+// ErrUnseen is of a fault that left no trace.
+var ErrUnseen = errors.New("not seen")
+
+func unseen(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrUnseen, fmt.Errorf(format, args...))
 }
 
 // Family is what a nemesis spoils.
@@ -50,11 +58,6 @@ func family(f Family, needs func(Cluster) bool, list []Nemesis) []Nemesis {
 
 // All are the ways there are, in the order of their families.
 func All() []Nemesis { return slices.Concat(processes, networks, disks, members) }
-
-// Possible are those that this cluster can suffer.
-func Possible(c Cluster) []Nemesis {
-	return slices.DeleteFunc(All(), func(n Nemesis) bool { return !n.Able(c) })
-}
 
 // Named finds nemeses by their names, or by those of families.
 func Named(names ...string) ([]Nemesis, error) {
@@ -141,7 +144,7 @@ func (s *Scene) Lead(ctx context.Context, after uint64, among ...string) (Reigni
 	return found, err
 }
 
-// deposed hurts the leader and waits until others lead: rest are all voters that can.
+// deposed waits until one of the rest leads, after the leader was hurt.
 func (s *Scene) deposed(ctx context.Context, old Reigning, rest []string) (seen string, err error) {
 	began := time.Now()
 	now, err := s.Lead(ctx, old.Term, rest...)
@@ -177,13 +180,21 @@ func (s *Scene) shuffled(list []string) []string {
 // followers are the voters that do not lead, shuffled.
 func (s *Scene) followers(leader string) []string { return s.shuffled(without(s.Voters(), leader)) }
 
-// back starts servers again and waits for them.
+// back starts servers again and waits for them, also where the fault took all its time.
 func (s *Scene) back(ctx context.Context, sids ...string) error {
+	if !errors.Is(ctx.Err(), context.Canceled) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), backTime)
+		defer cancel()
+	}
 	if err := s.Start(ctx, sids...); err != nil {
 		return err
 	}
 	return s.Ready(ctx, sids...)
 }
+
+// backTime is what a start may take.
+const backTime = 2 * time.Minute
 
 // restarted is back, and what is seen of it: each has another life.
 func (s *Scene) restarted(ctx context.Context, before map[string]uint64, sids ...string) (seen string, err error) {

@@ -33,7 +33,7 @@ var networks = family(OfNetworks, canCut, []Nemesis{
 	})},
 	{Name: "leader-with-replicas", needs: hasNonVoters, Hurt: leaderWithReplicas},
 	{Name: "bridge", Hurt: bridge},
-	{Name: "ring", Hurt: ring},
+	{Name: "ring", Hurt: ring, needs: func(c Cluster) bool { return len(c.Voters())+len(c.NonVoters()) > 3 }},
 	{Name: "leader-cannot-send", Hurt: oneWayLeader(func(leader, other string) (from, to string) { return leader, other })},
 	{Name: "leader-cannot-hear", Hurt: oneWayLeader(func(leader, other string) (from, to string) { return other, leader })},
 	{Name: "one-way", Hurt: oneWay},
@@ -99,7 +99,7 @@ func (s *Scene) cutOffLeader(ctx context.Context, along []string) (seen string, 
 }
 
 // partitioned cuts the cluster in parts that hear nothing of each other. What is seen
-// is that those without a majority find no leader, or keep the old one's term.
+// is that those without a majority come to know no leader.
 func partitioned(parts func(s *Scene, leader string) [][]string) func(context.Context, *Scene) (string, error) {
 	return func(ctx context.Context, s *Scene) (seen string, err error) {
 		old, err := s.Lead(ctx, 0)
@@ -248,7 +248,7 @@ func (s *Scene) spoiled(ctx context.Context, what string, most time.Duration, sp
 	}
 	touched := s.network().Touched() - before
 	if err == nil && touched == 0 {
-		err = fmt.Errorf("%s: nothing was sent that way", what)
+		err = unseen("%s: nothing was sent that way", what)
 	}
 	return fmt.Sprintf("%s: %d packets", what, touched), mended(err, s.network().Heal)
 }

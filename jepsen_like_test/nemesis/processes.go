@@ -116,7 +116,7 @@ func pauseFollower(ctx context.Context, s *Scene) (seen string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return s.paused(ctx, s.followers(old.SID)[:1], 100*time.Millisecond, s.pause())
+	return s.paused(ctx, s.followers(old.SID)[:1], time.Second, s.pause())
 }
 
 func pauseMajority(ctx context.Context, s *Scene) (seen string, err error) {
@@ -132,7 +132,7 @@ func (s *Scene) paused(ctx context.Context, sids []string, least, most time.Dura
 	short, cancel := context.WithTimeout(ctx, least)
 	defer cancel()
 	if _, err = s.Status(short, sids[0]); err == nil {
-		err = fmt.Errorf("%s answers although it is paused", sids[0])
+		err = unseen("%s answers although it is paused", sids[0])
 	} else {
 		err = s.Lasts(ctx, 0, most-least)
 	}
@@ -160,7 +160,7 @@ func transferStorm(ctx context.Context, s *Scene) (seen string, err error) {
 		return "", err
 	}
 	if moves == 0 || now.Term <= old.Term {
-		return "", fmt.Errorf("leadership did not move: %v, then %v", old, now)
+		return "", unseen("leadership did not move: %v, then %v", old, now)
 	}
 	return fmt.Sprintf("%d moves, terms %d to %d", moves, old.Term, now.Term), nil
 }
@@ -185,7 +185,7 @@ func snapshotStorm(ctx context.Context, s *Scene) (seen string, err error) {
 	var taken []uint64 // by the leader
 	for round := 0; len(taken) < 4 || taken[len(taken)-3] <= st.GetApplied(); round++ {
 		if round == storms {
-			return "", errors.Join(fmt.Errorf("snapshots of %s at %v: %s, which has %d, may find all in the log", old.SID, taken, victim, st.GetApplied()), s.back(ctx, victim))
+			return "", errors.Join(unseen("snapshots of %s at %v: %s, which has %d, may find all in the log", old.SID, taken, victim, st.GetApplied()), s.back(ctx, victim))
 		}
 		for _, sid := range without(s.everybody(), victim) {
 			if err := c.Compact(sid); err != nil {

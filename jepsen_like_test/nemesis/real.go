@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
@@ -75,6 +76,25 @@ func (r Real) Lives(ctx context.Context, via string) (map[string]uint64, error) 
 		return nil, err
 	}
 	return r.List(ctx, servers[0])
+}
+
+// Write demands one acknowledged write through each server.
+func (r Real) Write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, s := range r.Servers {
+		if err := s.Connect(ctx); err != nil {
+			return err
+		}
+		client, err := s.Client()
+		if err == nil {
+			_, err = client.Add(ctx, &pb.AddRequest{Name: "epilogue", Uid: "by-" + s.SID, Sid: s.SID})
+		}
+		if err != nil {
+			return fmt.Errorf("a write through %s: %w", s.SID, err)
+		}
+	}
+	return nil
 }
 
 // Compact implements Compactor: servers that take snapshots often do so by themselves.

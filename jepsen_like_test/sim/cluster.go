@@ -40,7 +40,9 @@ type Cluster struct {
 	clients transport.Network // a machine outside of the cluster
 
 	voters, nonVoters []string
-	servers           map[string]*Server
+	servers           map[string]*Server // never changes, once the cluster is made
+	guests            map[string]*Server // that joined since, also those that have left
+	dark              map[string]bool    // whose power is cut
 }
 
 var (
@@ -52,7 +54,7 @@ var (
 
 // New starts all servers and does not wait for them. It is called inside a bubble.
 func New(t testing.TB, o Options) *Cluster {
-	c := &Cluster{t: t, history: o.History, seed: o.Seed, servers: make(map[string]*Server)}
+	c := &Cluster{t: t, history: o.History, seed: o.Seed, servers: make(map[string]*Server), guests: make(map[string]*Server), dark: make(map[string]bool)}
 	begun := make(map[string]*process)
 	var cfgs []node.Config
 	for i := range o.Voters {
@@ -88,9 +90,6 @@ func New(t testing.TB, o Options) *Cluster {
 // latency is that of a network within one data centre, one way.
 const latency = 500 * time.Microsecond
 
-// Fleet is what the cluster is made of.
-func (c *Cluster) Fleet() *nodetest.Fleet { return c.fleet }
-
 // Voters implements nemesis.Cluster.
 func (c *Cluster) Voters() []string { return c.voters }
 
@@ -99,13 +98,20 @@ func (c *Cluster) NonVoters() []string { return c.nonVoters }
 
 func (c *Cluster) everybody() []string { return slices.Concat(c.voters, c.nonVoters) }
 
+func (c *Cluster) server(sid string) *Server {
+	if s := c.guests[sid]; s != nil {
+		return s
+	}
+	return c.servers[sid]
+}
+
 // Target implements trial.Cluster.
 func (c *Cluster) Target(sid string) workload.Server { return c.servers[sid] }
 
 // Status implements nemesis.Cluster. It asks the node itself, which is what most of a
 // run's questions are: over gRPC they would cost more than the load.
 func (c *Cluster) Status(_ context.Context, sid string) (*pb.StatusResponse, error) {
-	n := c.servers[sid].running()
+	n := c.server(sid).running()
 	if n == nil {
 		return nil, fmt.Errorf("%s does not run", sid)
 	}
@@ -149,6 +155,10 @@ func (c *Cluster) Kill(sids ...string) error {
 // Start implements nemesis.Cluster.
 func (c *Cluster) Start(ctx context.Context, sids ...string) error {
 	for _, sid := range sids {
+		if c.dark[sid] {
+			c.fleet.PowerOn(sid)
+			delete(c.dark, sid)
+		}
 		s := c.servers[sid]
 		p, cfg := s.begin()
 		n, err := c.fleet.TryRestartWith(sid, cfg)
@@ -167,7 +177,7 @@ func (c *Cluster) Ready(ctx context.Context, sids ...string) error {
 		if err := n.Ready(ctx); err != nil {
 			return fmt.Errorf("%s is not ready: %w: %s", sid, err, n.Status().Problem)
 		}
-		c.servers[sid].lives()
+		c.server(sid).lives()
 	}
 	return nil
 }
@@ -194,10 +204,10 @@ func (c *Cluster) Move(_ context.Context, sid string) error {
 }
 
 // Join implements nemesis.Joiner. No workload uses the server.
-func (c *Cluster) Join(_ context.Context, sid string, votes bool) error {
+func (c *Cluster) Join(_ context.Context, sid string) error {
 	c.fault(sid, "joins")
-	s := newServer(c, node.Config{SID: sid, SType: SType, NonVoter: !votes})
-	c.servers[sid] = s
+	s := newServer(c, node.Config{SID: sid, SType: SType, NonVoter: true})
+	c.guests[sid] = s
 	p, cfg := s.begin()
 	n := c.fleet.Start(cfg)
 	s.runs(p, n, c.fleet.Address(sid))
@@ -208,7 +218,7 @@ func (c *Cluster) Join(_ context.Context, sid string, votes bool) error {
 func (c *Cluster) Decommission(ctx context.Context, sid string) error {
 	c.fault(sid, "leaves for good")
 	err := c.fleet.Node(sid).Decommission(ctx)
-	c.servers[sid].died()
+	c.guests[sid].died()
 	return err
 }
 
@@ -258,6 +268,22 @@ func (c *Cluster) list(n *node.Node) (lives map[string]uint64) {
 // observed is how often. The end of a life is known to no better.
 const observed = 2 * time.Second
 
+// Write implements trial.Cluster.
+func (c *Cluster) Write(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for _, sid := range c.everybody() {
+		n := c.servers[sid].running()
+		if n == nil {
+			return fmt.Errorf("%s does not run", sid)
+		}
+		if err := n.Add(ctx, epilogue, "by-"+sid, sid); err != nil {
+			return fmt.Errorf("a write through %s: %w", sid, err)
+		}
+	}
+	return nil
+}
+
 // Replicas notes what state each server has at which index.
 func (c *Cluster) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err error) {
 	for _, sid := range c.everybody() {
@@ -278,21 +304,25 @@ func (c *Cluster) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, 
 // Logs are what the servers logged, by sid.
 func (c *Cluster) Logs() map[string]string {
 	logs := make(map[string]string)
-	for sid, s := range c.servers {
-		logs[sid] = s.log.String()
+	for _, servers := range []map[string]*Server{c.servers, c.guests} {
+		for sid, s := range servers {
+			logs[sid] = s.log.String()
+		}
 	}
 	return logs
 }
 
 func (c *Cluster) hangUp() {
-	for _, s := range c.servers {
-		s.hangUp()
+	for _, servers := range []map[string]*Server{c.servers, c.guests} {
+		for _, s := range servers {
+			s.hangUp()
+		}
 	}
 }
 
 func (c *Cluster) fault(sid, text string) {
 	c.history.Note(history.Event{F: history.Fault, Via: sid, Text: text})
-	if s := c.servers[sid]; s != nil {
+	if s := c.server(sid); s != nil {
 		slog.New(s.log.handler()).Info("FAULT", "what", text)
 	}
 }

@@ -43,7 +43,8 @@ func (c *Cluster) mending(sid string, mend func()) func() error {
 	}
 }
 
-// CutPower implements nemesis.Disks. The power is back when it returns.
+// CutPower implements nemesis.Disks. The power is back with Start: until then nobody is
+// told that a connection is dead.
 func (c *Cluster) CutPower(sids ...string) error {
 	for _, sid := range sids {
 		c.fault(sid, "power cut")
@@ -51,8 +52,8 @@ func (c *Cluster) CutPower(sids ...string) error {
 	c.fleet.PowerOff(sids...)
 	for _, sid := range sids {
 		c.servers[sid].died()
+		c.dark[sid] = true
 	}
-	c.fleet.PowerOn(sids...)
 	return nil
 }
 

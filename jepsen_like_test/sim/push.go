@@ -80,6 +80,6 @@ func (p *pushes) ReadAll(ctx context.Context, _ uint64) error {
 // Check implements trial.Load.
 func (p *pushes) Check(events []history.Event) (trial.Verdict, error) {
 	r, err := checker.CheckPushes(events)
-	v := trial.Verdict{Checked: r.Delivered + r.NotDelivered + r.Open + r.Reached + r.Left, Report: r.String(), Violations: r.Violations}
+	v := trial.Verdict{Checked: r.Pushes + r.Handed, Writes: r.Pushes, Report: r.String(), Violations: r.Violations}
 	return v, err
 }

@@ -59,6 +59,8 @@ func judged(t *testing.T, workload string) {
 func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.Event) {
 	t.Helper()
 	began := time.Now()
+	var judge func() *trial.Result
+	var logs map[string]string
 	synctest.Test(t, func(t *testing.T) {
 		h := history.NewRecorder()
 		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
@@ -67,20 +69,20 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 			Voters: shape[0], NonVoters: shape[1], Settings: node.Settings{ReapAfter: reapAfter}, Seed: spec.Seed, History: h,
 		})
 		var err error
-		if result, err = trial.Run(t.Context(), spec, c, h); err != nil {
+		if judge, err = trial.Run(t.Context(), spec, c, h); err != nil {
 			t.Fatal(err)
 		}
-		events = h.Events()
-		if len(result.Violations) > 0 || *dirFlag != "" {
-			dir, err := trial.Folder(*dirFlag)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := result.Keep(dir, events, c.Logs()); err != nil {
-				t.Error(err)
-			}
-		}
+		events, logs = h.Events(), c.Logs()
 	})
+	if result = judge(); len(result.Violations) > 0 || *dirFlag != "" {
+		dir, _, err := trial.Folder(*dirFlag)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := result.Keep(dir, events, logs); err != nil {
+			t.Error(err)
+		}
+	}
 	result.Took = time.Since(began) // in the bubble it would be the cluster's
 	return result, events
 }

@@ -12,12 +12,13 @@ import (
 
 const resultFile = "result.json"
 
-// Folder makes dir, or a new folder if it is "".
-func Folder(dir string) (string, error) {
-	if dir == "" {
-		return os.MkdirTemp("", "jepsen-run-")
+// Folder makes dir, or a new folder if it is "". remove removes a new one; dir stays.
+func Folder(dir string) (made string, remove func(), err error) {
+	if dir != "" {
+		return dir, func() {}, os.MkdirAll(dir, 0o700)
 	}
-	return dir, os.MkdirAll(dir, 0o700)
+	made, err = os.MkdirTemp("", "jepsen-run-")
+	return made, func() { _ = os.RemoveAll(made) }, err
 }
 
 // Keep writes what is needed to understand a run into dir: its result, its history,

@@ -21,6 +21,9 @@ type Cluster interface {
 	Target(sid string) workload.Server // for clients
 	// Lives are the epochs that a server shows, by sid; it notes them.
 	Lives(ctx context.Context, via string) (map[string]uint64, error)
+	// Write demands one acknowledged write through each server. It is for the state to
+	// have, not for the history.
+	Write(ctx context.Context) error
 	// Replicas asks every server for the hash of its state, and notes it.
 	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
 }
@@ -38,6 +41,7 @@ type Load interface {
 // Verdict is what a checker found.
 type Verdict struct {
 	Checked    int // operations
+	Writes     int // of those: writes, or pushes, that were acknowledged
 	Report     string
 	Violations []checker.Violation
 	Page       func(path string) (bool, error) // nil: there is none to be drawn
@@ -113,7 +117,7 @@ func (s set) ReadAll(ctx context.Context, index uint64) error {
 
 func (s set) Check(events []history.Event) (Verdict, error) {
 	r, err := checker.Check(events)
-	return Verdict{r.Adds + r.Leaves + r.Reads, r.String(), r.Violations, nil}, err
+	return Verdict{r.Adds + r.Leaves + r.Reads, r.Adds + r.Leaves, r.String(), r.Violations, nil}, err
 }
 
 // register is few members that all clients write and read linearizably.
@@ -135,7 +139,7 @@ func (r register) ReadAll(ctx context.Context, _ uint64) error { return r.Linear
 
 func (r register) Check(events []history.Event) (Verdict, error) {
 	report, err := checker.CheckLinear(events, searchTime)
-	v := Verdict{report.Writes + report.Reads, report.String(), report.Violations, nil}
+	v := Verdict{report.Writes + report.Reads, report.Writes, report.String(), report.Violations, nil}
 	v.Page = func(path string) (bool, error) { return report.WritePage(path, searchTime) }
 	return v, err
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/faultfs"
@@ -15,14 +14,20 @@ import (
 	"github.com/pofresh/globalchannel/jepsen_like_test/switchnet"
 )
 
-// RunReal runs s on real processes of that binary in that environment, on a network of their own where
-// this process may make one. dir, or a new folder if it is "", keeps what a run with
-// violations leaves; of any other it is removed.
+// RunReal runs s on real processes of that binary in that environment, on a network and
+// on disks of their own where this process may make them. dir, or a new folder if it is
+// "", keeps what a run with violations leaves.
 func RunReal(ctx context.Context, s Spec, b harness.Binary, env []string, dir string) (r *Result, err error) {
 	began := time.Now()
-	if dir, err = Folder(dir); err != nil {
+	dir, remove, err := Folder(dir)
+	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if r == nil || len(r.Violations) == 0 {
+			remove()
+		}
+	}()
 	h := history.NewRecorder()
 	network, err := switchnet.New(s.Seed)
 	if err != nil && !errors.Is(err, switchnet.ErrNotHere) {
@@ -40,21 +45,30 @@ func RunReal(ctx context.Context, s Spec, b harness.Binary, env []string, dir st
 	if err != nil {
 		return nil, err
 	}
-	r, err = onProcesses(ctx, s, c, h)
-	if closed := c.Close(); closed != nil && r != nil {
-		r.Violations = append(r.Violations, closed.Error()) // a crash, or a process that ended by itself
+	judge, failed := onProcesses(ctx, s, c, h)
+	closed := c.Close() // tells of a crash, and of a process that ended by itself
+	switch {
+	case ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case failed != nil && closed == nil:
+		return nil, fmt.Errorf("%w\n%s", failed, c.Tails(10))
+	case failed != nil:
+		r = &Result{Spec: s}
+		closed = errors.Join(closed, failed)
+	default:
+		r = judge()
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, c.Tails(10))
+	if closed != nil {
+		r.Violations = append(r.Violations, closed.Error())
 	}
 	r.Took = time.Since(began)
 	if len(r.Violations) == 0 {
-		return r, os.RemoveAll(dir)
+		return r, nil
 	}
 	return r, errors.Join(r.Keep(dir, h.Events(), nil), c.WriteLogs(dir))
 }
 
-func onProcesses(ctx context.Context, s Spec, c *harness.Cluster, h *history.Recorder) (*Result, error) {
+func onProcesses(ctx context.Context, s Spec, c *harness.Cluster, h *history.Recorder) (judge func() *Result, err error) {
 	starting, cancel := context.WithTimeout(ctx, mendTime)
 	defer cancel()
 	if err := c.Start(starting); err != nil {

@@ -12,6 +12,7 @@ type Result struct {
 	Checked    int              `json:"checked"`              // operations that the checker judged
 	Report     string           `json:"report"`               // the checker's counts, for people
 	Faults     map[string]Fault `json:"faults"`               // by nemesis
+	Skipped    []string         `json:"skipped,omitempty"`    // nemeses that this cluster can't suffer
 	Leaders    int              `json:"leaders"`              // that were seen leading, by term
 	Terms      uint64           `json:"terms"`                // that went by
 	Lived      time.Duration    `json:"lived_ns"`             // in the cluster's time
@@ -45,6 +46,9 @@ func (r *Result) String() string {
 	fmt.Fprintf(&b, "%s: %v of life, %d faults seen, %d leaders in %d terms\n  %s", r.Spec.Workload, r.Lived.Round(time.Second), r.Seen(), r.Leaders, r.Terms, r.Report)
 	for _, v := range r.Violations {
 		fmt.Fprintf(&b, "\n  VIOLATION %s", v)
+	}
+	if len(r.Skipped) > 0 {
+		fmt.Fprintf(&b, "\n  skipped, not possible here: %s", strings.Join(r.Skipped, ", "))
 	}
 	for _, why := range r.Invalid {
 		fmt.Fprintf(&b, "\n  does not count: %s", why)

@@ -27,13 +27,15 @@ type paper struct {
 	states      map[string]string
 	stuck       bool // servers that were killed do not come back
 	unmoved     bool // kills are no kills
+	still       bool // leadership does not move
+	mute        bool // writes fail
 	down        map[string]bool
 	forgotten   bool // v3 is not shown any more, once somebody was killed
 	verdict     Verdict
 }
 
 func newPaper() *paper {
-	return &paper{term: 1, epoch: 1, states: map[string]string{"v1": "x", "v2": "x", "v3": "x"}, down: make(map[string]bool), verdict: Verdict{Checked: 1000}}
+	return &paper{term: 1, epoch: 1, states: map[string]string{"v1": "x", "v2": "x", "v3": "x"}, down: make(map[string]bool), verdict: Verdict{Checked: 1000, Writes: 500}}
 }
 
 func (p *paper) Voters() []string    { return []string{"v1", "v2", "v3"} }
@@ -46,7 +48,12 @@ func (p *paper) Status(_ context.Context, sid string) (*pb.StatusResponse, error
 	return &pb.StatusResponse{Sid: sid, Term: p.term, Leader: "v1", Applied: 7, StateHash: p.states[sid], Epoch: p.epoch, Ready: true}, nil
 }
 
-func (p *paper) Transfer(context.Context, string) error { p.term++; return nil }
+func (p *paper) Transfer(context.Context, string) error {
+	if !p.still {
+		p.term++
+	}
+	return nil
+}
 
 func (p *paper) Kill(sids ...string) error {
 	for _, sid := range sids {
@@ -85,6 +92,13 @@ func (p *paper) Lives(context.Context, string) (map[string]uint64, error) {
 	return lives, nil
 }
 
+func (p *paper) Write(context.Context) error {
+	if p.mute {
+		return errors.New("no")
+	}
+	return nil
+}
+
 func (p *paper) Target(string) workload.Server { return nil }
 
 func (p *paper) Replicas(ctx context.Context) (list []*pb.StatusResponse, err error) {
@@ -108,11 +122,11 @@ func ran(t *testing.T, p *paper, nemeses ...string) (r *Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := history.NewRecorder()
-		var err error
-		r, err = Run(t.Context(), Spec{Workload: "set", Nemeses: nemeses, Seed: 1, Time: 5 * time.Minute}, p, h)
+		judge, err := Run(t.Context(), Spec{Workload: "set", Nemeses: nemeses, Seed: 1, Time: 5 * time.Minute}, p, h)
 		if err != nil {
 			t.Fatal(err)
 		}
+		r = judge()
 	})
 	return r
 }
@@ -126,12 +140,12 @@ func TestRun_CountsWhatItSaw(t *testing.T) {
 
 func TestRun_DoesNotCountWithoutFaultsOrWork(t *testing.T) {
 	for name, change := range map[string]func(*paper){
-		"faults that left no trace": func(p *paper) { p.unmoved = true },
-		"little work":               func(p *paper) { p.verdict.Checked = 100 },
+		"faults that left no trace": func(p *paper) { p.still = true },
+		"little work":               func(p *paper) { p.verdict.Writes = 100 },
 	} {
 		p := newPaper()
 		change(p)
-		if r := ran(t, p, "kill-follower"); r.Valid() || len(r.Violations) > 0 {
+		if r := ran(t, p, "transfer-storm"); r.Valid() || len(r.Violations) > 0 {
 			t.Errorf("%s: %v", name, r)
 		}
 	}
@@ -141,6 +155,8 @@ func TestRun_FindsWhatNoCheckerSees(t *testing.T) {
 	for name, change := range map[string]func(*paper){
 		"a server that does not come back": func(p *paper) { p.stuck = true },
 		"replicas that tell no state":      func(p *paper) { p.states["v2"] = "" },
+		"kills that are none":              func(p *paper) { p.unmoved = true },
+		"writes that fail":                 func(p *paper) { p.mute = true },
 		"a life that is not shown":         func(p *paper) { p.forgotten = true },
 		"what the checker found": func(p *paper) {
 			p.verdict.Violations = []checker.Violation{{Kind: checker.Lost, Text: "somebody"}}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -77,8 +78,11 @@ func campaign(ctx context.Context, args []string) error {
 	}
 	wg.Wait()
 	fmt.Print(t)
-	if t.violations > 0 {
+	switch {
+	case t.violations > 0:
 		return errFound
+	case t.valid == 0:
+		return errors.New("no run counts")
 	}
 	return nil
 }

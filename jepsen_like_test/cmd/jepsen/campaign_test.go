@@ -49,7 +49,7 @@ func TestTable_TellsWhatCounts(t *testing.T) {
 	table.add(s, nil, errors.New("no cluster"))
 	text := table.String()
 	for _, want := range []string{
-		"4 runs in 0s: 2 count, 2 do not; 1010 operations checked, 5 faults seen, 7 leaders, 2.0 hours", "1 violations",
+		"4 runs in 0s: 2 count, 2 do not; 1010 operations checked, 5 faults seen, 7 leaders, 1.0 hours", "1 violations",
 		"lost: somebody", s.Command(), "folder", "too little", "no cluster",
 	} {
 		if !strings.Contains(text, want) {

@@ -36,6 +36,7 @@ var errFound = errors.New("a promise is broken")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process
 	err := start(ctx, os.Args[1:])
 	stop()
 	switch {

@@ -56,9 +56,9 @@ func (t *table) add(s trial.Spec, r *trial.Result, err error) {
 		n.violations += len(r.Violations)
 	}
 	w.seen += r.Seen()
-	t.lived += r.Lived
-	t.leaders += r.Leaders
 	if r.Valid() {
+		t.lived += r.Lived
+		t.leaders += r.Leaders
 		t.valid++
 		w.valid++
 		t.checked += r.Checked

@@ -1,17 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
-	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	"github.com/pofresh/globalchannel/jepsen_like_test/seeded"
@@ -85,51 +80,4 @@ func (t *tools) run(ctx context.Context, s trial.Spec, dir string) (*trial.Resul
 	}
 	u := t.of(s)
 	return trial.RunReal(ctx, s, harness.Binary{Path: u.path}, u.env, dir)
-}
-
-// simulate runs the test binary: a bubble that deadlocks or panics ends its process,
-// and is found out here.
-func (t *tools) simulate(ctx context.Context, s trial.Spec, dir string) (_ *trial.Result, err error) {
-	keep := dir != ""
-	if dir, err = trial.Folder(dir); err != nil {
-		return nil, err
-	}
-	result := filepath.Join(dir, "result.json")
-	u := t.of(s)
-	cmd := exec.CommandContext(ctx, u.path, "-test.run", "^TestRun$", "-test.timeout", "30m",
-		"-workload", s.Workload, "-nemesis", strings.Join(s.Nemeses, ","), "-seed", fmt.Sprint(s.Seed), "-time", s.Time.String(),
-		"-result", result, "-dir", dir, "-snapshots-often="+strconv.FormatBool(s.Often))
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), u.env...) // one core for each is what gives most
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	began := time.Now()
-	failed := cmd.Run()
-	if ctx.Err() != nil {
-		return nil, context.Cause(ctx)
-	}
-	text, err := os.ReadFile(result)
-	if err != nil {
-		return crashed(s, dir, out.Bytes(), errors.Join(failed, err), time.Since(began))
-	}
-	var r trial.Result
-	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("read the result: %w", err)
-	}
-	if len(r.Violations) == 0 && !keep {
-		return &r, os.RemoveAll(dir)
-	}
-	return &r, nil
-}
-
-// crashed is a run that ended without a result: a panic, a deadlock, a data race, a
-// leak. That is a violation (P10).
-func crashed(s trial.Spec, dir string, out []byte, err error, took time.Duration) (*trial.Result, error) {
-	if werr := os.WriteFile(filepath.Join(dir, "output.txt"), out, 0o600); werr != nil {
-		return nil, werr
-	}
-	const most = 2000
-	return &trial.Result{
-		Spec: s, Took: took, Dir: dir,
-		Violations: []string{fmt.Sprintf("the run ended without a result: %v\n%s", err, out[:min(len(out), most)])},
-	}, nil
 }
