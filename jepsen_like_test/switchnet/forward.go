@@ -22,7 +22,7 @@ type Stats struct {
 	Duplicated uint64
 	Delayed    uint64 // handed to the queue
 	Overflowed uint64 // lost because too many were under way on the link
-	Stray      uint64 // for nobody here, or not IPv4
+	Stray      uint64 // of IPv4, for nobody here
 }
 
 // Touched counts what was spoiled in any way.
@@ -69,7 +69,9 @@ func (n *Network) forward(from *port) {
 func (n *Network) pass(from *port, data []byte, at []time.Duration) []time.Duration {
 	to := n.receiver(data)
 	if to == nil || to == from {
-		n.counts.stray.Add(1)
+		if len(data) > 0 && data[0]>>4 == 4 { // devices greet routers over IPv6, when they like
+			n.counts.stray.Add(1)
+		}
 		return at
 	}
 	l := &from.links[to.number]
