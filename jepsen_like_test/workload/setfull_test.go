@@ -94,32 +94,33 @@ func TestSetFull_FindsNothingWhereNothingIsWrong(t *testing.T) {
 	}
 }
 
-// Each seeded bug is found, by the name it deserves.
+// Each seeded bug is found, by the name it deserves. An Add that waits for the next
+// life may be seen as acknowledged too early, or as missing.
 func TestSetFull_FindsSeededBugs(t *testing.T) {
-	for b, want := range map[bug]checker.Kind{
-		dropsAdds:      checker.Lost,
-		ignoresLeaves:  checker.Resurrected,
-		listsTwice:     checker.Duplicate,
-		keepsOldLife:   checker.Resurrected,
-		noEpochCheck:   checker.Fence,
-		purgesOthers:   checker.Lost,
-		staleReads:     checker.Lost,
-		answersTooSoon: checker.Lost,
-		refusesInVain:  checker.Phantom,
-		goesBack:       checker.Behind,
-		mixesReads:     checker.Torn,
-		ignoresIndex:   checker.Lost,
-		localReads:     checker.Lost,
-		forgetsAge:     checker.Lost,
-		showsParked:    checker.Resurrected,
-		keepsRemoved:   checker.Resurrected,
-		losesParked:    checker.Lost,
-		addsToDead:     checker.Fence,
-		writesFenced:   checker.Phantom,
+	for b, want := range map[bug][]checker.Kind{
+		dropsAdds:      {checker.Lost},
+		ignoresLeaves:  {checker.Resurrected},
+		listsTwice:     {checker.Duplicate},
+		keepsOldLife:   {checker.Resurrected},
+		noEpochCheck:   {checker.Fence},
+		purgesOthers:   {checker.Lost},
+		staleReads:     {checker.Lost},
+		answersTooSoon: {checker.Lost},
+		refusesInVain:  {checker.Phantom},
+		goesBack:       {checker.Behind},
+		mixesReads:     {checker.Torn},
+		ignoresIndex:   {checker.Lost},
+		localReads:     {checker.Lost},
+		forgetsAge:     {checker.Lost},
+		showsParked:    {checker.Resurrected},
+		keepsRemoved:   {checker.Resurrected},
+		losesParked:    {checker.Lost},
+		addsToDead:     {checker.Fence, checker.Lost},
+		writesFenced:   {checker.Phantom},
 	} {
 		t.Run(string(b), func(t *testing.T) {
 			r := run(t, b, 2)
-			if !slices.ContainsFunc(r.Violations, func(v checker.Violation) bool { return v.Kind == want }) {
+			if !slices.ContainsFunc(r.Violations, func(v checker.Violation) bool { return slices.Contains(want, v.Kind) }) {
 				t.Errorf("not found: want %s\n%v", want, r)
 			}
 		})
