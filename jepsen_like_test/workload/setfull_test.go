@@ -94,6 +94,10 @@ func TestSetFull_FindsNothingWhereNothingIsWrong(t *testing.T) {
 	}
 }
 
+// tries is how many runs may pass until a bug makes a difference that can be told: what
+// is shown too late is right if nothing was written meanwhile.
+const tries = 5
+
 // Each seeded bug is found, by the name it deserves. An Add that waits for the next
 // life may be seen as acknowledged too early, or as missing.
 func TestSetFull_FindsSeededBugs(t *testing.T) {
@@ -119,10 +123,14 @@ func TestSetFull_FindsSeededBugs(t *testing.T) {
 		writesFenced:   {checker.Phantom},
 	} {
 		t.Run(string(b), func(t *testing.T) {
-			r := run(t, b, 2)
-			if !slices.ContainsFunc(r.Violations, func(v checker.Violation) bool { return slices.Contains(want, v.Kind) }) {
-				t.Errorf("not found: want %s\n%v", want, r)
+			var r checker.Report
+			for seed := range uint64(tries) {
+				r = run(t, b, 2+seed)
+				if slices.ContainsFunc(r.Violations, func(v checker.Violation) bool { return slices.Contains(want, v.Kind) }) {
+					return
+				}
 			}
+			t.Errorf("not found: want %s\n%v", want, r)
 		})
 	}
 }
