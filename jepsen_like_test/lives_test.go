@@ -20,6 +20,7 @@ import (
 // answer, with each life ending, and each beginning, at one moment: no ghost, nobody
 // back whom somebody had removed, nobody lost whose server was only away.
 func TestLives_EndAndGoOn(t *testing.T) {
+	t.Parallel() // its clients pause, and half of the time it waits
 	l := startLives(t)
 	l.work(step, l.all)
 

@@ -20,6 +20,8 @@ import (
 // life that ends is that of a server which nothing reaches for longer than ReapAfter;
 // for the faults after that one ReapAfter is raised, so that no other one does.
 func TestNetwork_CutAndSpoiled(t *testing.T) {
+	// Not beside others: on a machine that is too busy for gossip a server that is heard
+	// by gossip alone is taken for dead, as it may be.
 	n := startOnNetwork(t, 2*patience)
 	n.parking()
 	before := n.epochs(n.all[0])
@@ -189,6 +191,7 @@ func (n *networkRun) badWeather() {
 // Every server moves in turn, the leader last, until none is where the others had
 // been told at first: each tells them itself, when it is started again.
 func TestNetwork_ServersMove(t *testing.T) {
+	t.Parallel()
 	t.Run("machine", func(t *testing.T) {
 		n := startOnNetwork(t, 2*patience)
 		n.moveAll()
