@@ -33,7 +33,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/google/btree v1.1.3
 	github.com/klauspost/compress v1.20.4
-	golang.org/x/sys v0.48.0 // jepsen_like_test only
 )
 
 require (
