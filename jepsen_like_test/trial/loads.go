@@ -155,7 +155,7 @@ func sids(list []workload.Server) (sids []string) {
 }
 
 func servers(c Cluster) (list []workload.Server) {
-	for _, sid := range append(c.Voters(), c.NonVoters()...) {
+	for _, sid := range slices.Concat(c.Voters(), c.NonVoters()) {
 		list = append(list, c.Target(sid))
 	}
 	return list
