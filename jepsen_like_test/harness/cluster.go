@@ -93,6 +93,11 @@ func (c *Cluster) Start(ctx context.Context, servers ...*Server) error {
 			return err
 		}
 	}
+	return c.AllReady(ctx, servers)
+}
+
+// AllReady waits until each of those servers is ready.
+func (c *Cluster) AllReady(ctx context.Context, servers []*Server) error {
 	errs := make([]error, len(servers))
 	var wg sync.WaitGroup
 	for i, s := range servers {

@@ -2,9 +2,7 @@ package nemesis
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
@@ -136,13 +134,7 @@ func (r Real) Ready(ctx context.Context, sids ...string) error {
 	if err != nil {
 		return err
 	}
-	errs := make([]error, len(servers))
-	var wg sync.WaitGroup
-	for i, s := range servers {
-		wg.Go(func() { _, errs[i] = s.Ready(ctx) })
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+	return r.AllReady(ctx, servers)
 }
 
 // Pause implements Pauser.
