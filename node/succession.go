@@ -17,7 +17,7 @@ import (
 // twice. What waited in the queue was never sent, and goes on in the new life.
 //
 // Only removals have another way: a group that does nothing but remove members of one
-// server is carried by the next registration of that server's process, so that whom
+// life of a server is carried by the next registration of that server's process, so that whom
 // it meant does not come back. Its caller can't be told that it had no effect, nor
 // where it had one. A group that does more is not carried: half of it would be.
 

