@@ -216,6 +216,9 @@ func TestReplica_KeepsNoBytesOfTheLogAlive(t *testing.T) {
 	r := fsm.NewReplica()
 	var entries []weak.Pointer[byte]
 	for _, l := range sampleLog(t) {
+		// In room of its own: Go puts what has less than 16 bytes into one block with others,
+		// which holds them all for as long as one is held.
+		l.Data = append(make([]byte, 0, 64), l.Data...)
 		entries = append(entries, weak.Make(&l.Data[0]))
 		replay(t, r, []*raft.Log{l})
 	}

@@ -23,6 +23,7 @@ func TestSpoiltSnapshot_IsDoneWithout(t *testing.T) {
 				for i := range 3 {
 					must(t, n.Add(ctx, "world", fmt.Sprint("uid-", i), target))
 					if i < 2 {
+						f.WaitEqual(ctx) // or there is nothing new to take: the leader answers first
 						n.TakeSnapshot()
 						f.Eventually(ctx, func() error { return enough(n.Snapshots(), i+1) })
 					}
