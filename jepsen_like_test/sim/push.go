@@ -40,7 +40,7 @@ func (p *pushes) Run(ctx context.Context) {
 	all := p.cluster.everybody()
 	for i, sid := range all {
 		w := &pusher{
-			server: p.cluster.servers[sid], number: i + 1, targets: all, history: p.setup.History,
+			server: p.cluster.servers[sid], number: i + 1, targets: all, rest: p.setup.Spec.Rest(1500 * time.Millisecond), history: p.setup.History,
 			rnd: rand.New(rand.NewPCG(p.setup.Spec.Seed, uint64(i))),
 		}
 		group.Go(func() { w.run(ctx) })

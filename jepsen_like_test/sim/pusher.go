@@ -18,7 +18,8 @@ import (
 type pusher struct {
 	server  *Server
 	number  int
-	targets []string // sids of members
+	targets []string      // sids of members
+	rest    time.Duration // between two calls, at most
 	rnd     *rand.Rand
 	history *history.Recorder
 	pushed  int
@@ -54,7 +55,7 @@ func (w *pusher) run(ctx context.Context) {
 			w.write(call, p, history.Event{F: history.Destroy, Channel: shortLived})
 		}
 		cancel()
-		pause(ctx, time.Duration(w.rnd.IntN(1500))*time.Millisecond)
+		pause(ctx, time.Duration(w.rnd.Int64N(int64(w.rest))))
 	}
 }
 

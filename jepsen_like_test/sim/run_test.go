@@ -18,6 +18,7 @@ var (
 	nemesisFlag  = flag.String("nemesis", "processes,network,disks,members", "of TestRun: names or families, separated by commas")
 	seedFlag     = flag.Uint64("seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	oftenFlag    = flag.Bool("snapshots-often", false, "of TestRun: told by cmd/jepsen of its build")
+	calmFlag     = flag.Int("calm", 1, "of TestRun: clients and nemeses rest so many times as long")
 	timeFlag     = flag.Duration("time", smoke, "of TestRun: of the cluster's life, about")
 	dirFlag      = flag.String("dir", "", "for what a failed run leaves; default: a new folder in the temporary directory")
 	resultFlag   = flag.String("result", "", "of TestRun: a file for its result, as JSON")
@@ -39,7 +40,7 @@ func TestRun(t *testing.T) {
 
 func judged(t *testing.T, workload string) {
 	t.Helper()
-	spec := trial.Spec{Simulated: true, Workload: workload, Nemeses: strings.Split(*nemesisFlag, ","), Often: *oftenFlag, Seed: *seedFlag, Time: *timeFlag}
+	spec := trial.Spec{Simulated: true, Workload: workload, Nemeses: strings.Split(*nemesisFlag, ","), Often: *oftenFlag, Calm: *calmFlag, Seed: *seedFlag, Time: *timeFlag}
 	result, _ := run(t, spec)
 	t.Log(result)
 	if *resultFlag != "" {

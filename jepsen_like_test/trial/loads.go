@@ -93,9 +93,9 @@ func (s Setup) load() (Load, error) {
 // of them has to fit into memory, and into a search for an order.
 func (s Setup) restful() time.Duration {
 	if s.Spec.Simulated {
-		return time.Second
+		return s.Spec.Rest(time.Second)
 	}
-	return 20 * time.Millisecond
+	return s.Spec.Rest(20 * time.Millisecond)
 }
 
 // SType is what all servers of a run are.

@@ -15,11 +15,11 @@ import (
 )
 
 const (
-	faultTime  = 4 * time.Minute  // the longest fault, with what is waited for in it
-	mendTime   = 2 * time.Minute  // after which a cluster whose faults are mended must be whole
-	settleTime = time.Minute      // after which all replicas must be equal
-	calm       = 2 * time.Second  // the least between two faults
-	restless   = 10 * time.Second // the most
+	faultTime  = 4 * time.Minute // the longest fault, with what is waited for in it
+	mendTime   = 2 * time.Minute // after which a cluster whose faults are mended must be whole
+	settleTime = time.Minute     // after which all replicas must be equal
+	leastRest  = 2 * time.Second // between two faults
+	mostRest   = 10 * time.Second
 )
 
 // trial is a run that goes on.
@@ -105,9 +105,9 @@ func (t *trial) hurt(ctx context.Context, nemeses []nemesis.Nemesis) {
 		stop()
 		<-ended
 	}()
-	order := t.scene.Rand.Perm(len(nemeses))
-	for began, i := time.Now(), 0; time.Since(began) < t.result.Spec.Time; i++ {
-		if err := t.scene.Lasts(ctx, calm, restless); err != nil {
+	spec, order := t.result.Spec, t.scene.Rand.Perm(len(nemeses))
+	for began, i := time.Now(), 0; time.Since(began) < spec.Time; i++ {
+		if err := t.scene.Lasts(ctx, spec.Rest(leastRest), spec.Rest(mostRest)); err != nil {
 			return
 		}
 		if !t.suffer(ctx, nemeses[order[i%len(order)]]) {
@@ -248,7 +248,7 @@ func (r *Result) validate(writes int) {
 			r.Invalid = append(r.Invalid, fmt.Sprintf("%s was seen %d times, and %d times it was not", name, f.Seen, len(f.Unseen)))
 		}
 	}
-	if least := int(r.Spec.Time / (2 * time.Second)); writes < least {
+	if least := int(r.Spec.Time / r.Spec.Rest(2*time.Second)); writes < least {
 		r.Invalid = append(r.Invalid, fmt.Sprintf("%d writes were acknowledged, fewer than %d", writes, least))
 	}
 }

@@ -24,6 +24,7 @@ func campaign(ctx context.Context, args []string) error {
 	nemeses := f.String("nemesis", "processes,network,disks,members", "names or families to choose from")
 	lasts := f.Duration("time", time.Hour, "until no more runs are begun, on the wall")
 	each := f.Duration("each", 0, "of the cluster's life in a run; default: 15m simulated, 40s real")
+	calm := f.Int("calm", 1, calmUsage)
 	side := f.Int("side-by-side", 2, "how many at a time")
 	seed := f.Uint64("seed", 0, "the runs follow from it; 0: others each time")
 	log := f.String("log", "", "a file to which each result is added, one JSON object a line")
@@ -68,7 +69,7 @@ func campaign(ctx context.Context, args []string) error {
 		wg.Go(func() {
 			for time.Since(t.began) < *lasts && ctx.Err() == nil {
 				s := d.throw(*simulated)
-				s.Time = *each
+				s.Time, s.Calm = *each, *calm
 				r, err := tools.run(ctx, s, "")
 				if ctx.Err() == nil {
 					t.add(s, r, err)

@@ -14,6 +14,8 @@ import (
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
+const calmUsage = "clients and nemeses rest so many times as long: more of a cluster's life in the same time"
+
 // specFlags fill in a spec.
 func specFlags(f *flag.FlagSet) func() trial.Spec {
 	var s trial.Spec
@@ -21,6 +23,7 @@ func specFlags(f *flag.FlagSet) func() trial.Spec {
 	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(true), ", "))
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
 	f.BoolVar(&s.Often, "snapshots-often", false, "servers take snapshots all the time")
+	f.IntVar(&s.Calm, "calm", 1, calmUsage)
 	f.Uint64Var(&s.Seed, "seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	f.DurationVar(&s.Time, "time", 2*time.Minute, "of the cluster's life, about")
 	return func() trial.Spec {
