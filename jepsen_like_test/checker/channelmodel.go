@@ -61,6 +61,7 @@ type call struct {
 	changes []change // of a write, in their order
 	turn    *turn    // a life ends or begins: nothing else is filled in
 
+	joins   []row  // of a group: the lives that its Adds in other channels mean
 	writer  row    // of a write: which lives of the asked server it can be a write of
 	issuer  int    // slot in issued; constant: it was called from outside
 	invoked uint32 // how many calls there had been when this one began
@@ -149,8 +150,14 @@ func mayHave(before state, c call) (after state) {
 }
 
 // writes says whether the write can take effect now: a life that is over writes
-// nothing more, and what a process was called for later does not come first.
+// nothing more, nobody joins one, which fails the whole group, and what a process was
+// called for later does not come first.
 func (c *call) writes(s *state) bool {
+	for _, life := range c.joins {
+		if is, up := s.in(life); !is || !up {
+			return false
+		}
+	}
 	is, up := s.in(c.writer)
 	return is && up && (c.issuer == constant || s.issued[c.issuer] <= c.through)
 }

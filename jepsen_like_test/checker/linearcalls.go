@@ -180,6 +180,9 @@ func (cs *calls) addWrite(op history.Operation) error {
 		}
 		for i, w := range list {
 			if !cs.touches(w, channel) {
+				if w.F == history.Add {
+					c.joins = append(c.joins, meant[i])
+				}
 				continue
 			}
 			c.changes = append(c.changes, cs.change(w, meant[i]))
