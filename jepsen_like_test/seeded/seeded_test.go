@@ -1,7 +1,9 @@
 package seeded
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
 )
@@ -21,7 +23,13 @@ func TestSeeded(t *testing.T) {
 				t.Skip("nobody looks for it yet")
 			}
 			for _, hunt := range b.Hunts {
-				h.find(t, b, hunt, *runsFlag)
+				var took []time.Duration
+				for range *timesFlag {
+					took = append(took, h.find(t, b, hunt, *runsFlag).Took)
+				}
+				slices.Sort(took)
+				t.Logf("%q in %s %v: median of %d: %v [%v..%v]", b.Name, hunt.Tests, hunt.Args, len(took),
+					took[len(took)/2].Round(100*time.Millisecond), took[0].Round(100*time.Millisecond), took[len(took)-1].Round(100*time.Millisecond))
 				h.findNothing(t, b, hunt, 1)
 			}
 		})
@@ -39,12 +47,13 @@ func hunter(t *testing.T) testHunter {
 	return testHunter{h}
 }
 
-func (h testHunter) find(t *testing.T, b Bug, hunt Hunt, runs int) {
+func (h testHunter) find(t *testing.T, b Bug, hunt Hunt, runs int) (c Catch) {
 	t.Helper()
-	c := h.run(t, b, hunt, runs)
+	c = h.run(t, b, hunt, runs)
 	if c.Found == nil {
 		t.Errorf("%s (%s): %v", b.Name, b.Wrong, c)
 	}
+	return c
 }
 
 // findNothing is the same without the bug.
