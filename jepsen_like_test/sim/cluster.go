@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,7 +27,8 @@ const SType = "connector"
 type Options struct {
 	Voters, NonVoters int
 	Settings          node.Settings
-	Seed              uint64 // what servers do by chance follows from it
+	Seed              uint64        // what servers do by chance follows from it
+	Latency           time.Duration // of the network, one way; 0 is that of one data centre
 	History           *history.Recorder
 }
 
@@ -77,7 +79,7 @@ func New(t testing.TB, o Options) *Cluster {
 		cfgs = append(cfgs, cfg)
 	}
 	c.fleet = nodetest.Cluster(t, cfgs...)
-	c.fleet.SetLatency(latency)
+	c.fleet.SetLatency(cmp.Or(o.Latency, latency))
 	c.fleet.SetSeed(o.Seed)
 	c.clients = c.fleet.Network()
 	t.Cleanup(c.hangUp) // before the fleet ends

@@ -18,7 +18,8 @@ var (
 	nemesisFlag  = flag.String("nemesis", "processes,network,disks,members", "of TestRun: names or families, separated by commas")
 	seedFlag     = flag.Uint64("seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	oftenFlag    = flag.Bool("snapshots-often", false, "of TestRun: told by cmd/jepsen of its build")
-	calmFlag     = flag.Int("calm", 1, "of TestRun: clients and nemeses rest so many times as long")
+	calmFlag     = flag.Float64("calm", 1, "of TestRun: clients and nemeses rest so many times as long")
+	latencyFlag  = flag.Duration("latency", 0, "of TestRun: of the network, one way; 0 is that of one data centre")
 	timeFlag     = flag.Duration("time", smoke, "of TestRun: of the cluster's life, about")
 	dirFlag      = flag.String("dir", "", "for what a failed run leaves; default: a new folder in the temporary directory")
 	resultFlag   = flag.String("result", "", "of TestRun: a file for its result, as JSON")
@@ -40,7 +41,7 @@ func TestRun(t *testing.T) {
 
 func judged(t *testing.T, workload string) {
 	t.Helper()
-	spec := trial.Spec{Simulated: true, Workload: workload, Nemeses: strings.Split(*nemesisFlag, ","), Often: *oftenFlag, Calm: *calmFlag, Seed: *seedFlag, Time: *timeFlag}
+	spec := trial.Spec{Simulated: true, Workload: workload, Nemeses: strings.Split(*nemesisFlag, ","), Often: *oftenFlag, Calm: *calmFlag, Latency: *latencyFlag, Seed: *seedFlag, Time: *timeFlag}
 	result, _ := run(t, spec)
 	t.Log(result)
 	if *resultFlag != "" {
@@ -67,7 +68,7 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
 		shape := shapes[rnd.IntN(len(shapes))]
 		c := New(t, Options{
-			Voters: shape[0], NonVoters: shape[1], Settings: node.Settings{ReapAfter: reapAfter}, Seed: spec.Seed, History: h,
+			Voters: shape[0], NonVoters: shape[1], Settings: node.Settings{ReapAfter: reapAfter}, Seed: spec.Seed, Latency: spec.Latency, History: h,
 		})
 		var err error
 		if judge, err = trial.Run(t.Context(), spec, c, h); err != nil {

@@ -173,7 +173,7 @@ func TestRun_FindsWhatNoCheckerSees(t *testing.T) {
 // A run that failed can be understood, and run again, from what it left.
 func TestResult_KeepsWhatARepeatNeeds(t *testing.T) {
 	dir := t.TempDir()
-	want := Spec{Simulated: true, Workload: "register", Nemeses: []string{"network", "wiped"}, Often: true, Calm: 3, Seed: 9, Time: time.Minute}
+	want := Spec{Simulated: true, Workload: "register", Nemeses: []string{"network", "wiped"}, Often: true, Calm: 3, Latency: time.Millisecond, Seed: 9, Time: time.Minute}
 	h := history.NewRecorder()
 	c := h.Invoke(history.Event{F: history.Add})
 	h.Note(history.Event{F: history.Hurt, Text: "<wiped>"})
@@ -188,7 +188,7 @@ func TestResult_KeepsWhatARepeatNeeds(t *testing.T) {
 		t.Errorf("%v %s", err, diff)
 	}
 	command, err := os.ReadFile(filepath.Join(dir, "repeat.txt"))
-	for _, part := range []string{"run -sim -snapshots-often -calm 3 ", "-workload register", "-nemesis network,wiped", "-seed 9", "-time 1m0s"} {
+	for _, part := range []string{"run -sim -snapshots-often -calm 3 -latency 1ms ", "-workload register", "-nemesis network,wiped", "-seed 9", "-time 1m0s"} {
 		if err != nil || !strings.Contains(string(command), part) {
 			t.Errorf("%v: %q has no %q", err, command, part)
 		}

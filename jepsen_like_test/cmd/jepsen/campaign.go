@@ -24,7 +24,7 @@ func campaign(ctx context.Context, args []string) error {
 	nemeses := f.String("nemesis", "processes,network,disks,members", "names or families to choose from")
 	lasts := f.Duration("time", time.Hour, "until no more runs are begun, on the wall")
 	each := f.Duration("each", 0, "of the cluster's life in a run; default: 15m simulated, 40s real")
-	calm := f.Int("calm", 1, calmUsage)
+	calm := f.Float64("calm", 1, calmUsage)
 	side := f.Int("side-by-side", 2, "how many at a time")
 	seed := f.Uint64("seed", 0, "the runs follow from it; 0: others each time")
 	log := f.String("log", "", "a file to which each result is added, one JSON object a line")
@@ -100,10 +100,17 @@ type dice struct {
 
 const kinds = 3
 
+// latencies are those of one data centre, of one continent, and of two: the slower, the
+// more is under way when a fault begins.
+var latencies = []time.Duration{0, 15 * time.Millisecond, 60 * time.Millisecond}
+
 func (d *dice) throw(simulated bool) trial.Spec {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := trial.Spec{Simulated: simulated, Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64(), Often: d.rnd.IntN(3) == 0}
+	if simulated {
+		s.Latency = latencies[d.rnd.IntN(len(latencies))]
+	}
 	for range min(kinds, len(d.nemeses)) {
 		if d.thrown%len(d.nemeses) == 0 {
 			d.rnd.Shuffle(len(d.nemeses), func(i, j int) { d.nemeses[i], d.nemeses[j] = d.nemeses[j], d.nemeses[i] })

@@ -14,7 +14,7 @@ import (
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
-const calmUsage = "clients and nemeses rest so many times as long: more of a cluster's life in the same time"
+const calmUsage = "clients and nemeses rest so many times as long: above 1 there is more of a cluster's life in the same time, below it more in flight"
 
 // specFlags fill in a spec.
 func specFlags(f *flag.FlagSet) func() trial.Spec {
@@ -23,7 +23,8 @@ func specFlags(f *flag.FlagSet) func() trial.Spec {
 	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(true), ", "))
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
 	f.BoolVar(&s.Often, "snapshots-often", false, "servers take snapshots all the time")
-	f.IntVar(&s.Calm, "calm", 1, calmUsage)
+	f.Float64Var(&s.Calm, "calm", 1, calmUsage)
+	f.DurationVar(&s.Latency, "latency", 0, "of a simulated network, one way; 0 is that of one data centre")
 	f.Uint64Var(&s.Seed, "seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	f.DurationVar(&s.Time, "time", 2*time.Minute, "of the cluster's life, about")
 	return func() trial.Spec {

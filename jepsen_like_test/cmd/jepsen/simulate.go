@@ -33,7 +33,7 @@ func (t *tools) simulate(ctx context.Context, s trial.Spec, dir string) (r *tria
 	u := t.of(s)
 	cmd := exec.CommandContext(ctx, u.path, "-test.run", "^TestRun$", "-test.timeout", (30*time.Minute + s.Time).String(),
 		"-workload", s.Workload, "-nemesis", strings.Join(s.Nemeses, ","), "-seed", fmt.Sprint(s.Seed), "-time", s.Time.String(),
-		"-result", verdict, "-dir", dir, "-snapshots-often="+strconv.FormatBool(s.Often), "-calm", strconv.Itoa(max(s.Calm, 1)))
+		"-result", verdict, "-dir", dir, "-snapshots-often="+strconv.FormatBool(s.Often), "-calm", fmt.Sprint(s.Calm), "-latency", s.Latency.String())
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS=1", "GOGC=400"), u.env...) // one core for each is what gives most
 	cmd.SysProcAttr = harness.DiesWithParent()
 	var out bytes.Buffer
