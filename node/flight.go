@@ -310,7 +310,8 @@ func (o *outbox) settle(b *batch, resp *peerpb.WriteResponse, outcome fsm.BatchO
 		}
 		c.answer(a)
 	}
-	if len(b.calls) > 1 && len(f.batches) == 0 {
+	// Only while something is served: until then, nobody would give up waiting for them.
+	if f.link != nil && len(b.calls) > 1 && len(f.batches) == 0 {
 		now := time.Now()
 		f.back, f.backUntil = len(b.calls), now.Add(min(maxLinger, now.Sub(b.sent)/2))
 	}

@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/testing/protocmp"
@@ -156,6 +158,39 @@ func TestOutbox_NewLifeSettlesTheBatchesOfTheOldOne(t *testing.T) {
 }
 
 // A batch that was refused as fenced has no effect, whatever else is known.
+// Who shared a batch of the old life is not waited for in the new one: nobody else may
+// come, and then a lone caller would wait for ever.
+func TestOutbox_LoneCallerGoesOnInTheNextLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newTreachery(t, 1)
+		tr.peace()
+		old := tr.register("a")
+		o := newOutbox("a", tr, time.Minute, nil)
+		o.enter(old, 0, nil)
+		add := fsm.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "x", UID: "u", SID: "a"}
+		for range 2 {
+			if _, err := o.begin(1, add); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.flight.seal(&o.queue, nil)
+		next := tr.register("a")
+		o.enter(next, 0, &fsmpb.Predecessor{Epoch: old, LastNumber: 1, Kept: []*fsmpb.BatchRecord{
+			{Number: 1, Index: 9, Results: []byte{fsm.OpChanged, fsm.OpUnchanged}},
+		}})
+		ctx, cancel := context.WithCancel(t.Context())
+		var group sync.WaitGroup
+		group.Go(func() { o.run(ctx) })
+		synctest.Wait() // it has found nothing to send
+		if _, err := o.do(t.Context(), 1, add); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		group.Wait()
+		o.abandon(ctx)
+	})
+}
+
 func TestOutbox_AbandonTellsWhatIsCertain(t *testing.T) {
 	o, calls := sealed(t, leaves("u", "v")...)
 	o.flight.batches[0].fenced = true
