@@ -56,7 +56,7 @@ func (n *Network) forward(from *port) {
 		if err != nil {
 			n.mu.Lock()
 			defer n.mu.Unlock()
-			if !n.closed && n.broken == nil {
+			if !n.closed && n.byName[from.name] == from && n.broken == nil {
 				n.broken = fmt.Errorf("read what %s sends: %w", from.name, err)
 			}
 			return

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,12 +41,11 @@ type Network struct {
 
 	byHost [256]atomic.Pointer[port] // by the last byte of the address
 
-	mu       sync.Mutex // guards all below, and ports' addresses
-	byName   map[string]*port
-	machines int
-	host     int // the newest one given out
-	closed   bool
-	broken   error // why a reader ended before Close
+	mu     sync.Mutex // guards all below, and ports' addresses
+	byName map[string]*port
+	host   int // the newest one given out
+	closed bool
+	broken error // why a reader ended although nobody unplugged it
 }
 
 // port is where a machine is plugged in.
@@ -57,12 +57,13 @@ type port struct {
 	label  string // of the device, inside the namespace
 	addr   netip.Addr
 	links  [maxMachines]link // to the ports of these numbers
+	ended  chan struct{}     // closed when nobody reads what it sends any more
 }
 
 // New makes a network with this process as its only machine.
 func New(seed uint64) (*Network, error) {
 	n := &Network{seed: seed, start: time.Now(), queue: newQueue(), stop: make(chan struct{}), byName: make(map[string]*port)}
-	clients := &port{name: Clients}
+	clients := &port{name: Clients, ended: make(chan struct{})}
 	var err error
 	if clients.device, clients.label, n.prefix, err = openClientsDevice(); err != nil {
 		return nil, err
@@ -91,14 +92,14 @@ func (n *Network) Attach(name string) (netip.Addr, error) {
 		return netip.Addr{}, os.ErrClosed
 	case n.byName[name] != nil:
 		return netip.Addr{}, fmt.Errorf("there is a machine %q already", name)
-	case n.machines == maxMachines:
+	case len(n.byName) == maxMachines:
 		return netip.Addr{}, fmt.Errorf("no room for machine %q beside %d others", name, maxMachines)
 	}
 	space, err := newNamespace()
 	if err != nil {
 		return netip.Addr{}, err
 	}
-	p := &port{name: name, number: n.machines, space: space}
+	p := &port{name: name, number: n.freeNumberLocked(), space: space, ended: make(chan struct{})}
 	if p.device, p.label, err = space.openDevice(); err != nil {
 		return netip.Addr{}, errors.Join(err, space.close())
 	}
@@ -107,6 +108,27 @@ func (n *Network) Attach(name string) (netip.Addr, error) {
 	}
 	n.plugLocked(p)
 	return p.addr, nil
+}
+
+// Detach takes a machine away for good; processes on it should be gone. What is under
+// way to it is lost, and its name may be another's.
+func (n *Network) Detach(name string) error {
+	n.mu.Lock()
+	p := n.byName[name]
+	if p == nil || p.space == nil || n.closed {
+		n.mu.Unlock()
+		return fmt.Errorf("no machine %q", name)
+	}
+	delete(n.byName, name)
+	n.byHost[p.addr.As4()[3]].Store(nil)
+	for _, other := range n.byName { // whose link is the next one's that has this number
+		other.links[p.number].cut.Store(0)
+		other.links[p.number].weather.Store(nil)
+	}
+	n.mu.Unlock()
+	err := p.device.Close()
+	<-p.ended
+	return errors.Join(err, p.space.close())
 }
 
 // Readdress gives a machine another address. Connections to the old one are dead, and
@@ -250,10 +272,21 @@ func (n *Network) freeHostLocked() byte {
 	}
 }
 
+// freeNumberLocked is one that no port has. There are as many as machines.
+func (n *Network) freeNumberLocked() int {
+	var taken [maxMachines]bool
+	for _, p := range n.byName {
+		taken[p.number] = true
+	}
+	return slices.Index(taken[:], false)
+}
+
 func (n *Network) plugLocked(p *port) {
-	n.machines++
 	n.byName[p.name] = p
-	n.group.Go(func() { n.forward(p) })
+	n.group.Go(func() {
+		defer close(p.ended)
+		n.forward(p)
+	})
 }
 
 func (n *Network) now() time.Duration { return time.Since(n.start) }

@@ -222,6 +222,39 @@ func TestNetwork_ReaddressedMachineIsReachedAtItsNewAddressOnly(t *testing.T) {
 	}
 }
 
+// Nothing reaches a machine that was taken away, and nothing of what was done to its links
+// is done to the machine that comes after it. There may be any number, one after the other.
+func TestNetwork_DetachedMachineMakesRoom(t *testing.T) {
+	n, addrs := newNetwork(t, "a", "b")
+	a, old := socket(t, n, "a", addrs["a"]), socket(t, n, "b", addrs["b"])
+	if err := errors.Join(n.Cut("a", "b", fault.All), n.SetWeather("a", "b", fault.Weather{Loss: 1}), n.Detach("b")); err != nil {
+		t.Fatal(err)
+	}
+	post(t, a, old, "to nobody")
+	eventually(t, n, "the packet to be for nobody", func(s Stats) bool { return s.Stray == 1 })
+	for range 2 * maxMachines {
+		addr, err := n.Attach("b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if addr == addrs["b"] {
+			t.Fatalf("it has the address %v again", addr)
+		}
+		b := socket(t, n, "b", addr)
+		post(t, a, b, "to the new one")
+		if got := receive(t, b); got != "to the new one" {
+			t.Errorf("got %q", got)
+		}
+		if err := errors.Join(b.Close(), n.Detach("b")); err != nil {
+			t.Fatal(err)
+		}
+		addrs["b"] = addr
+	}
+	if err := n.Within("b", func() error { return nil }); err == nil {
+		t.Error("something was done on a machine that is not there")
+	}
+}
+
 func TestNetwork_SideBySide(t *testing.T) {
 	one, addrs := newNetwork(t, "a", "b")
 	two, others := newNetwork(t, "a", "b")
@@ -255,6 +288,8 @@ func TestNetwork_RefusesWhatIsNotThere(t *testing.T) {
 		"a second a":        second(n.Attach("a")),
 		"the client moved":  second(n.Readdress(Clients)),
 		"nobody moved":      second(n.Readdress("x")),
+		"nobody detached":   n.Detach("x"),
+		"clients detached":  n.Detach(Clients),
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", what)
