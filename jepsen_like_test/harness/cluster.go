@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
@@ -32,7 +33,10 @@ type Options struct {
 
 // Cluster is a set of servers on loopback, or each on a machine of its own.
 type Cluster struct {
-	Servers []*Server
+	Servers []*Server // those it was made of; the list never changes
+
+	guests []*Server // that joined since, and are there
+	left   []*Server // that were guests, for their logs
 
 	binary     Binary
 	history    *history.Recorder
@@ -116,9 +120,9 @@ func (c *Cluster) Kill(servers ...*Server) {
 	wg.Wait()
 }
 
-// Server returns the one with that sid, or nil.
+// Server returns the one with that sid, a guest too, or nil.
 func (c *Cluster) Server(sid string) *Server {
-	for _, s := range c.Servers {
+	for _, s := range slices.Concat(c.Servers, c.guests) {
 		if s.SID == sid {
 			return s
 		}
@@ -163,7 +167,7 @@ func (c *Cluster) Replica(ctx context.Context, s *Server) (*pb.StatusResponse, e
 // Tails are the ends of all logs, for people.
 func (c *Cluster) Tails(n int) string {
 	text := ""
-	for _, s := range c.Servers {
+	for _, s := range c.everybody() {
 		text += fmt.Sprintf("==== log of %s (%s), the last %d lines\n%s\n", s.SID, s.Addr, n, s.Log.Tail(n))
 	}
 	return text
@@ -172,7 +176,7 @@ func (c *Cluster) Tails(n int) string {
 // WriteLogs writes all logs into dir.
 func (c *Cluster) WriteLogs(dir string) error {
 	var errs []error
-	for _, s := range c.Servers {
+	for _, s := range c.everybody() {
 		errs = append(errs, os.WriteFile(filepath.Join(dir, s.SID+".log"), []byte(s.Log.Tail(maxLines)+"\n"), 0o600))
 	}
 	return errors.Join(errs...)
@@ -182,7 +186,7 @@ func (c *Cluster) WriteLogs(dir string) error {
 // wrong with the processes themselves.
 func (c *Cluster) Close() error {
 	var errs []error
-	for _, s := range c.Servers {
+	for _, s := range slices.Concat(c.Servers, c.guests) {
 		errs = append(errs, s.close())
 	}
 	return errors.Join(append(errs, c.disks.close())...)

@@ -28,16 +28,33 @@ type disks struct {
 func (d *disks) lay(servers []*Server, seed uint64) error {
 	d.bySID, d.random = make(map[string]*faultfs.FS), rand.New(rand.NewPCG(seed, 0))
 	for _, s := range servers {
-		if err := os.Mkdir(s.Dir, 0o700); err != nil {
-			return errors.Join(fmt.Errorf("make a data directory: %w", err), d.close())
-		}
-		f, err := faultfs.Mount(s.Dir)
-		if err != nil {
+		if err := d.mount(s); err != nil {
 			return errors.Join(err, d.close())
 		}
-		d.bySID[s.SID] = f
 	}
 	return nil
+}
+
+func (d *disks) mount(s *Server) error {
+	if err := os.Mkdir(s.Dir, 0o700); err != nil {
+		return fmt.Errorf("make a data directory: %w", err)
+	}
+	f, err := faultfs.Mount(s.Dir)
+	if err != nil {
+		return err
+	}
+	d.bySID[s.SID] = f
+	return nil
+}
+
+// unmount leaves an ordinary directory, if there is a file system over it.
+func (d *disks) unmount(s *Server) error {
+	f := d.bySID[s.SID]
+	if f == nil {
+		return nil
+	}
+	delete(d.bySID, s.SID)
+	return f.Close()
 }
 
 // close leaves ordinary directories with what the servers had.

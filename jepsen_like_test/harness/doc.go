@@ -9,6 +9,9 @@
 // needs them. Close leaves no process behind, and tells if one of them crashed,
 // ended by itself or reported a data race.
 //
+// Join adds a server to a cluster that runs, Decommission takes it away again with all
+// that it had.
+//
 // With a network (switchnet) each server is on a machine of its own, whose links can
 // be cut and spoiled and whose address can change.
 //

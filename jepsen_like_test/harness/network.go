@@ -97,8 +97,10 @@ func (s *Server) Move() error {
 		return fmt.Errorf("move %s: %w", s.SID, err)
 	}
 	s.note("move to " + addr)
-	s.cluster.addrs = slices.Clone(s.cluster.addrs)
-	s.cluster.addrs[slices.Index(s.cluster.addrs, s.Addr)] = addr
+	if i := slices.Index(s.cluster.addrs, s.Addr); i >= 0 { // guests are in no list
+		s.cluster.addrs = slices.Clone(s.cluster.addrs)
+		s.cluster.addrs[i] = addr
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Addr = addr
