@@ -57,10 +57,17 @@ type Mover interface {
 	Move(ctx context.Context, sid string) error
 }
 
-// Joiner can grow and shrink.
+// Joiner can grow and shrink. Who joined is a guest: not among Voters and NonVoters, and
+// to be killed, started and asked like others.
 type Joiner interface {
-	Join(ctx context.Context, sid string) error         // a server that was not there before, and does not vote
-	Decommission(ctx context.Context, sid string) error // it leaves for good, and is not among the servers any more
+	Join(ctx context.Context, g Guest) error            // starts it and does not wait for it
+	Decommission(ctx context.Context, sid string) error // it leaves for good: nothing of it is left
+}
+
+// Guest is a server that was not there before.
+type Guest struct {
+	SID      string
+	NonVoter bool // it never votes
 }
 
 // Compactor has servers that take snapshots and forget the log before them.

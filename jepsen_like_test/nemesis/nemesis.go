@@ -85,6 +85,7 @@ type Scene struct {
 	Rand *rand.Rand
 
 	reigns map[Reigning]bool // that were seen
+	guests []Guest           // that are there
 }
 
 // NewScene makes one; what nemeses do follows from rnd.
@@ -102,6 +103,22 @@ func (s *Scene) Reigns() (leaders int, terms uint64) {
 		last = max(last, r.Term)
 	}
 	return len(s.reigns), last - first
+}
+
+// Voters are those of the cluster, and guests that may vote.
+func (s *Scene) Voters() []string { return s.with(false, s.Cluster.Voters()) }
+
+// NonVoters are all others.
+func (s *Scene) NonVoters() []string { return s.with(true, s.Cluster.NonVoters()) }
+
+func (s *Scene) with(nonVoter bool, list []string) []string {
+	list = slices.Clone(list)
+	for _, g := range s.guests {
+		if g.NonVoter == nonVoter {
+			list = append(list, g.SID)
+		}
+	}
+	return list
 }
 
 // everybody is all servers.

@@ -20,6 +20,7 @@ var (
 	_ Pauser  = Real{}
 	_ Network = Real{}
 	_ Mover   = Real{}
+	_ Joiner  = Real{}
 	_ Disks   = Real{}
 
 	_ Compactor = Real{}
@@ -151,6 +152,18 @@ func (r Real) Move(_ context.Context, sid string) error {
 		}
 		return s.Start()
 	})
+}
+
+// Join implements Joiner. The guest keeps its log as the others do.
+func (r Real) Join(_ context.Context, g Guest) error {
+	like := r.Servers[0].Spec
+	_, err := r.Cluster.Join(harness.Spec{SID: g.SID, SType: like.SType, NonVoter: g.NonVoter, LogStore: like.LogStore, ReapAfter: like.ReapAfter})
+	return err
+}
+
+// Decommission implements Joiner.
+func (r Real) Decommission(ctx context.Context, sid string) error {
+	return r.each([]string{sid}, func(s *harness.Server) error { return r.Cluster.Decommission(ctx, s) })
 }
 
 func (r Real) each(sids []string, do func(*harness.Server) error) error {

@@ -136,10 +136,11 @@ func (c *Cluster) Transfer(ctx context.Context, leader string) error {
 }
 
 func (c *Cluster) client(ctx context.Context, sid string) (pb.GlobalChannelClient, error) {
-	if err := c.servers[sid].Connect(ctx); err != nil {
+	s := c.server(sid)
+	if err := s.Connect(ctx); err != nil {
 		return nil, err
 	}
-	return c.servers[sid].Client()
+	return s.Client()
 }
 
 // Kill implements nemesis.Cluster.
@@ -149,7 +150,7 @@ func (c *Cluster) Kill(sids ...string) error {
 	}
 	c.fleet.Kill(sids...)
 	for _, sid := range sids {
-		c.servers[sid].died()
+		c.server(sid).died()
 	}
 	return nil
 }
@@ -161,7 +162,7 @@ func (c *Cluster) Start(ctx context.Context, sids ...string) error {
 			c.fleet.PowerOn(sid)
 			delete(c.dark, sid)
 		}
-		s := c.servers[sid]
+		s := c.server(sid)
 		p, cfg := s.begin()
 		n, err := c.fleet.TryRestartWith(sid, cfg)
 		if err != nil {
@@ -190,7 +191,7 @@ func (c *Cluster) End(ctx context.Context, sids ...string) error {
 	for _, sid := range sids {
 		c.fault(sid, "asked to end")
 		errs = append(errs, c.fleet.Node(sid).Close())
-		c.servers[sid].died()
+		c.server(sid).died()
 	}
 	return errors.Join(errs...)
 }
@@ -206,13 +207,13 @@ func (c *Cluster) Move(_ context.Context, sid string) error {
 }
 
 // Join implements nemesis.Joiner. No workload uses the server.
-func (c *Cluster) Join(_ context.Context, sid string) error {
-	c.fault(sid, "joins")
-	s := newServer(c, node.Config{SID: sid, SType: SType, NonVoter: true})
-	c.guests[sid] = s
+func (c *Cluster) Join(_ context.Context, g nemesis.Guest) error {
+	c.fault(g.SID, "joins")
+	s := newServer(c, node.Config{SID: g.SID, SType: SType, NonVoter: g.NonVoter})
+	c.guests[g.SID] = s
 	p, cfg := s.begin()
 	n := c.fleet.Start(cfg)
-	s.runs(p, n, c.fleet.Address(sid))
+	s.runs(p, n, c.fleet.Address(g.SID))
 	return nil
 }
 

@@ -68,7 +68,8 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
 		shape := shapes[rnd.IntN(len(shapes))]
 		c := New(t, Options{
-			Voters: shape[0], NonVoters: shape[1], Settings: node.Settings{ReapAfter: reapAfter}, Seed: spec.Seed, Latency: spec.Latency, History: h,
+			Voters: shape[0], NonVoters: shape[1], Seed: spec.Seed, Latency: spec.Latency, History: h,
+			Settings: node.Settings{ReapAfter: reapAfter, MaxVoters: shape[0] + 2}, // two may join
 		})
 		var err error
 		if judge, err = trial.Run(t.Context(), spec, c, h); err != nil {
