@@ -135,6 +135,13 @@ func (f *Fleet) CopyDisk(sid string) (restore func() error, err error) {
 	return f.disk(sid).Copy()
 }
 
+// LastIndex is of the newest entry on a server's disk, in its log or a snapshot; 0: there
+// is none.
+func (f *Fleet) LastIndex(sid string) uint64 {
+	f.t.Helper()
+	return f.disk(sid).LastIndex()
+}
+
 func (f *Fleet) disk(sid string) *disk.Memory {
 	f.t.Helper()
 	s := f.server(sid)

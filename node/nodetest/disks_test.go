@@ -87,6 +87,7 @@ func TestCopyDisk_BringsBackWhatIsStale(t *testing.T) {
 		f.Kill(sid)
 		restore, err := f.CopyDisk(sid)
 		must(t, err)
+		copied := f.LastIndex(sid)
 		f.Restart(sid)
 		f.WaitReady(ctx)
 		f.Kill(leader.Self().SID) // for a new term
@@ -96,7 +97,13 @@ func TestCopyDisk_BringsBackWhatIsStale(t *testing.T) {
 		must(t, f.Node("chat-1").Add(ctx, "world", "alice", "chat-1"))
 		hasAll(t, ctx, f, "alice")
 		f.Kill(sid)
+		if now := f.LastIndex(sid); copied < before.Applied || now <= copied {
+			t.Errorf("the last entry was %d when it was copied and had applied %d, and is %d now", copied, before.Applied, now)
+		}
 		must(t, restore())
+		if now := f.LastIndex(sid); now != copied {
+			t.Errorf("the last entry is %d, and was %d when it was copied", now, copied)
+		}
 		f.Isolate(sid)
 		if now := f.Restart(sid).Status(); now.NodeID != before.NodeID || now.Term != before.Term {
 			t.Errorf("started as %+v, was %+v", now, before)

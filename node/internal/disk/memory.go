@@ -96,6 +96,18 @@ func (m *Memory) Snapshot() uint64 {
 	return 0
 }
 
+// LastIndex is of the newest entry, in the log or a snapshot; 0: there is none.
+func (m *Memory) LastIndex() uint64 {
+	snapshot := m.Snapshot()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.log == nil {
+		return snapshot
+	}
+	last, _ := m.log.LastIndex() // the log of a disk that is not read has no errors
+	return max(last, snapshot)
+}
+
 // PowerOff freezes the disk as it is, without what was not yet answered. Whoever has it
 // open goes on with a copy that nobody will ever read: a process that was killed must not
 // write to what its successor opens. It can be opened again at once, and is not stalled.
