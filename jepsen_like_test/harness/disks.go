@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -229,6 +230,31 @@ func (c *Cluster) Copy(sid string) (restore func() error, err error) {
 		})
 	}, nil
 }
+
+// LastIndex asks the binary for the newest entry in a data directory, in the log or a
+// snapshot.
+func (c *Cluster) LastIndex(sid string) (index uint64, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), readTime)
+	defer cancel()
+	return index, c.offline(sid, "reading", func(dir string) error {
+		// It is refused, since the others are there, but told all the same.
+		r, err := c.binary.Run(ctx, nil, "recover", "--data", dir, "--dry-run", "-o", "json")
+		if err != nil {
+			return err
+		}
+		var told struct {
+			LastIndex uint64 `json:"last_index"`
+		}
+		if err := json.Unmarshal([]byte(r.Stdout), &told); err != nil {
+			return fmt.Errorf("%w in %v", err, r)
+		}
+		index = told.LastIndex
+		return nil
+	})
+}
+
+// readTime is what reading a data directory may take.
+const readTime = time.Minute
 
 func empty(dir string) error {
 	all, err := os.ReadDir(dir)

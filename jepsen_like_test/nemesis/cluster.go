@@ -50,6 +50,7 @@ type Disks interface {
 	Damage(sid string, f fault.File, d fault.Damage) error // an error if there is no such file yet
 	Wipe(sid string) error                                 // the data directory is empty
 	Copy(sid string) (restore func() error, err error)     // restore puts the directory back as it was at Copy
+	LastIndex(sid string) (uint64, error)                  // of the newest entry that it has, committed or not
 }
 
 // Mover can start a server that does not run at another address, on its data.

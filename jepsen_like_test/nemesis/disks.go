@@ -23,6 +23,7 @@ var disks = family(OfDisks, canSpoil, []Nemesis{
 	{Name: "snapshot-flipped", Snapshots: true, needs: canCompact, Hurt: damaged(fault.Snapshot, fault.Flipped)},
 	{Name: "snapshot-truncated", Snapshots: true, needs: canCompact, Hurt: damaged(fault.Snapshot, fault.Truncated)},
 	{Name: "wiped", Hurt: wiped},
+	{Name: "stale", Hurt: stale},
 })
 
 func canSpoil(c Cluster) bool {
@@ -208,5 +209,78 @@ func (s *Scene) replaced(ctx context.Context, before map[string]uint64, sid stri
 			err = fmt.Errorf("its role is %q", st.GetRole())
 		}
 		return err
+	})
+}
+
+// stale: a follower comes back with an old copy of its directory, and so without entries
+// that it had acknowledged, and votes that it had given. Nothing in the directory tells.
+// That is no harm as long as the entries are with a majority all the same, so before they
+// are forgotten all other voters have them.
+func stale(ctx context.Context, s *Scene) (seen string, err error) {
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	victim := s.followers(old.SID)[0]
+	restore, err := s.copied(ctx, victim)
+	if err != nil {
+		return "", err
+	}
+	if err := s.Lasts(ctx, 2*time.Second, 10*time.Second); err != nil {
+		return "", err
+	}
+	if _, err := s.Lead(ctx, 0); err != nil { // all are there
+		return "", err
+	}
+	before := s.lives(ctx, victim)
+	if err := s.Kill(victim); err != nil {
+		return "", err
+	}
+	had, err := s.disks().LastIndex(victim)
+	if err == nil {
+		err = s.haveApplied(ctx, had, without(s.Voters(), victim)...)
+	}
+	if err = mended(err, restore); err != nil {
+		return "", err
+	}
+	has, err := s.disks().LastIndex(victim)
+	if err != nil {
+		return "", err
+	}
+	seen, err = s.restarted(ctx, before, victim)
+	if err == nil && has >= had {
+		err = unseen("%s had entries up to index %d, and up to %d in an older copy", victim, had, has)
+	}
+	return fmt.Sprintf("%s had entries up to index %d, and up to %d when it came back; %s", victim, had, has, seen), err
+}
+
+// copied restarts a server and copies its directory meanwhile.
+func (s *Scene) copied(ctx context.Context, sid string) (restore func() error, err error) {
+	before := s.lives(ctx, sid)
+	if err := s.Kill(sid); err != nil {
+		return nil, err
+	}
+	restore, err = s.disks().Copy(sid)
+	if err != nil {
+		return nil, errors.Join(err, s.back(ctx, sid))
+	}
+	_, err = s.restarted(ctx, before, sid)
+	return restore, err
+}
+
+// haveApplied waits until each of these servers has applied all up to an index. Clients
+// that go on writing see to it that it is reached.
+func (s *Scene) haveApplied(ctx context.Context, index uint64, sids ...string) error {
+	return harness.Await(ctx, fmt.Sprintf("%v to have index %d", sids, index), func(ctx context.Context) error {
+		for _, sid := range sids {
+			st, err := s.Status(ctx, sid)
+			if err == nil && st.GetApplied() < index {
+				err = fmt.Errorf("%s has applied %d", sid, st.GetApplied())
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }

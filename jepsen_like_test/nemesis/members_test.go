@@ -85,6 +85,15 @@ func (p *paper) Decommission(_ context.Context, sid string) error {
 // suffers has a new paper cluster suffer a nemesis, with so many seeds.
 func suffers(t *testing.T, name string, seeds uint64, change func(*paper)) (seen []string, errs []error, papers []*paper) {
 	t.Helper()
+	return suffersAs(t, name, seeds, func(p *paper) Cluster {
+		change(p)
+		return p
+	})
+}
+
+// suffersAs has what is made of the paper cluster suffer.
+func suffersAs(t *testing.T, name string, seeds uint64, as func(*paper) Cluster) (seen []string, errs []error, papers []*paper) {
+	t.Helper()
 	named, err := Named(name)
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +101,7 @@ func suffers(t *testing.T, name string, seeds uint64, change func(*paper)) (seen
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			p := &paper{term: 1, leader: "v1", voters: []string{"v1", "v2", "v3"}}
-			change(p)
-			p.s = NewScene(p, rand.New(rand.NewPCG(seed, 0)))
+			p.s = NewScene(as(p), rand.New(rand.NewPCG(seed, 0)))
 			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 			defer cancel()
 			what, err := named[0].Hurt(ctx, p.s)

@@ -85,3 +85,6 @@ func (c *Cluster) Copy(sid string) (restore func() error, err error) {
 		return again()
 	}, nil
 }
+
+// LastIndex implements nemesis.Disks.
+func (c *Cluster) LastIndex(sid string) (uint64, error) { return c.fleet.LastIndex(sid), nil }

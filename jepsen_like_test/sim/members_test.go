@@ -31,3 +31,11 @@ func TestMembers_VotersJoinAndLeave(t *testing.T) {
 		t.Error("no guest ever led when it was to leave")
 	}
 }
+
+// A follower comes back with less than it had, again and again, and nothing is lost.
+func TestDisks_Stale(t *testing.T) {
+	result, _ := run(t, trial.Spec{Simulated: true, Workload: "set", Nemeses: []string{"stale"}, Seed: 1, Time: 3 * time.Minute})
+	if len(result.Violations) > 0 || !result.Valid() {
+		t.Error(result)
+	}
+}
