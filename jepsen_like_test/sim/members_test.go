@@ -3,7 +3,6 @@ package sim
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
@@ -13,8 +12,11 @@ import (
 // and then when it is decommissioned; and the run finds the cluster as it was.
 func TestMembers_VotersJoinAndLeave(t *testing.T) {
 	led := 0
-	for seed := range uint64(len(shapes)) {
-		result, events := run(t, trial.Spec{Simulated: true, Workload: "register", Nemeses: []string{"voters-join"}, Seed: seed, Time: 3 * time.Minute})
+	for seed := range uint64(10) {
+		if led > 0 && seed >= uint64(len(shapes)) {
+			break
+		}
+		result, events := run(t, trial.Spec{Simulated: true, Workload: "register", Nemeses: []string{"voters-join"}, Seed: seed, Time: smoke / 5})
 		if len(result.Violations) > 0 || !result.Valid() {
 			t.Error(result)
 		}
@@ -29,13 +31,5 @@ func TestMembers_VotersJoinAndLeave(t *testing.T) {
 	}
 	if led == 0 {
 		t.Error("no guest ever led when it was to leave")
-	}
-}
-
-// A follower comes back with less than it had, again and again, and nothing is lost.
-func TestDisks_Stale(t *testing.T) {
-	result, _ := run(t, trial.Spec{Simulated: true, Workload: "set", Nemeses: []string{"stale"}, Seed: 1, Time: 3 * time.Minute})
-	if len(result.Violations) > 0 || !result.Valid() {
-		t.Error(result)
 	}
 }
