@@ -144,7 +144,7 @@ func (t *trial) suffer(ctx context.Context, n nemesis.Nemesis) bool {
 }
 
 // whole waits until everybody is there and follows one leader, who shows the life that
-// each of them takes for its own.
+// each of them takes for its own, and no other one.
 func (t *trial) whole(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, mendTime)
 	defer cancel()
@@ -168,6 +168,11 @@ func (t *trial) whole(ctx context.Context) error {
 			}
 			if lives[sid] != st.GetEpoch() {
 				return fmt.Errorf("%s shows life %d of %s, which has %d itself", leader.SID, lives[sid], sid, st.GetEpoch())
+			}
+		}
+		for sid := range lives {
+			if !slices.Contains(all, sid) { // it has left
+				return fmt.Errorf("%s shows life %d of %s, which is not there", leader.SID, lives[sid], sid)
 			}
 		}
 		return nil

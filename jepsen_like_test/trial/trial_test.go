@@ -31,6 +31,7 @@ type paper struct {
 	mute        bool // writes fail
 	down        map[string]bool
 	forgotten   bool // v3 is not shown any more, once somebody was killed
+	haunted     bool // somebody is shown who is not there, once somebody was killed
 	verdict     Verdict
 }
 
@@ -88,6 +89,9 @@ func (p *paper) Lives(context.Context, string) (map[string]uint64, error) {
 	lives := map[string]uint64{"v1": p.epoch, "v2": p.epoch, "v3": p.epoch}
 	if p.forgotten && p.epoch > 1 {
 		delete(lives, "v3")
+	}
+	if p.haunted && p.epoch > 1 {
+		lives["guest"] = 1
 	}
 	return lives, nil
 }
@@ -158,6 +162,7 @@ func TestRun_FindsWhatNoCheckerSees(t *testing.T) {
 		"kills that are none":              func(p *paper) { p.unmoved = true },
 		"writes that fail":                 func(p *paper) { p.mute = true },
 		"a life that is not shown":         func(p *paper) { p.forgotten = true },
+		"a life of nobody":                 func(p *paper) { p.haunted = true },
 		"what the checker found": func(p *paper) {
 			p.verdict.Violations = []checker.Violation{{Kind: checker.Lost, Text: "somebody"}}
 		},
