@@ -253,7 +253,7 @@ func (r *Result) validate(writes int) {
 			r.Invalid = append(r.Invalid, fmt.Sprintf("%s was seen %d times, and %d times it was not", name, f.Seen, len(f.Unseen)))
 		}
 	}
-	if least := int(r.Spec.Time / r.Spec.Rest(2*time.Second)); writes < least {
+	if least := int(r.Spec.Time / max(r.Spec.Rest(2*time.Second), 2*time.Second)); writes < least {
 		r.Invalid = append(r.Invalid, fmt.Sprintf("%d writes were acknowledged, fewer than %d", writes, least))
 	}
 }
