@@ -34,8 +34,8 @@ var networks = family(OfNetworks, canCut, []Nemesis{
 	{Name: "leader-with-replicas", needs: hasNonVoters, Hurt: leaderWithReplicas},
 	{Name: "bridge", Hurt: bridge},
 	{Name: "ring", Hurt: ring, needs: func(c Cluster) bool { return len(c.Voters())+len(c.NonVoters()) > 3 }},
-	{Name: "leader-cannot-send", Hurt: oneWayLeader(func(leader, other string) (from, to string) { return leader, other })},
-	{Name: "leader-cannot-hear", Hurt: oneWayLeader(func(leader, other string) (from, to string) { return other, leader })},
+	{Name: "leader-cannot-send", Hurt: oneWayLeader(func(leader, others []string) (from, to []string) { return leader, others })},
+	{Name: "leader-cannot-hear", Hurt: oneWayLeader(func(leader, others []string) (from, to []string) { return others, leader })},
 	{Name: "one-way", Hurt: oneWay},
 	{Name: "flapping", Hurt: flapping},
 	{Name: "only-gossip-lost", Hurt: onlyLost(fault.Gossip)},
@@ -64,14 +64,7 @@ func some(s *Scene, list []string) []string {
 func (s *Scene) network() Network { return s.Cluster.(Network) }
 
 // cut loses everything between two groups, both ways.
-func (s *Scene) cut(a, b []string) (err error) {
-	for _, x := range a {
-		for _, y := range b {
-			err = errors.Join(err, s.network().Cut(x, y, fault.All), s.network().Cut(y, x, fault.All))
-		}
-	}
-	return err
-}
+func (s *Scene) cut(a, b []string) error { return Split(s.network(), a, b, fault.All) }
 
 func isolateLeader(ctx context.Context, s *Scene) (seen string, err error) {
 	return s.cutOffLeader(ctx, nil)
@@ -165,18 +158,15 @@ func ring(ctx context.Context, s *Scene) (seen string, err error) {
 	})
 }
 
-func oneWayLeader(way func(leader, other string) (from, to string)) func(context.Context, *Scene) (string, error) {
+func oneWayLeader(way func(leader, others []string) (from, to []string)) func(context.Context, *Scene) (string, error) {
 	return func(ctx context.Context, s *Scene) (seen string, err error) {
 		old, err := s.Lead(ctx, 0)
 		if err != nil {
 			return "", err
 		}
 		rest := without(s.everybody(), old.SID)
-		for _, other := range rest {
-			from, to := way(old.SID, other)
-			err = errors.Join(err, s.network().Cut(from, to, fault.All))
-		}
-		if err == nil {
+		from, to := way([]string{old.SID}, rest)
+		if err = CutAll(s.network(), from, to, fault.All); err == nil {
 			seen, err = s.deposed(ctx, old, rest)
 		}
 		if err == nil {
@@ -216,26 +206,16 @@ func onlyLost(what fault.Traffic) func(context.Context, *Scene) (string, error) 
 		if what == fault.Gossip {
 			most = time.Minute // nothing is to come of it, however long
 		}
-		return s.spoiled(ctx, fmt.Sprintf("%v lost everywhere", what), most, func() (err error) {
-			for _, a := range s.everybody() {
-				for _, b := range without(s.everybody(), a) {
-					err = errors.Join(err, s.network().Cut(a, b, what))
-				}
-			}
-			return err
+		return s.spoiled(ctx, fmt.Sprintf("%v lost everywhere", what), most, func() error {
+			return CutAll(s.network(), s.everybody(), s.everybody(), what)
 		})
 	}
 }
 
 func weather(w fault.Weather) func(context.Context, *Scene) (string, error) {
 	return func(ctx context.Context, s *Scene) (seen string, err error) {
-		return s.spoiled(ctx, fmt.Sprintf("weather %+v everywhere", w), 20*time.Second, func() (err error) {
-			for _, a := range s.everybody() {
-				for _, b := range without(s.everybody(), a) {
-					err = errors.Join(err, s.network().SetWeather(a, b, w))
-				}
-			}
-			return err
+		return s.spoiled(ctx, fmt.Sprintf("weather %+v everywhere", w), 20*time.Second, func() error {
+			return SetWeatherAmong(s.network(), s.everybody(), w)
 		})
 	}
 }
