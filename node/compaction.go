@@ -18,13 +18,14 @@ const (
 	entryOverhead = 128 // what an entry takes in memory beside its data, about
 )
 
-// compaction takes snapshots by the bytes of the log, beside those that Raft takes
-// by its entries.
+// compaction takes snapshots by the bytes of the log, and in the place of one that cannot
+// be read, beside those that Raft takes by its entries.
 type compaction struct {
 	raft      *raft.Raft
 	log       *countedLog
 	snapshots raft.SnapshotStore
-	least     int64 // bytes between two snapshots
+	missing   <-chan struct{} // see disk.Store
+	least     int64           // bytes between two snapshots
 }
 
 // run ends with stop, which is closed when Raft is down: until then Raft answers.
@@ -32,6 +33,8 @@ func (p *compaction) run(stop <-chan struct{}) {
 	for {
 		select {
 		case <-p.log.grown:
+			p.snapshot()
+		case <-p.missing:
 			p.snapshot()
 		case <-stop:
 			return

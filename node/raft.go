@@ -132,7 +132,7 @@ func startConsensus(nodeID string, port *transport.Port, store *disk.Store, repl
 	})
 	c.raft.RegisterObserver(c.observer)
 	c.watchers.Go(func() { c.watch(notify, seen) })
-	c.compaction = compaction{raft: c.raft, log: entries, snapshots: store.Snapshots, least: step}
+	c.compaction = compaction{raft: c.raft, log: entries, snapshots: store.Snapshots, missing: store.Missing, least: step}
 	c.watchers.Go(func() { c.compaction.run(c.stop) })
 	return c, nil
 }

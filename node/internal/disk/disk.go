@@ -25,6 +25,7 @@ type Store struct {
 	Log       raft.LogStore
 	Stable    raft.StableStore
 	Snapshots raft.SnapshotStore
+	Missing   <-chan struct{} // told when another snapshot is wanted, since one could not be read
 	Identity  *Identity
 	Durable   bool // survives the process
 	Guard     *Guard
@@ -126,7 +127,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 		}
 	}
 	g := newGuard()
-	snaps := &guardedSnapshots{guard: g, SnapshotStore: snapshots, dir: filepath.Join(o.dir, snapshotDir)}
+	snaps := g.wrapSnapshots(snapshots, filepath.Join(o.dir, snapshotDir))
 	file, least := filepath.Join(o.dir, logFile), uint64(leastFree)
 	stable, err := openBallot(g.wrapStable(db, file))
 	if err != nil {
@@ -137,7 +138,7 @@ func (o opening) locked(ctx context.Context, db *raftboltdb.BoltStore) (*Store, 
 	}
 	return &Store{
 		// Below the cache: what is in memory needs no guard.
-		Log: &parkedLog{&gapless{&cachedLog{LogStore: g.wrapLog(log, file)}, snaps}, g}, Stable: stable, Snapshots: snaps, Durable: true,
+		Log: &parkedLog{&gapless{&cachedLog{LogStore: g.wrapLog(log, file)}, snaps}, g}, Stable: stable, Snapshots: snaps, Missing: snaps.missing, Durable: true,
 		Identity: &Identity{now: id, write: func(next identity) error { return writeIdentity(o.dir, next) }},
 		Guard:    g, Space: func() (Space, error) { return space(o.dir) }, dir: o.dir, least: least,
 		// The lock goes last: who gets it may write to the log.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/hashicorp/raft"
 )
@@ -182,68 +181,6 @@ func (l *parkedLog) StoreLogs(entries []*raft.Log) error {
 	err := l.LogStore.StoreLogs(entries)
 	if err != nil && l.guard.Failed() != nil {
 		l.guard.park()
-	}
-	return err
-}
-
-// guardedSnapshots are snapshots whose failures are noted. After a failure of the
-// disk none is begun any more.
-type guardedSnapshots struct {
-	guard *Guard
-	raft.SnapshotStore
-	dir string
-}
-
-// Create implements raft.SnapshotStore.
-func (s *guardedSnapshots) Create(version raft.SnapshotVersion, index, term uint64, configuration raft.Configuration,
-	configurationIndex uint64, transport raft.Transport) (raft.SnapshotSink, error) {
-	var sink raft.SnapshotSink
-	err := s.guard.doSoft("beginning a snapshot in", s.dir, func() (err error) {
-		sink, err = s.SnapshotStore.Create(version, index, term, configuration, configurationIndex, transport)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &guardedSink{SnapshotSink: sink, store: s}, nil
-}
-
-// List implements raft.SnapshotStore.
-func (s *guardedSnapshots) List() ([]*raft.SnapshotMeta, error) {
-	if err := s.guard.Failed(); err != nil {
-		return nil, err
-	}
-	return s.SnapshotStore.List()
-}
-
-// Open implements raft.SnapshotStore.
-func (s *guardedSnapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
-	if err := s.guard.Failed(); err != nil {
-		return nil, nil, err
-	}
-	return s.SnapshotStore.Open(id)
-}
-
-// guardedSink is a snapshot being written.
-type guardedSink struct {
-	raft.SnapshotSink
-	store *guardedSnapshots
-}
-
-// Write implements io.Writer.
-func (k *guardedSink) Write(b []byte) (n int, err error) {
-	err = k.store.guard.doSoft("writing a snapshot in", k.store.dir, func() (err error) {
-		n, err = k.SnapshotSink.Write(b)
-		return err
-	})
-	return n, err
-}
-
-// Close implements raft.SnapshotSink: from now on the snapshot exists.
-func (k *guardedSink) Close() error {
-	err := k.store.guard.doSoft("finishing a snapshot in", k.store.dir, k.SnapshotSink.Close)
-	if err == nil {
-		k.store.guard.snapshotted(nil)
 	}
 	return err
 }

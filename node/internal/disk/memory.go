@@ -75,9 +75,9 @@ func (m *Memory) locked(c contents) (*Store, error) {
 	if err != nil {
 		return nil, refusal(memoryDir, logFile, err)
 	}
-	snapshots := &guardedSnapshots{guard: g, SnapshotStore: c.snaps, dir: memoryDir}
+	snapshots := g.wrapSnapshots(c.snaps, memoryDir)
 	return &Store{
-		Log: &parkedLog{&gapless{g.wrapLog(log, memoryDir), snapshots}, g}, Stable: stable, Snapshots: snapshots,
+		Log: &parkedLog{&gapless{g.wrapLog(log, memoryDir), snapshots}, g}, Stable: stable, Snapshots: snapshots, Missing: snapshots.missing,
 		Identity: c.identity, Guard: g, Space: func() (Space, error) { return c.log.faults.space(), nil }, least: leastFree,
 		close: func() error { return m.release(c.log) },
 	}, nil
