@@ -33,8 +33,8 @@ func (p *process) die() {
 	p.dead = true
 }
 
-// alive runs note unless the process is dead.
-func (p *process) alive(note func()) bool {
+// Alive implements workload.Process.
+func (p *process) Alive(note func()) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.dead {
@@ -84,7 +84,7 @@ func (s *Server) handle(ctx context.Context, p *process, d *node.Delivery) (offl
 		}
 	}
 	var slow time.Duration
-	p.alive(func() {
+	p.Alive(func() {
 		s.cluster.history.Note(history.Event{
 			F: history.Handed, Via: p.sid, Start: p.start, Channel: d.Channel, From: d.From,
 			Msg: nameOf(d.Msg), Sum: sum(d.Msg), UIDs: uids, Offline: offline,

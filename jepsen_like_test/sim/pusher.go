@@ -76,7 +76,7 @@ func (w *pusher) invoke(p *process, e history.Event) (done func(history.Type, fu
 	e.Worker, e.Via, e.Start = w.number, p.sid, p.start
 	c := w.history.Invoke(e)
 	return func(t history.Type, change func(*history.Event)) {
-		if !p.alive(func() { c.Done(t, change) }) {
+		if !p.Alive(func() { c.Done(t, change) }) {
 			c.Done(history.Unknown, nil)
 		}
 	}

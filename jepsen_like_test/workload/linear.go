@@ -16,6 +16,8 @@ import (
 // linearizably at whatever server they are on. Who did what to whom can't be told
 // from one answer: whether all of them fit together is for a search to say.
 //
+// Half of the writers are callers inside the process of their server, where it is Embedding.
+//
 // Beside them, alternators add and remove one member of their own by turns and ask
 // each time whether that changed anything (alternator.go).
 type Linear struct {

@@ -15,6 +15,12 @@ import (
 // history.
 func runLinear(t *testing.T, b bug, seed uint64, localReads bool) checker.LinearReport {
 	t.Helper()
+	return runLinearOn(t, b, seed, localReads, func(s *fakeServer) workload.Server { return s })
+}
+
+// runLinearOn is runLinear with servers of another kind.
+func runLinearOn(t *testing.T, b bug, seed uint64, localReads bool, as func(*fakeServer) workload.Server) checker.LinearReport {
+	t.Helper()
 	sids := []string{"a", "b", "c"}
 	cluster := newFakeCluster(b, sids)
 	h := history.NewRecorder()
@@ -23,7 +29,7 @@ func runLinear(t *testing.T, b bug, seed uint64, localReads bool) checker.Linear
 		Timeout: time.Minute, Impatience: time.Minute, History: h, LocalReads: localReads,
 	}
 	for _, sid := range sids {
-		load.Servers = append(load.Servers, &fakeServer{cluster: cluster, sid: sid, refuse: rejected})
+		load.Servers = append(load.Servers, as(&fakeServer{cluster: cluster, sid: sid, refuse: rejected}))
 		h.Note(lifeNote(sid, cluster.epochs[sid]))
 	}
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)

@@ -117,19 +117,23 @@ func (w *linearWorker) write(ctx context.Context, e history.Event) {
 
 // send sends one write and records it.
 func (w *linearWorker) send(ctx context.Context, e history.Event) (result history.Type) {
-	client, err := w.server.Client()
+	way, err := w.way(&e)
 	if err != nil {
 		return history.Fail
 	}
-	e.Worker, e.Via = w.number, w.server.ID()
 	within(ctx, w.wait, func(ctx context.Context) {
 		op := w.History.Invoke(e)
-		index, changed, err := call(ctx, client, e)
+		index, changed, err := way.write(ctx, e)
 		result = outcome(err)
-		op.Done(result, func(e *history.Event) {
-			e.Index, e.Changed = index, changed
-			failed(e, err)
-		})
+		if !way.told(func() {
+			op.Done(result, func(e *history.Event) {
+				e.Index, e.Changed = index, changed
+				failed(e, err)
+			})
+		}) {
+			result = history.Unknown
+			op.Done(result, nil)
+		}
 		if errors.Is(node.FromStatus(err), node.ErrServerGone) {
 			w.gone.Add(1)
 			w.lives.learn(ctx, w.server, w.History)
