@@ -352,7 +352,7 @@ var pushWithoutID = Bug{
 		}
 		switch unseen := p.number > w.GetLast(); {`,
 	}},
-	Hunts: []Hunt{sim("push", "network", checker.Twice)},
+	Hunts: []Hunt{far("push", "network", checker.Twice)},
 }
 
 // It was in the product once, and a simulated run of register under network and members

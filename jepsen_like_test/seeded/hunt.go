@@ -33,6 +33,13 @@ func sim(workload, nemeses string, kinds ...checker.Kind) Hunt {
 	}
 }
 
+// far is sim over a slow network, with busy clients: much is in flight when a fault begins.
+func far(workload, nemeses string, kinds ...checker.Kind) Hunt {
+	h := sim(workload, nemeses, kinds...)
+	h.Args = append(h.Args, "-latency=60ms", "-calm=0.3")
+	return h
+}
+
 // scene is a hunt in package scene, which makes the occasion for one bug.
 func scene(name string, kinds ...checker.Kind) Hunt {
 	return Hunt{Package: "jepsen_like_test/seeded/scene", Tests: "^TestScene_" + name + "$", Quick: true, Kinds: kinds}
