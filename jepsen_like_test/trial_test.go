@@ -16,11 +16,10 @@ import (
 // One run as campaigns make them: real processes, networks and disks of their own.
 func TestTrial_OfRealProcesses(t *testing.T) {
 	t.Parallel() // it mostly waits
-	network, err := switchnet.New(0)
-	if errors.Is(err, switchnet.ErrNotHere) {
+	switch err := switchnet.Able(); {
+	case errors.Is(err, switchnet.ErrNotHere):
 		t.Skip(err)
-	}
-	if err := errors.Join(err, network.Close()); err != nil {
+	case err != nil:
 		t.Fatal(err)
 	}
 	if err := faultfs.Able(); err != nil {

@@ -7,7 +7,7 @@
 // Each machine is a network namespace with one device, whose other end this process
 // holds. For each it reads one IP packet after the other, asks the link from this
 // machine to that of the destination what becomes of it, and hands it over: at once,
-// after a while (queue), twice or never. This process is a machine too, called
+// after a while (queue), twice or never. Machines may be far from each other (latency). This process is a machine too, called
 // Clients, with a device in the namespace it was started in, so it reaches all others
 // by their addresses, and tests dial real servers as any client would.
 //

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/fault"
 )
 
 // Where things are in the header of an IPv4 packet.
@@ -20,7 +22,7 @@ type Stats struct {
 	Cut        uint64 // lost to cuts
 	Lost       uint64 // lost to weather
 	Duplicated uint64
-	Delayed    uint64 // handed to the queue
+	Delayed    uint64 // beyond the latency
 	Overflowed uint64 // lost because too many were under way on the link
 	Stray      uint64 // of IPv4, for nobody here
 }
@@ -65,6 +67,9 @@ func (n *Network) forward(from *port) {
 	}
 }
 
+// good weather.
+var good fault.Weather
+
 // pass decides what becomes of a packet. at is scratch space.
 func (n *Network) pass(from *port, data []byte, at []time.Duration) []time.Duration {
 	to := n.receiver(data)
@@ -79,16 +84,19 @@ func (n *Network) pass(from *port, data []byte, at []time.Duration) []time.Durat
 		n.counts.cut.Add(1)
 		return at
 	}
-	w := l.weather.Load()
-	if w == nil {
+	w, latency := l.weather.Load(), n.between(from, to)
+	switch {
+	case w == nil && latency == 0:
 		n.deliver(to, data)
 		return at
+	case w == nil:
+		w = &good
 	}
 	if l.random == nil {
 		l.random = rand.New(rand.NewPCG(n.seed, uint64(from.number)<<32|uint64(to.number)))
 	}
 	now := n.now()
-	at = l.arrivals(w, now, at[:0])
+	at = l.arrivals(w, now+latency, at[:0])
 	if len(at) == 0 {
 		n.counts.lost.Add(1)
 	}
@@ -99,10 +107,10 @@ func (n *Network) pass(from *port, data []byte, at []time.Duration) []time.Durat
 		switch {
 		case due <= now:
 			n.deliver(to, data)
-		case n.queue.push(l, to, data, due):
-			n.counts.delayed.Add(1)
-		default:
+		case !n.queue.push(l, to, data, due):
 			n.counts.overflowed.Add(1)
+		case due > now+latency:
+			n.counts.delayed.Add(1)
 		}
 	}
 	return at

@@ -45,7 +45,8 @@ func (l *link) carries(protocol byte) bool {
 	return l.cut.Load()&stopped == 0
 }
 
-// arrivals appends when the copies of a packet sent now arrive. It keeps their order
+// arrivals appends when the copies of a packet arrive that would be there now, were the
+// weather good. It keeps their order
 // whatever the jitter, as a road with one lane does, but for those that weather lets
 // be overtaken.
 func (l *link) arrivals(w *fault.Weather, now time.Duration, at []time.Duration) []time.Duration {

@@ -39,6 +39,8 @@ type Network struct {
 	group  sync.WaitGroup // all readers and the queue
 	counts counts
 
+	latency atomic.Int64 // a time.Duration
+
 	byHost [256]atomic.Pointer[port] // by the last byte of the address
 
 	mu     sync.Mutex // guards all below, and ports' addresses
@@ -81,6 +83,15 @@ func New(seed uint64) (*Network, error) {
 	defer n.mu.Unlock()
 	n.plugLocked(clients)
 	return n, nil
+}
+
+// Able tells why New would fail; nil: it would not.
+func Able() error {
+	n, err := New(0)
+	if err != nil {
+		return err
+	}
+	return n.Close()
 }
 
 // Attach adds a machine and returns its address.
@@ -171,6 +182,24 @@ func (n *Network) Cut(from, to string, what fault.Traffic) error {
 	}
 	l.cut.Or(bit(what))
 	return nil
+}
+
+// SetLatency is how long each packet takes from one machine to another from now on, one
+// way, whatever the weather. Clients are near everybody: they would only ask less often.
+func (n *Network) SetLatency(d time.Duration) error {
+	if d < 0 {
+		return fmt.Errorf("latency %v is below 0", d)
+	}
+	n.latency.Store(int64(d))
+	return nil
+}
+
+// between is the latency from one machine to another.
+func (n *Network) between(from, to *port) time.Duration {
+	if from.space == nil || to.space == nil {
+		return 0
+	}
+	return time.Duration(n.latency.Load())
 }
 
 // SetWeather replaces the weather between two machines, one way.

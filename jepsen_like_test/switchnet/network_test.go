@@ -203,6 +203,54 @@ func TestNetwork_WeatherDelaysAndDuplicates(t *testing.T) {
 	}
 }
 
+// The latency is no fault: nothing is counted as touched until the weather adds to it.
+func TestNetwork_MachinesAreFarFromEachOther(t *testing.T) {
+	const latency = 50 * time.Millisecond
+	n, addrs := newNetwork(t, "a", "b")
+	a, b := socket(t, n, "a", addrs["a"]), socket(t, n, "b", addrs["b"])
+	if err := n.SetLatency(latency); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	post(t, a, b, "far")
+	if got, took := receive(t, b), time.Since(began); got != "far" || took < latency {
+		t.Errorf("got %q after %v, want it after at least %v", got, took, latency)
+	}
+	if s := n.Stats(); s.Touched() != 0 {
+		t.Errorf("touched: %v", s)
+	}
+	if err := n.SetWeather("a", "b", fault.Weather{Delay: latency}); err != nil {
+		t.Fatal(err)
+	}
+	began = time.Now()
+	post(t, a, b, "farther")
+	if got, took := receive(t, b), time.Since(began); got != "farther" || took < 2*latency {
+		t.Errorf("got %q after %v, want it after at least %v", got, took, 2*latency)
+	}
+	if s := n.Stats(); s.Delayed != 1 || s.Touched() != 1 {
+		t.Errorf("want one packet delayed: %v", s)
+	}
+}
+
+func TestNetwork_ClientsAreNear(t *testing.T) {
+	n, addrs := newNetwork(t, "a", "b")
+	a, b := socket(t, n, "a", addrs["a"]), socket(t, n, "b", addrs["b"])
+	client := socket(t, n, Clients, n.byName[Clients].addr)
+	if err := n.SetLatency(time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	post(t, client, a, "a question")
+	receive(t, a)
+	post(t, a, client, "an answer")
+	receive(t, client)
+	post(t, a, b, "far")
+	way, err := n.link("a", "b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, n, "the packet to be under way", func(Stats) bool { return way.waiting.Load() == 1 })
+}
+
 func TestNetwork_ReaddressedMachineIsReachedAtItsNewAddressOnly(t *testing.T) {
 	n, addrs := newNetwork(t, "a", "b")
 	a, old := socket(t, n, "a", addrs["a"]), socket(t, n, "b", addrs["b"])
@@ -284,6 +332,7 @@ func TestNetwork_RefusesWhatIsNotThere(t *testing.T) {
 		"a cut to itself":   n.Cut("a", "a", fault.All),
 		"loss above one":    n.SetWeather("a", Clients, fault.Weather{Loss: 1.1}),
 		"a delay below 0":   n.SetWeather("a", Clients, fault.Weather{Delay: -1}),
+		"a latency below 0": n.SetLatency(-1),
 		"being on nobody":   n.Within("x", func() error { return nil }),
 		"a second a":        second(n.Attach("a")),
 		"the client moved":  second(n.Readdress(Clients)),

@@ -30,14 +30,15 @@ func RunReal(ctx context.Context, s Spec, b harness.Binary, env []string, dir st
 	}()
 	h := history.NewRecorder()
 	network, err := switchnet.New(s.Seed)
-	if err != nil && !errors.Is(err, switchnet.ErrNotHere) {
+	switch {
+	case err == nil:
+		defer func() { err = errors.Join(err, network.Close()) }()
+		if err := network.SetLatency(s.Latency); err != nil {
+			return nil, err
+		}
+	case s.Latency != 0 || !errors.Is(err, switchnet.ErrNotHere):
 		return nil, err
 	}
-	defer func() {
-		if network != nil {
-			err = errors.Join(err, network.Close())
-		}
-	}()
 	c, err := harness.NewCluster(b, harness.Options{
 		Dir: dir, Secret: realSecret, Servers: realServers(s.Seed), History: h, Network: network, Disks: faultfs.Able() == nil,
 		Seed: s.Seed, Env: env, Often: s.Often,

@@ -14,7 +14,7 @@ type Spec struct {
 	Nemeses   []string      `json:"nemeses"`              // names, or families
 	Often     bool          `json:"often,omitempty"`      // servers take snapshots all the time
 	Calm      float64       `json:"calm,omitempty"`       // clients and nemeses rest so many times as long; 0 is 1
-	Latency   time.Duration `json:"latency_ns,omitempty"` // one way, of a simulated network; 0 is that of one data centre
+	Latency   time.Duration `json:"latency_ns,omitempty"` // between servers, one way; 0: what there is, simulated that of one data centre
 	Seed      uint64        `json:"seed"`
 	Time      time.Duration `json:"time_ns"` // of the load, in the cluster's time
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
+	"github.com/pofresh/globalchannel/jepsen_like_test/switchnet"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
@@ -55,7 +56,15 @@ func campaign(ctx context.Context, args []string) error {
 	if *simulated {
 		named = slices.DeleteFunc(named, func(n nemesis.Nemesis) bool { return n.Stops })
 	}
-	d := &dice{rnd: rand.New(rand.NewPCG(*seed, 0)), workloads: strings.Split(*workloads, ","), nemeses: named}
+	far := *simulated
+	if !far {
+		if err := switchnet.Able(); err != nil {
+			fmt.Println("no network of its own for each server:", err)
+		} else {
+			far = true
+		}
+	}
+	d := &dice{simulated: *simulated, far: far, rnd: rand.New(rand.NewPCG(*seed, 0)), workloads: strings.Split(*workloads, ","), nemeses: named}
 	t := &table{began: time.Now()}
 	if *log != "" {
 		if t.log, err = os.OpenFile(*log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
@@ -68,7 +77,7 @@ func campaign(ctx context.Context, args []string) error {
 	for range *side {
 		wg.Go(func() {
 			for time.Since(t.began) < *lasts && ctx.Err() == nil {
-				s := d.throw(*simulated)
+				s := d.throw()
 				s.Time, s.Calm = *each, *calm
 				r, err := tools.run(ctx, s, "")
 				if ctx.Err() == nil {
@@ -91,6 +100,9 @@ func campaign(ctx context.Context, args []string) error {
 // dice choose what runs: each run has three kinds of faults, those first that were
 // chosen least.
 type dice struct {
+	simulated bool
+	far       bool // servers may be far from each other
+
 	mu        sync.Mutex // guards all below
 	rnd       *rand.Rand
 	workloads []string
@@ -104,11 +116,11 @@ const kinds = 3
 // more is under way when a fault begins.
 var latencies = []time.Duration{0, 15 * time.Millisecond, 60 * time.Millisecond}
 
-func (d *dice) throw(simulated bool) trial.Spec {
+func (d *dice) throw() trial.Spec {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	s := trial.Spec{Simulated: simulated, Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64(), Often: d.rnd.IntN(3) == 0}
-	if simulated {
+	s := trial.Spec{Simulated: d.simulated, Workload: d.workloads[d.rnd.IntN(len(d.workloads))], Seed: d.rnd.Uint64(), Often: d.rnd.IntN(3) == 0}
+	if d.far {
 		s.Latency = latencies[d.rnd.IntN(len(latencies))]
 	}
 	for range min(kinds, len(d.nemeses)) {

@@ -15,10 +15,10 @@ import (
 // snapshots often.
 func TestDice_ThrowAllAlike(t *testing.T) {
 	all := nemesis.All()
-	d := &dice{rnd: rand.New(rand.NewPCG(1, 1)), workloads: trial.Workloads(true), nemeses: all}
-	thrown, often := make(map[string]int), 0
+	d := &dice{far: true, rnd: rand.New(rand.NewPCG(1, 1)), workloads: trial.Workloads(true), nemeses: all}
+	thrown, latencies, often := make(map[string]int), make(map[time.Duration]int), 0
 	for range 20 * len(all) / kinds {
-		s := d.throw(true)
+		s := d.throw()
 		for _, name := range s.Nemeses {
 			thrown[name]++
 			n, err := nemesis.Named(name)
@@ -26,6 +26,7 @@ func TestDice_ThrowAllAlike(t *testing.T) {
 				t.Fatalf("%v: %v", s, err)
 			}
 		}
+		latencies[s.Latency]++
 		if s.Often {
 			often++
 		}
@@ -34,6 +35,9 @@ func TestDice_ThrowAllAlike(t *testing.T) {
 		if thrown[n.Name] < 19 || thrown[n.Name] > 21 {
 			t.Errorf("%s was thrown %d times of 20", n.Name, thrown[n.Name])
 		}
+	}
+	if len(latencies) < 3 {
+		t.Errorf("the latencies are %v, want three", latencies)
 	}
 	if often == 0 {
 		t.Error("nobody takes snapshots often")

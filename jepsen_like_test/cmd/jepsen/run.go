@@ -24,7 +24,7 @@ func specFlags(f *flag.FlagSet) func() trial.Spec {
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
 	f.BoolVar(&s.Often, "snapshots-often", false, "servers take snapshots all the time")
 	f.Float64Var(&s.Calm, "calm", 1, calmUsage)
-	f.DurationVar(&s.Latency, "latency", 0, "of a simulated network, one way; 0 is that of one data centre")
+	f.DurationVar(&s.Latency, "latency", 0, "from server to server, one way; 0: what there is, simulated that of one data centre")
 	f.Uint64Var(&s.Seed, "seed", 0, "what clients and nemeses do follows from it; 0: another one each time")
 	f.DurationVar(&s.Time, "time", 2*time.Minute, "of the cluster's life, about")
 	return func() trial.Spec {
