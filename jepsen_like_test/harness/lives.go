@@ -38,7 +38,8 @@ func (c *Cluster) watch(ctx context.Context, s *Server) {
 	}
 }
 
-// List notes which lives a server shows.
+// List notes which lives a server shows, and returns those of servers: attached frontends
+// come and go as clients do.
 func (c *Cluster) List(ctx context.Context, s *Server) (lives map[string]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
@@ -50,10 +51,14 @@ func (c *Cluster) List(ctx context.Context, s *Server) (lives map[string]uint64,
 	if err != nil {
 		return nil, err
 	}
+	all := make(map[string]uint64)
 	lives = make(map[string]uint64)
 	for _, server := range r.GetServers() {
-		lives[server.GetSid()] = server.GetEpoch()
+		all[server.GetSid()] = server.GetEpoch()
+		if server.GetVia() == "" {
+			lives[server.GetSid()] = server.GetEpoch()
+		}
 	}
-	c.note(history.Event{F: history.Listed, Via: s.SID, Index: r.GetIndex(), Lives: lives})
+	c.note(history.Event{F: history.Listed, Via: s.SID, Index: r.GetIndex(), Lives: all})
 	return lives, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -37,8 +38,8 @@ type Server struct {
 
 	cluster *Cluster
 	process *Process
-	starts  int  // of processes, so far
-	ended   bool // by us
+	starts  atomic.Int64 // of processes, so far
+	ended   bool         // by us
 	paused  bool
 
 	mu   sync.Mutex // guards conn, and Addr where it changes (Move)
@@ -76,8 +77,7 @@ func (s *Server) Start() error {
 	}
 	s.Log.Mark("start of %s", s.SID)
 	// Before the process can do anything.
-	s.starts++
-	s.cluster.note(history.Event{F: history.Started, Via: s.SID, Start: s.starts})
+	s.cluster.note(history.Event{F: history.Started, Via: s.SID, Start: int(s.starts.Add(1))})
 	var p *Process
 	if err := s.cluster.on(s.SID, func() (err error) {
 		p, err = s.cluster.binary.start(s.Log, s.Log, s.cluster.env, s.Args())
@@ -119,7 +119,7 @@ func (s *Server) Ready(ctx context.Context) (*pb.StatusResponse, error) {
 		return nil, fmt.Errorf("%w; the log of %s ends with:\n%s", err, s.SID, s.Log.Tail(15))
 	}
 	s.cluster.note(history.Event{
-		F: history.Life, SID: s.SID, SType: s.SType, Epoch: status.GetEpoch(), Index: history.RegisteredAt(status.GetEpoch()), Start: s.starts,
+		F: history.Life, SID: s.SID, SType: s.SType, Epoch: status.GetEpoch(), Index: history.RegisteredAt(status.GetEpoch()), Start: int(s.starts.Load()),
 	})
 	return status, nil
 }
@@ -182,7 +182,7 @@ func (s *Server) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	if s.conn != nil {
 		return s.conn, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
 	defer cancel()
 	conn, err := transport.DialClient(ctx, s.Addr, s.cluster.secret, nil)
 	if err != nil {
@@ -191,6 +191,8 @@ func (s *Server) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	s.conn = conn
 	return conn, nil
 }
+
+const dialTime = 2 * time.Second
 
 func connected(ctx context.Context, conn *grpc.ClientConn) error {
 	for {

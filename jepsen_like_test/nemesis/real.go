@@ -44,6 +44,20 @@ func (r Real) which(founder bool) (sids []string) {
 // Target is a server as clients see it.
 func (r Real) Target(sid string) workload.Server { return r.Server(sid) }
 
+// Pushes are a client of each server and as many frontends, which are attached.
+func (r Real) Pushes() (p workload.Pushes) {
+	p.Plain = true
+	var agents []workload.Server
+	for _, s := range r.Servers {
+		agents = append(agents, s)
+	}
+	for i, s := range r.Servers {
+		f := &workload.Frontend{SID: fmt.Sprintf("f%d", i+1), SType: s.SType, Agents: agents, Stay: 20 * time.Second}
+		p.Pushers, p.Targets, p.Attached = append(p.Pushers, workload.Remote(s)), append(p.Targets, f.SID), append(p.Attached, f)
+	}
+	return p
+}
+
 // Status implements Cluster.
 func (r Real) Status(ctx context.Context, sid string) (*pb.StatusResponse, error) {
 	servers, err := r.named([]string{sid})

@@ -280,7 +280,7 @@ func (c *Cluster) Write(ctx context.Context) error {
 		if n == nil {
 			return fmt.Errorf("%s does not run", sid)
 		}
-		if err := n.Add(ctx, epilogue, "by-"+sid, sid); err != nil {
+		if err := n.Add(ctx, "epilogue", "by-"+sid, sid); err != nil {
 			return fmt.Errorf("a write through %s: %w", sid, err)
 		}
 	}

@@ -2,84 +2,96 @@ package sim
 
 import (
 	"context"
-	"fmt"
-	"math/rand/v2"
-	"sync"
+	"errors"
+	"slices"
 	"time"
 
-	"github.com/pofresh/globalchannel/jepsen_like_test/checker"
-	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
-	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
 	"github.com/pofresh/globalchannel/node"
 )
 
-// pushes is the workload of pushes: on each server a caller adds, removes and pushes, and
-// all servers are frontends. It is for simulated clusters only: it has to know what
-// the pusher's own process was told before its death, and what no handler was handed.
-type pushes struct {
-	cluster *Cluster
-	setup   trial.Setup
-}
+var (
+	_ workload.Pusher      = (*Server)(nil)
+	_ workload.PushProcess = (*process)(nil)
+)
 
-var _ trial.Load = (*pushes)(nil)
-
-var _ trial.Loader = (*Cluster)(nil)
-
-// Load implements trial.Loader.
-func (c *Cluster) Load(s trial.Setup) trial.Load {
-	if s.Spec.Workload != trial.Push {
-		return nil
+// Pushes implements trial.Cluster: all servers are frontends, and callers are inside.
+func (c *Cluster) Pushes() (p workload.Pushes) {
+	p.Targets = c.everybody()
+	for _, sid := range p.Targets {
+		p.Pushers = append(p.Pushers, c.servers[sid])
 	}
-	return &pushes{c, s}
+	return p
 }
 
-// Run implements trial.Load.
-func (p *pushes) Run(ctx context.Context) {
-	var group sync.WaitGroup
-	all := p.cluster.everybody()
-	for i, sid := range all {
-		w := &pusher{
-			server: p.cluster.servers[sid], number: i + 1, targets: all, rest: p.setup.Spec.Rest(1500 * time.Millisecond), history: p.setup.History,
-			rnd: rand.New(rand.NewPCG(p.setup.Spec.Seed, uint64(i))),
+// Process implements workload.Pusher.
+func (s *Server) Process(ctx context.Context) workload.PushProcess {
+	for {
+		s.mu.Lock()
+		p := s.now
+		if p == nil && s.up == nil {
+			s.up = make(chan struct{})
 		}
-		group.Go(func() { w.run(ctx) })
-	}
-	group.Wait()
-	pause(context.WithoutCancel(ctx), 4*time.Second) // what nobody waits for any more, and the slowest handler
-}
-
-// epilogue is the channel of ReadAll. The checker is not told of it.
-const epilogue = "epilogue"
-
-// ReadAll demands that pushes reach everybody again.
-func (p *pushes) ReadAll(ctx context.Context, _ uint64) error {
-	all := p.cluster.everybody()
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for _, sid := range all {
-		n := p.cluster.servers[sid].running()
-		for _, target := range all {
-			if err := n.Add(ctx, epilogue, "from-"+sid, target); err != nil {
-				return fmt.Errorf("%s: %w", sid, err)
-			}
+		up := s.up
+		s.mu.Unlock()
+		if p != nil {
+			return p
 		}
-		if err := harness.Await(ctx, sid+" to reach all", func(ctx context.Context) error {
-			result, err := n.PushMessage(ctx, SType, "route", nil, epilogue, node.PushOptions{})
-			if err != nil || !result.OK() || len(result.Servers) != len(all) {
-				return fmt.Errorf("%w %+v", err, result)
-			}
+		select {
+		case <-up:
+		case <-ctx.Done():
 			return nil
-		}); err != nil {
-			return err
 		}
 	}
-	return nil
 }
 
-// Check implements trial.Load.
-func (p *pushes) Check(events []history.Event) (trial.Verdict, error) {
-	r, err := checker.CheckPushes(events)
-	v := trial.Verdict{Checked: r.Pushes + r.Handed, Writes: r.Pushes, Report: r.String(), Violations: r.Violations}
-	return v, err
+// HangUp implements workload.Pusher: there is no connection.
+func (s *Server) HangUp() {}
+
+// Lives implements workload.PushProcess.
+func (p *process) Lives(context.Context) map[string]uint64 {
+	lives := make(map[string]uint64)
+	for _, s := range p.node.Servers() {
+		lives[s.SID] = s.Epoch
+	}
+	return lives
+}
+
+// Push implements workload.PushProcess. The node's life is longer than that of the load,
+// and it has its own time.
+func (p *process) Push(_ context.Context, m workload.Message) (history.Type, workload.PushReport, error) {
+	o := node.PushOptions{Timeout: m.Timeout, NoWait: m.NoWait}
+	if m.Urgent {
+		o.Priority = node.PrioritySystem
+	}
+	r, err := p.node.PushMessage(context.Background(), m.SType, "route", m.Bytes, m.Channel, o)
+	if err != nil && !errors.Is(err, node.ErrPushFailed) {
+		return history.Fail, workload.PushReport{}, err
+	}
+	report := workload.PushReport{Undelivered: slices.Collect(r.Undelivered())}
+	for _, s := range r.Servers {
+		report.Answers = append(report.Answers, history.Answer{SID: s.SID, Outcome: outcomes[s.Outcome], Offline: s.Failed, Text: s.Reason})
+	}
+	return history.OK, report, nil
+}
+
+var outcomes = map[node.Outcome]history.Outcome{
+	node.Delivered: history.Delivered, node.NotDelivered: history.NotDelivered, node.Unknown: history.Uncertain,
+}
+
+// handle is the push handler of a frontend.
+func (p *process) handle(ctx context.Context, d *node.Delivery) (offline []string) {
+	offline, after := p.handler.Handle(d.Channel, d.From, d.Msg, slices.Collect(d.UIDs()))
+	pause(ctx, after)
+	return offline
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }

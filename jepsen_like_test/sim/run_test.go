@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		judged(t, *workloadFlag)
 		return
 	}
-	for _, workload := range trial.Workloads(true) {
+	for _, workload := range trial.Workloads() {
 		t.Run(workload, func(t *testing.T) { judged(t, workload) })
 	}
 }

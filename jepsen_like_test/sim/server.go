@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
 	"github.com/pofresh/globalchannel/node"
 	"github.com/pofresh/globalchannel/transport"
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
@@ -46,11 +47,12 @@ func (s *Server) begin() (*process, node.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starts++
-	p := &process{sid: s.cfg.SID, start: s.starts, rnd: rand.New(rand.NewPCG(s.cluster.seed, uint64(s.starts)))}
+	p := &process{sid: s.cfg.SID, start: s.starts}
+	p.handler = workload.NewPushHandler(p.sid, p.start, p.Alive, s.cluster.history, rand.New(rand.NewPCG(s.cluster.seed, uint64(s.starts))))
 	s.cluster.history.Note(history.Event{F: history.Started, Via: p.sid, Start: p.start})
 	cfg := s.cfg
 	cfg.OnFenced = func(_ context.Context, f node.Fenced) { s.fenced(p, f) }
-	cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return s.handle(ctx, p, d), nil }
+	cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return p.handle(ctx, d), nil }
 	return p, cfg
 }
 
@@ -109,27 +111,6 @@ func (s *Server) running() *node.Node {
 		return nil
 	}
 	return s.now.node
-}
-
-// process waits for one that runs; nil: ctx ended.
-func (s *Server) process(ctx context.Context) *process {
-	for {
-		s.mu.Lock()
-		p := s.now
-		if p == nil && s.up == nil {
-			s.up = make(chan struct{})
-		}
-		up := s.up
-		s.mu.Unlock()
-		if p != nil {
-			return p
-		}
-		select {
-		case <-up:
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 // ID implements workload.Server.

@@ -19,6 +19,8 @@ import (
 type Cluster interface {
 	nemesis.Cluster
 	Target(sid string) workload.Server // for clients
+	// Pushes are the callers and the frontends of Push.
+	Pushes() workload.Pushes
 	// Lives are the epochs that a server shows, by sid; it notes them.
 	Lives(ctx context.Context, via string) (map[string]uint64, error)
 	// Write demands one acknowledged write through each server. It is for the state to
@@ -54,39 +56,24 @@ type Setup struct {
 	Spec    Spec
 }
 
-// Loader is a cluster with workloads of its own.
-type Loader interface {
-	// Load is nil if it has none of that name.
-	Load(s Setup) Load
-}
-
 var loads = map[string]func(Setup) Load{
 	"set":      newSet,
 	"register": newRegister,
+	Push:       newPush,
 }
 
-// Push is the workload of simulated clusters alone.
+// Push is the workload of pushes.
 const Push = "push"
 
 // Workloads are the names of all.
-func Workloads(simulated bool) []string {
-	names := slices.Sorted(maps.Keys(loads))
-	if simulated {
-		names = append(names, Push)
-	}
-	return names
-}
+func Workloads() []string { return slices.Sorted(maps.Keys(loads)) }
 
 func (s Setup) load() (Load, error) {
-	if c, ok := s.Cluster.(Loader); ok {
-		if l := c.Load(s); l != nil {
-			return l, nil
-		}
+	newLoad, ok := loads[s.Spec.Workload]
+	if !ok {
+		return nil, fmt.Errorf("no workload %q; there are %s", s.Spec.Workload, strings.Join(Workloads(), ", "))
 	}
-	if newLoad, ok := loads[s.Spec.Workload]; ok {
-		return newLoad(s), nil
-	}
-	return nil, fmt.Errorf("no workload %q here; there are %s", s.Spec.Workload, strings.Join(Workloads(s.Spec.Simulated), ", "))
+	return newLoad(s), nil
 }
 
 // restful is how long a client rests between two operations: in simulated time an hour
@@ -142,6 +129,25 @@ func (r register) Check(events []history.Event) (Verdict, error) {
 	v := Verdict{report.Writes + report.Reads, report.Writes, report.String(), report.Violations, nil}
 	v.Page = func(path string) (bool, error) { return report.WritePage(path, searchTime) }
 	return v, err
+}
+
+// push is callers that push, and frontends.
+type push struct{ *workload.Pushes }
+
+func newPush(s Setup) Load {
+	w := s.Cluster.Pushes()
+	w.SType, w.Seed, w.History, w.Rest = SType, s.Spec.Seed, s.History, s.Spec.Rest(200*time.Millisecond)
+	if s.Spec.Simulated {
+		w.Rest = s.Spec.Rest(1500 * time.Millisecond)
+	}
+	return push{&w}
+}
+
+func (p push) ReadAll(ctx context.Context, _ uint64) error { return p.Pushes.ReadAll(ctx) }
+
+func (p push) Check(events []history.Event) (Verdict, error) {
+	r, err := checker.CheckPushes(events)
+	return Verdict{r.Pushes + r.Handed, r.Pushes, r.String(), r.Violations, nil}, err
 }
 
 // searchTime bounds the search for an order.

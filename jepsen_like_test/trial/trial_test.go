@@ -104,6 +104,7 @@ func (p *paper) Write(context.Context) error {
 }
 
 func (p *paper) Target(string) workload.Server { return nil }
+func (p *paper) Pushes() workload.Pushes       { return workload.Pushes{} }
 
 func (p *paper) Replicas(ctx context.Context) (list []*pb.StatusResponse, err error) {
 	for _, sid := range p.Voters() {

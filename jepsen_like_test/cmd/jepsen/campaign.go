@@ -42,7 +42,7 @@ func campaign(ctx context.Context, args []string) error {
 		}
 	}
 	if *workloads == "" {
-		*workloads = strings.Join(trial.Workloads(*simulated), ",")
+		*workloads = strings.Join(trial.Workloads(), ",")
 	}
 	named, err := nemesis.Named(strings.Split(*nemeses, ",")...)
 	if err != nil {
