@@ -25,7 +25,18 @@ func TestTrial_OfRealProcesses(t *testing.T) {
 	if err := faultfs.Able(); err != nil {
 		t.Skipf("skipped, no disks that can be spoiled: %v", err)
 	}
-	s := trial.Spec{Workload: "register", Nemeses: []string{"kill-leader", "isolate-leader", "power-cut-all"}, Seed: *seedFlag, Time: 20 * time.Second}
+	try(t, trial.Spec{Workload: "register", Nemeses: []string{"kill-leader", "isolate-leader", "power-cut-all"}})
+}
+
+// Pushes to attached frontends, wherever there are processes.
+func TestTrial_OfPushes(t *testing.T) {
+	t.Parallel()
+	try(t, trial.Spec{Workload: trial.Push, Nemeses: []string{"kill-leader", "pause-follower"}, Calm: 0.3})
+}
+
+func try(t *testing.T, s trial.Spec) {
+	t.Helper()
+	s.Seed, s.Time = *seedFlag, 20*time.Second
 	if s.Seed == 0 {
 		s.Seed = rand.Uint64()
 	}
