@@ -36,11 +36,15 @@ type trial struct {
 // history; it needs the cluster no more, and in simulated time it is called when that
 // is over: the clock would stand while it thinks.
 func Run(ctx context.Context, s Spec, c Cluster, h *history.Recorder) (judge func() *Result, err error) {
-	nemeses, skipped, err := chosen(s, c)
+	load, err := Setup{Cluster: c, History: h, Spec: s}.load()
 	if err != nil {
 		return nil, err
 	}
-	load, err := Setup{Cluster: c, History: h, Spec: s}.load()
+	return run(ctx, s, c, load, h)
+}
+
+func run(ctx context.Context, s Spec, c Cluster, load Load, h *history.Recorder) (judge func() *Result, err error) {
+	nemeses, skipped, err := chosen(s, c)
 	if err != nil {
 		return nil, err
 	}

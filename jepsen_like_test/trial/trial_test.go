@@ -117,8 +117,6 @@ func (p *paper) Replicas(ctx context.Context) (list []*pb.StatusResponse, err er
 	return list, nil
 }
 
-func (p *paper) Load(Setup) Load { return p }
-
 func (p *paper) Run(ctx context.Context)                { <-ctx.Done() }
 func (p *paper) ReadAll(context.Context, uint64) error  { return nil }
 func (p *paper) Check([]history.Event) (Verdict, error) { return p.verdict, nil }
@@ -127,7 +125,7 @@ func ran(t *testing.T, p *paper, nemeses ...string) (r *Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		h := history.NewRecorder()
-		judge, err := Run(t.Context(), Spec{Workload: "set", Nemeses: nemeses, Seed: 1, Time: 5 * time.Minute}, p, h)
+		judge, err := run(t.Context(), Spec{Nemeses: nemeses, Seed: 1, Time: 5 * time.Minute}, p, p, h)
 		if err != nil {
 			t.Fatal(err)
 		}
