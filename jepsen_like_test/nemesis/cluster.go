@@ -14,6 +14,11 @@ type Cluster interface {
 	Voters() []string    // those that founded it
 	NonVoters() []string // all others
 	Status(ctx context.Context, sid string) (*pb.StatusResponse, error)
+	// Lives are the epochs that a server shows, by sid; it notes them.
+	Lives(ctx context.Context, via string) (map[string]uint64, error)
+	// Write demands one acknowledged write through each of those servers. It is for the
+	// state to have, not for the history. It may be called concurrently.
+	Write(ctx context.Context, through ...string) error
 	Transfer(ctx context.Context, leader string) error // it gives leadership to any voter that can take it
 	Kill(sids ...string) error                         // as SIGKILL does, all at one moment
 	Start(ctx context.Context, sids ...string) error   // again, on their data; it does not wait for them

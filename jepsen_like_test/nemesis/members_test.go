@@ -57,6 +57,11 @@ func (p *paper) Kill(...string) error                          { p.lead(); retur
 func (p *paper) Start(context.Context, ...string) error        { return nil }
 func (p *paper) Ready(_ context.Context, sids ...string) error { return nil }
 func (p *paper) End(context.Context, ...string) error          { return nil }
+func (p *paper) Write(context.Context, ...string) error        { return nil }
+
+func (p *paper) Lives(context.Context, string) (map[string]uint64, error) {
+	return nil, nil
+}
 
 func (p *paper) Join(_ context.Context, g Guest) error {
 	p.guests = append(p.guests, g.SID)

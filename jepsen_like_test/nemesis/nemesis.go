@@ -85,12 +85,13 @@ type Scene struct {
 	Rand *rand.Rand
 
 	reigns map[Reigning]bool // that were seen
-	guests []Guest           // that are there
+	times  map[string][]time.Duration
+	guests []Guest // that are there
 }
 
 // NewScene makes one; what nemeses do follows from rnd.
 func NewScene(c Cluster, rnd *rand.Rand) *Scene {
-	return &Scene{Cluster: c, Rand: rnd, reigns: make(map[Reigning]bool)}
+	return &Scene{Cluster: c, Rand: rnd, reigns: make(map[Reigning]bool), times: make(map[string][]time.Duration)}
 }
 
 // Reigns are how many leaders were seen, and the terms from the first to the last.
@@ -162,13 +163,12 @@ func (s *Scene) Lead(ctx context.Context, after uint64, among ...string) (Reigni
 }
 
 // deposed waits until one of the rest leads, after the leader was hurt.
-func (s *Scene) deposed(ctx context.Context, old Reigning, rest []string) (seen string, err error) {
-	began := time.Now()
+func (s *Scene) deposed(ctx context.Context, old Reigning, hurt time.Time, rest []string) (seen string, err error) {
 	now, err := s.Lead(ctx, old.Term, rest...)
 	if err != nil {
 		return "", fmt.Errorf("nobody followed %v: %w", old, err)
 	}
-	return fmt.Sprintf("%v was followed by %v after %v", old, now, time.Since(began).Round(time.Millisecond)), nil
+	return fmt.Sprintf("%v was followed by %v after %v", old, now, time.Since(hurt).Round(time.Millisecond)), nil
 }
 
 // Lasts is for how long a fault stays.

@@ -83,7 +83,7 @@ func (s *Scene) cutOffLeader(ctx context.Context, along []string) (seen string, 
 	inside := append([]string{old.SID}, along...)
 	rest := without(s.everybody(), inside...)
 	if err = s.cut(inside, rest); err == nil {
-		seen, err = s.deposed(ctx, old, rest)
+		seen, err = s.lost(ctx, old, rest)
 	}
 	if err == nil {
 		err = s.Lasts(ctx, 0, 15*time.Second)
@@ -167,7 +167,7 @@ func oneWayLeader(way func(leader, others []string) (from, to []string)) func(co
 		rest := without(s.everybody(), old.SID)
 		from, to := way([]string{old.SID}, rest)
 		if err = CutAll(s.network(), from, to, fault.All); err == nil {
-			seen, err = s.deposed(ctx, old, rest)
+			seen, err = s.deposed(ctx, old, time.Now(), rest)
 		}
 		if err == nil {
 			err = s.Lasts(ctx, 0, 15*time.Second)

@@ -14,6 +14,7 @@ var processes = family(OfProcesses, nil, []Nemesis{
 	{Name: "kill-minority", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.Voters())[:s.majority()-1] })},
 	{Name: "kill-majority", Hurt: killed(func(s *Scene, leader string) []string { return s.shuffled(s.Voters())[:s.majority()] })},
 	{Name: "kill-all", Hurt: killed(func(s *Scene, leader string) []string { return s.everybody() })},
+	{Name: "stays-dead", Hurt: stayDead},
 	{Name: "rolling-restart", Hurt: rollingRestart},
 	{Name: "pause-leader", Stops: true, Hurt: pauseLeader, needs: canPause},
 	{Name: "pause-follower", Stops: true, Hurt: pauseFollower, needs: canPause},
@@ -41,11 +42,45 @@ func killLeader(ctx context.Context, s *Scene) (seen string, err error) {
 	if err := s.Kill(old.SID); err != nil {
 		return "", err
 	}
-	seen, err = s.deposed(ctx, old, without(s.everybody(), old.SID))
+	seen, err = s.lost(ctx, old, without(s.everybody(), old.SID))
 	if err == nil {
 		err = s.Lasts(ctx, 0, 5*time.Second)
 	}
 	return seen, mended(err, func() error { return s.back(ctx, old.SID) })
+}
+
+// lost is deposed, of a leader that is out of reach as a whole.
+func (s *Scene) lost(ctx context.Context, old Reigning, rest []string) (seen string, err error) {
+	began := time.Now()
+	late := s.written(ctx, rest)
+	seen, err = s.deposed(ctx, old, began, rest)
+	return seen, errors.Join(err, late)
+}
+
+// stayDead kills a server, and waits until the others show it no more.
+func stayDead(ctx context.Context, s *Scene) (seen string, err error) {
+	victim := s.shuffled(s.everybody())[0]
+	old, err := s.Lead(ctx, 0)
+	if err != nil {
+		return "", err
+	}
+	before := s.lives(ctx, victim)
+	if before[victim] == 0 {
+		return "", fmt.Errorf("%s has no life", victim)
+	}
+	if err := s.Kill(victim); err != nil {
+		return "", err
+	}
+	took, err := s.gone(ctx, Reaped, before)
+	if err == nil {
+		err = s.Lasts(ctx, 0, 5*time.Second)
+	}
+	again := ""
+	err = mended(err, func() (err error) {
+		again, err = s.restarted(ctx, before, victim)
+		return err
+	})
+	return fmt.Sprintf("nobody showed %s after %v, while %v led at first; %s", victim, took, old, again), err
 }
 
 // killed kills some at one moment and starts them again after a while.
@@ -74,6 +109,9 @@ func rollingRestart(ctx context.Context, s *Scene) (seen string, err error) {
 		if err := s.End(ctx, sid); err != nil {
 			return "", err
 		}
+		if _, err := s.gone(ctx, Closed, map[string]uint64{sid: before[sid]}); err != nil {
+			return "", errors.Join(err, s.back(ctx, sid))
+		}
 		if err := s.back(ctx, sid); err != nil {
 			return "", err
 		}
@@ -96,7 +134,7 @@ func pauseLeader(ctx context.Context, s *Scene) (seen string, err error) {
 	if err := p.Pause(old.SID); err != nil {
 		return "", err
 	}
-	seen, err = s.deposed(ctx, old, without(s.everybody(), old.SID))
+	seen, err = s.deposed(ctx, old, time.Now(), without(s.everybody(), old.SID))
 	if err == nil {
 		err = s.Lasts(ctx, 0, s.pause())
 	}
@@ -151,7 +189,11 @@ func transferStorm(ctx context.Context, s *Scene) (seen string, err error) {
 		if err != nil {
 			return "", err
 		}
-		if s.Transfer(ctx, now.SID) == nil { // it may have lost leadership, or be refused
+		moved, err := s.handedOver(ctx, now.SID)
+		if err != nil {
+			return "", err
+		}
+		if moved {
 			moves++
 		}
 	}

@@ -82,7 +82,7 @@ func (r Real) Replicas(ctx context.Context) (statuses []*pb.StatusResponse, err 
 // Observe notes which lives each server shows, until ctx ends.
 func (r Real) Observe(ctx context.Context) { r.Watch(ctx) }
 
-// Lives are the epochs that a server shows, by sid; it notes them.
+// Lives implements Cluster.
 func (r Real) Lives(ctx context.Context, via string) (map[string]uint64, error) {
 	servers, err := r.named([]string{via})
 	if err != nil {
@@ -91,11 +91,15 @@ func (r Real) Lives(ctx context.Context, via string) (map[string]uint64, error) 
 	return r.List(ctx, servers[0])
 }
 
-// Write demands one acknowledged write through each server.
-func (r Real) Write(ctx context.Context) error {
+// Write implements Cluster.
+func (r Real) Write(ctx context.Context, through ...string) error {
+	servers, err := r.named(through)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for _, s := range r.Servers {
+	for _, s := range servers {
 		if err := s.Connect(ctx); err != nil {
 			return err
 		}

@@ -52,6 +52,7 @@ var (
 	_ nemesis.Mover     = (*Cluster)(nil)
 	_ nemesis.Joiner    = (*Cluster)(nil)
 	_ nemesis.Compactor = (*Cluster)(nil)
+	_ nemesis.Prompt    = (*Cluster)(nil)
 )
 
 // New starts all servers and does not wait for them. It is called inside a bubble.
@@ -248,9 +249,12 @@ func (c *Cluster) Observe(ctx context.Context) {
 	}
 }
 
-// Lives implements trial.Cluster.
+// Prompt implements nemesis.Prompt.
+func (c *Cluster) Prompt() {}
+
+// Lives implements nemesis.Cluster.
 func (c *Cluster) Lives(_ context.Context, via string) (map[string]uint64, error) {
-	n := c.servers[via].running()
+	n := c.server(via).running()
 	if n == nil {
 		return nil, fmt.Errorf("%s does not run", via)
 	}
@@ -271,12 +275,12 @@ func (c *Cluster) list(n *node.Node) (lives map[string]uint64) {
 // observed is how often. The end of a life is known to no better.
 const observed = 2 * time.Second
 
-// Write implements trial.Cluster.
-func (c *Cluster) Write(ctx context.Context) error {
+// Write implements nemesis.Cluster.
+func (c *Cluster) Write(ctx context.Context, through ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	for _, sid := range c.everybody() {
-		n := c.servers[sid].running()
+	for _, sid := range through {
+		n := c.server(sid).running()
 		if n == nil {
 			return fmt.Errorf("%s does not run", sid)
 		}

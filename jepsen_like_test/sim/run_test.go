@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 	"github.com/pofresh/globalchannel/node"
 )
@@ -69,7 +70,7 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 		shape := shapes[rnd.IntN(len(shapes))]
 		c := New(t, Options{
 			Voters: shape[0], NonVoters: shape[1], Seed: spec.Seed, Latency: spec.Latency, History: h,
-			Settings: node.Settings{ReapAfter: reapAfter, MaxVoters: shape[0] + 2}, // two may join
+			Settings: node.Settings{ReapAfter: nemesis.ReapAfter, MaxVoters: shape[0] + 2}, // two may join
 		})
 		var err error
 		if judge, err = trial.Run(t.Context(), spec, c, h); err != nil {
@@ -89,9 +90,6 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 	result.Took = time.Since(began) // in the bubble it would be the cluster's
 	return result, events
 }
-
-// reapAfter is short, so that many lives end and are resumed.
-const reapAfter = 5 * time.Second
 
 // shapes are voters and non-voters.
 var shapes = [][2]int{{3, 1}, {3, 2}, {5, 0}}

@@ -21,11 +21,6 @@ type Cluster interface {
 	Target(sid string) workload.Server // for clients
 	// Pushes are the callers and the frontends of Push.
 	Pushes() workload.Pushes
-	// Lives are the epochs that a server shows, by sid; it notes them.
-	Lives(ctx context.Context, via string) (map[string]uint64, error)
-	// Write demands one acknowledged write through each server. It is for the state to
-	// have, not for the history.
-	Write(ctx context.Context) error
 	// Replicas asks every server for the hash of its state, and notes it.
 	Replicas(ctx context.Context) ([]*pb.StatusResponse, error)
 }

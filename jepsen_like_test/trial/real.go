@@ -78,10 +78,7 @@ func onProcesses(ctx context.Context, s Spec, c *harness.Cluster, h *history.Rec
 	return Run(ctx, s, nemesis.Real{Cluster: c}, h)
 }
 
-const (
-	realSecret    = "a secret of more than sixteen bytes"
-	realReapAfter = 5 * time.Second
-)
+const realSecret = "a secret of more than sixteen bytes"
 
 // realServers are three voters and none to two others, over one of the two kinds of log.
 func realServers(seed uint64) (specs []harness.Spec) {
@@ -94,7 +91,7 @@ func realServers(seed uint64) (specs []harness.Spec) {
 		specs = append(specs, harness.Spec{SID: fmt.Sprintf("r%d", i+1), SType: SType, NonVoter: true, LogStore: store})
 	}
 	for i := range specs {
-		specs[i].ReapAfter = realReapAfter
+		specs[i].ReapAfter = nemesis.ReapAfter
 	}
 	return specs
 }

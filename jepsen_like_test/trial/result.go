@@ -14,6 +14,7 @@ type Result struct {
 	Faults     map[string]Fault `json:"faults"`               // by nemesis
 	Skipped    []string         `json:"skipped,omitempty"`    // nemeses that this cluster can't suffer
 	Leaders    int              `json:"leaders"`              // that were seen leading, by term
+	Times      Times            `json:"times,omitempty"`      // that were noted, by the promise's name
 	Terms      uint64           `json:"terms"`                // that went by
 	Lived      time.Duration    `json:"lived_ns"`             // in the cluster's time
 	Took       time.Duration    `json:"took_ns"`              // on the wall, of whoever ran it
@@ -23,6 +24,9 @@ type Result struct {
 
 	page func(path string) (bool, error) // draws what was searched for an order; nil: there is none
 }
+
+// Times are in nanoseconds.
+type Times map[string][]time.Duration
 
 // Fault counts what one nemesis did.
 type Fault struct {

@@ -65,6 +65,7 @@ func run(ctx context.Context, s Spec, c Cluster, load Load, h *history.Recorder)
 	}
 	t.result.Lived = time.Since(began)
 	t.result.Leaders, t.result.Terms = t.scene.Reigns()
+	t.result.Times = t.scene.Times()
 	return t.judge, nil
 }
 
@@ -140,9 +141,15 @@ func (t *trial) suffer(ctx context.Context, n nemesis.Nemesis) bool {
 		t.violation("%s: %v", n.Name, err)
 	}
 	t.result.Faults[n.Name] = f
+	mended := time.Now()
 	if whole := t.whole(ctx); whole != nil {
 		t.violation("not whole %v after %s was mended: %v (%v)", mendTime, n.Name, whole, err)
 		return false
+	}
+	if n.Family == nemesis.OfNetworks {
+		if late := t.scene.Took(nemesis.Healed, time.Since(mended)); late != nil {
+			t.violation("%s: %v", n.Name, late)
+		}
 	}
 	return err == nil || errors.Is(err, nemesis.ErrUnseen)
 }
@@ -187,7 +194,7 @@ func (t *trial) whole(ctx context.Context) error {
 func (t *trial) finish(ctx context.Context) {
 	err := t.whole(ctx) // which notes the lives that began since anybody looked
 	if err == nil {
-		err = t.cluster.Write(ctx)
+		err = t.cluster.Write(ctx, slices.Concat(t.cluster.Voters(), t.cluster.NonVoters())...)
 	}
 	index := uint64(0)
 	if err == nil {

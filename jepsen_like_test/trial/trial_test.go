@@ -96,7 +96,7 @@ func (p *paper) Lives(context.Context, string) (map[string]uint64, error) {
 	return lives, nil
 }
 
-func (p *paper) Write(context.Context) error {
+func (p *paper) Write(context.Context, ...string) error {
 	if p.mute {
 		return errors.New("no")
 	}

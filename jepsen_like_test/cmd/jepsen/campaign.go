@@ -88,8 +88,12 @@ func campaign(ctx context.Context, args []string) error {
 	}
 	wg.Wait()
 	fmt.Print(t)
+	late := t.late()
+	for _, l := range late {
+		fmt.Println("late:", l)
+	}
 	switch {
-	case t.violations > 0:
+	case t.violations > 0 || len(late) > 0:
 		return errFound
 	case t.valid == 0:
 		return errors.New("no run counts")

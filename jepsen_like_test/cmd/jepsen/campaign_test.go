@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,33 @@ func TestDice_ThrowAllAlike(t *testing.T) {
 	}
 	if often == 0 {
 		t.Error("nobody takes snapshots often")
+	}
+}
+
+func TestTable_HoldsSimulatedTimesToPromises(t *testing.T) {
+	late := slices.Concat(slices.Repeat([]time.Duration{time.Second}, 95), slices.Repeat([]time.Duration{4 * time.Second}, 5))
+	for _, tt := range []struct {
+		simulated bool
+		latency   time.Duration
+		took      []time.Duration
+		want      int
+	}{
+		{true, nemesis.Near, late, 1},
+		{true, nemesis.Near + 1, late, 0},
+		{false, 0, late, 0},    // it may have been the machine
+		{true, 0, late[2:], 0}, // too few to tell
+		{true, 0, slices.Repeat(late[:95], 2), 0},
+		{true, 0, slices.Repeat([]time.Duration{3 * time.Second}, 100), 1}, // p50
+	} {
+		s := trial.Spec{Simulated: tt.simulated, Workload: "set", Latency: tt.latency}
+		table := &table{began: time.Now()}
+		table.add(s, &trial.Result{Spec: s, Times: trial.Times{nemesis.Outage.Name: tt.took}}, nil)
+		if got := table.late(); len(got) != tt.want {
+			t.Errorf("simulated %v, %v: late are %q, want %d", tt.simulated, tt.took, got, tt.want)
+		}
+		if text := table.String(); !strings.Contains(text, nemesis.Outage.Name) || !strings.Contains(text, "p50 2s, p99 3.5s") {
+			t.Errorf("no times in\n%s", text)
+		}
 	}
 }
 

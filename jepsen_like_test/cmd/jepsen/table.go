@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
 	"github.com/pofresh/globalchannel/jepsen_like_test/trial"
 )
 
@@ -25,6 +28,7 @@ type table struct {
 	lived                          time.Duration
 	byWorkload                     map[string]*row
 	byNemesis                      map[string]*row
+	times                          map[timed][]time.Duration
 	broken, doubtful               []string
 }
 
@@ -43,6 +47,11 @@ func (t *table) add(s trial.Spec, r *trial.Result, err error) {
 	}
 	if t.byWorkload == nil {
 		t.byWorkload, t.byNemesis = make(map[string]*row), make(map[string]*row)
+		t.times = make(map[timed][]time.Duration)
+	}
+	for name, took := range r.Times {
+		key := timed{name, s.Latency, s.Simulated}
+		t.times[key] = append(t.times[key], took...)
 	}
 	w := at(t.byWorkload, s.Workload)
 	w.runs++
@@ -80,6 +89,58 @@ func (t *table) add(s trial.Spec, r *trial.Result, err error) {
 	}
 }
 
+// timed is what took its time, and where.
+type timed struct {
+	promise   string
+	latency   time.Duration
+	simulated bool
+}
+
+// writeTimes compares what things took with what is promised.
+func (t *table) writeTimes(w io.Writer) {
+	fmt.Fprintln(w, "\ntook\tlatency\ttimes\tp50\tp99\tmost\tpromised, in simulated time")
+	for _, p := range nemesis.Promises() {
+		for _, k := range t.of(p) {
+			took := t.times[k]
+			fmt.Fprintf(w, "%s\t%v\t%d\t%v\t%v\t%v\t%s\n", p.Name, k.latency, len(took),
+				rounded(took, 50), rounded(took, 99), rounded(took, 100), p)
+		}
+	}
+}
+
+// of is what there is of a promise.
+func (t *table) of(p nemesis.Promise) (keys []timed) {
+	for k := range t.times {
+		if k.promise == p.Name {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, func(a, b timed) int { return cmp.Compare(a.latency, b.latency) })
+	return keys
+}
+
+func rounded(took []time.Duration, percent int) time.Duration {
+	return nemesis.Percentile(took, percent).Round(time.Millisecond)
+}
+
+// enough is how many times it takes to speak of percentiles.
+const enough = 100
+
+// late are the promises about percentiles that were broken in simulated time.
+func (t *table) late() (broken []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, p := range nemesis.Promises() {
+		for _, k := range t.of(p) {
+			took := t.times[k]
+			if k.simulated && k.latency <= nemesis.Near && len(took) >= enough && !p.Holds(took) {
+				broken = append(broken, fmt.Sprintf("%s, latency %v: p50 %v, p99 %v, promised is %s", p.Name, k.latency, rounded(took, 50), rounded(took, 99), p))
+			}
+		}
+	}
+	return broken
+}
+
 func at(rows map[string]*row, name string) *row {
 	if rows[name] == nil {
 		rows[name] = new(row)
@@ -114,6 +175,7 @@ func (t *table) String() string {
 		r := t.byNemesis[name]
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", name, r.runs, r.seen, r.unseen, r.violations)
 	}
+	t.writeTimes(w)
 	_ = w.Flush()
 	for _, list := range []struct {
 		title string
