@@ -33,16 +33,20 @@ const (
 	Read     F = "read"
 	Push     F = "push" // of Msg to Channel
 
-	Started F = "started" // Note: the process of server Via was started
-	Handed  F = "handed"  // Note: a handler at Via was handed Msg, see UIDs
-	Life    F = "life"    // Note: SID was seen registered as Epoch, at Index; who it is: Start or Incarnation
-	Ended   F = "ended"   // Note: the life Epoch of SID was seen to be over, at Index at the latest; 0: not known
-	Resumed F = "resumed" // Note: the process of SID was told that Epoch is over and Next its life now, see Missed
-	Listed  F = "listed"  // Note: Via showed Lives, as they were at Index or later
-	Replica F = "replica" // Note: Via had State at Index
-	Fault   F = "fault"   // Note: something was done to Via, see Text
-	Hurt    F = "hurt"    // Note: the nemesis Text begins
-	Mended  F = "mended"  // Note: it ended, see Text
+	Started  F = "started"  // Note: the process of server Via was started
+	Handed   F = "handed"   // Note: a handler at Via was handed Msg, see UIDs
+	Life     F = "life"     // Note: SID was seen registered as Epoch, at Index; who it is: Start or Incarnation
+	Ended    F = "ended"    // Note: the life Epoch of SID was seen to be over, at Index at the latest; 0: not known
+	Resumed  F = "resumed"  // Note: the process of SID was told that Epoch is over and Next its life now, see Missed
+	Listed   F = "listed"   // Note: Via showed Lives, as they were at Index or later
+	Replica  F = "replica"  // Note: Via had State at Index
+	Opened   F = "opened"   // Note: Session of UID at SID begins
+	Closed   F = "closed"   // Note: it is closed
+	Vanished F = "vanished" // Note: it ended, and is not closed
+	Fault    F = "fault"    // Note: something was done to Via, see Text
+	Hurt     F = "hurt"     // Note: the nemesis Text begins
+	Mended   F = "mended"   // Note: it ended, see Text
+	Whole    F = "whole"    // Note: everybody is well again, until the next Hurt
 )
 
 // Member is one (uid, sid) of a listing; SID is empty where the listing has none.
@@ -110,6 +114,8 @@ type Event struct {
 	// Of writes. A client that gives a call up does not know whether, when, and in which
 	// process it arrives; a caller inside the process does.
 	Embedded bool `json:"embedded,omitempty"` // called inside process Start of Via: it began there before the next one was called
+
+	Session uint64 `json:"session,omitempty"` // of UID at process Start of SID: the newer, the higher
 
 	// Of lives.
 	Incarnation string `json:"incarnation,omitempty"` // of the process that has the life

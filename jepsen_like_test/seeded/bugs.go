@@ -15,4 +15,6 @@ var Bugs = []Bug{
 	wipedVoter,
 	pushWithoutID,
 	carriedIsRejected,
+	goodbyeToAll,
+	neverAsked,
 }

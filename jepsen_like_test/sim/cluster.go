@@ -29,6 +29,7 @@ type Options struct {
 	Settings          node.Settings
 	Seed              uint64        // what servers do by chance follows from it
 	Latency           time.Duration // of the network, one way; 0 is that of one data centre
+	Presence          bool          // servers are asked who is online
 	History           *history.Recorder
 }
 
@@ -40,6 +41,8 @@ type Cluster struct {
 	history *history.Recorder
 	seed    uint64
 	clients transport.Network // a machine outside of the cluster
+
+	presence bool
 
 	voters, nonVoters []string
 	servers           map[string]*Server // never changes, once the cluster is made
@@ -57,7 +60,7 @@ var (
 
 // New starts all servers and does not wait for them. It is called inside a bubble.
 func New(t testing.TB, o Options) *Cluster {
-	c := &Cluster{t: t, history: o.History, seed: o.Seed, servers: make(map[string]*Server), guests: make(map[string]*Server), dark: make(map[string]bool)}
+	c := &Cluster{t: t, history: o.History, seed: o.Seed, presence: o.Presence, servers: make(map[string]*Server), guests: make(map[string]*Server), dark: make(map[string]bool)}
 	begun := make(map[string]*process)
 	var cfgs []node.Config
 	for i := range o.Voters {

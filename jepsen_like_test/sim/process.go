@@ -14,8 +14,9 @@ type process struct {
 	node    *node.Node
 	handler *workload.PushHandler
 
-	mu   sync.Mutex // guards all below
-	dead bool
+	mu     sync.Mutex // guards all below
+	dead   bool
+	online map[string]bool // players
 }
 
 // die is told right after the kill.

@@ -27,23 +27,10 @@ func (c *Cluster) Pushes() (p workload.Pushes) {
 
 // Process implements workload.Pusher.
 func (s *Server) Process(ctx context.Context) workload.PushProcess {
-	for {
-		s.mu.Lock()
-		p := s.now
-		if p == nil && s.up == nil {
-			s.up = make(chan struct{})
-		}
-		up := s.up
-		s.mu.Unlock()
-		if p != nil {
-			return p
-		}
-		select {
-		case <-up:
-		case <-ctx.Done():
-			return nil
-		}
+	if p := s.process(ctx); p != nil {
+		return p
 	}
+	return nil
 }
 
 // HangUp implements workload.Pusher: there is no connection.

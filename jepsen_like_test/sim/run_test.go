@@ -35,7 +35,7 @@ func TestRun(t *testing.T) {
 		judged(t, *workloadFlag)
 		return
 	}
-	for _, workload := range trial.Workloads() {
+	for _, workload := range trial.Workloads(true) {
 		t.Run(workload, func(t *testing.T) { judged(t, workload) })
 	}
 }
@@ -69,7 +69,7 @@ func run(t *testing.T, spec trial.Spec) (result *trial.Result, events []history.
 		rnd := rand.New(rand.NewPCG(spec.Seed, 0))
 		shape := shapes[rnd.IntN(len(shapes))]
 		c := New(t, Options{
-			Voters: shape[0], NonVoters: shape[1], Seed: spec.Seed, Latency: spec.Latency, History: h,
+			Voters: shape[0], NonVoters: shape[1], Seed: spec.Seed, Latency: spec.Latency, Presence: spec.Workload == trial.Sessions, History: h,
 			Settings: node.Settings{ReapAfter: nemesis.ReapAfter, MaxVoters: shape[0] + 2}, // two may join
 		})
 		var err error

@@ -47,12 +47,15 @@ func (s *Server) begin() (*process, node.Config) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starts++
-	p := &process{sid: s.cfg.SID, start: s.starts}
+	p := &process{sid: s.cfg.SID, start: s.starts, online: make(map[string]bool)}
 	p.handler = workload.NewPushHandler(p.sid, p.start, p.Alive, s.cluster.history, rand.New(rand.NewPCG(s.cluster.seed, uint64(s.starts))))
 	s.cluster.history.Note(history.Event{F: history.Started, Via: p.sid, Start: p.start})
 	cfg := s.cfg
 	cfg.OnFenced = func(_ context.Context, f node.Fenced) { s.fenced(p, f) }
 	cfg.OnPush = func(ctx context.Context, d *node.Delivery) ([]string, error) { return p.handle(ctx, d), nil }
+	if s.cluster.presence {
+		cfg.Online = p.isOnline
+	}
 	return p, cfg
 }
 
@@ -111,6 +114,27 @@ func (s *Server) running() *node.Node {
 		return nil
 	}
 	return s.now.node
+}
+
+// process waits for one that runs; nil: ctx ended.
+func (s *Server) process(ctx context.Context) *process {
+	for {
+		s.mu.Lock()
+		p := s.now
+		if p == nil && s.up == nil {
+			s.up = make(chan struct{})
+		}
+		up := s.up
+		s.mu.Unlock()
+		if p != nil {
+			return p
+		}
+		select {
+		case <-up:
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // ID implements workload.Server.

@@ -55,20 +55,28 @@ var loads = map[string]func(Setup) Load{
 	"set":      newSet,
 	"register": newRegister,
 	Push:       newPush,
+	Sessions:   newSessions,
 }
 
-// Push is the workload of pushes.
-const Push = "push"
+// Names of workloads that more than their own code knows.
+const (
+	Push     = "push"
+	Sessions = "sessions" // simulated only: players are part of a server's process
+)
 
 // Workloads are the names of all.
-func Workloads() []string { return slices.Sorted(maps.Keys(loads)) }
+func Workloads(simulated bool) []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(loads)), func(name string) bool { return name == Sessions && !simulated })
+}
+
+// Hosting is a cluster whose servers have players.
+type Hosting interface{ Hosts() []workload.Host }
 
 func (s Setup) load() (Load, error) {
-	newLoad, ok := loads[s.Spec.Workload]
-	if !ok {
-		return nil, fmt.Errorf("no workload %q; there are %s", s.Spec.Workload, strings.Join(Workloads(), ", "))
+	if names := Workloads(s.Spec.Simulated); !slices.Contains(names, s.Spec.Workload) {
+		return nil, fmt.Errorf("no workload %q here; there are %s", s.Spec.Workload, strings.Join(names, ", "))
 	}
-	return newLoad(s), nil
+	return loads[s.Spec.Workload](s), nil
 }
 
 // restful is how long a client rests between two operations: in simulated time an hour
@@ -143,6 +151,22 @@ func (p push) ReadAll(ctx context.Context, _ uint64) error { return p.Pushes.Rea
 func (p push) Check(events []history.Event) (Verdict, error) {
 	r, err := checker.CheckPushes(events)
 	return Verdict{r.Pushes + r.Handed, r.Pushes, r.String(), r.Violations, nil}, err
+}
+
+// sessions is players who come and go.
+type sessions struct{ *workload.Sessions }
+
+func newSessions(s Setup) Load {
+	return sessions{&workload.Sessions{
+		Hosts: s.Cluster.(Hosting).Hosts(), Servers: servers(s.Cluster), Players: 4, Seed: s.Spec.Seed, Rest: s.Spec.Rest(3 * time.Second), History: s.History,
+	}}
+}
+
+func (s sessions) ReadAll(ctx context.Context, _ uint64) error { return s.Sessions.ReadAll(ctx) }
+
+func (s sessions) Check(events []history.Event) (Verdict, error) {
+	r, err := checker.CheckSessions(events)
+	return Verdict{r.Adds + r.Reads, r.Adds, r.String(), r.Violations, nil}, err
 }
 
 // searchTime bounds the search for an order.

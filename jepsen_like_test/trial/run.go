@@ -56,6 +56,7 @@ func run(ctx context.Context, s Spec, c Cluster, load Load, h *history.Recorder)
 	if err := t.whole(ctx); err != nil {
 		return nil, fmt.Errorf("start: %w", err)
 	}
+	h.Note(history.Event{F: history.Whole})
 	t.hurt(ctx, nemeses)
 	if len(t.result.Violations) == 0 {
 		t.finish(ctx)
@@ -146,6 +147,7 @@ func (t *trial) suffer(ctx context.Context, n nemesis.Nemesis) bool {
 		t.violation("not whole %v after %s was mended: %v (%v)", mendTime, n.Name, whole, err)
 		return false
 	}
+	t.history.Note(history.Event{F: history.Whole})
 	if n.Family == nemesis.OfNetworks {
 		if late := t.scene.Took(nemesis.Healed, time.Since(mended)); late != nil {
 			t.violation("%s: %v", n.Name, late)

@@ -42,7 +42,7 @@ func campaign(ctx context.Context, args []string) error {
 		}
 	}
 	if *workloads == "" {
-		*workloads = strings.Join(trial.Workloads(), ",")
+		*workloads = strings.Join(trial.Workloads(*simulated), ",")
 	}
 	named, err := nemesis.Named(strings.Split(*nemeses, ",")...)
 	if err != nil {

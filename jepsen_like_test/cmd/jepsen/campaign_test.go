@@ -16,7 +16,7 @@ import (
 // snapshots often.
 func TestDice_ThrowAllAlike(t *testing.T) {
 	all := nemesis.All()
-	d := &dice{far: true, rnd: rand.New(rand.NewPCG(1, 1)), workloads: trial.Workloads(), nemeses: all}
+	d := &dice{far: true, rnd: rand.New(rand.NewPCG(1, 1)), workloads: trial.Workloads(true), nemeses: all}
 	thrown, latencies, often := make(map[string]int), make(map[time.Duration]int), 0
 	for range 20 * len(all) / kinds {
 		s := d.throw()

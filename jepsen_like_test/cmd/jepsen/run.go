@@ -20,7 +20,7 @@ const calmUsage = "clients and nemeses rest so many times as long: above 1 there
 func specFlags(f *flag.FlagSet) func() trial.Spec {
 	var s trial.Spec
 	f.BoolVar(&s.Simulated, "sim", false, "in simulated time, instead of real processes")
-	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(), ", "))
+	f.StringVar(&s.Workload, "workload", "set", "what clients do: "+strings.Join(trial.Workloads(true), ", "))
 	nemeses := f.String("nemesis", "processes", "what hurts: names or families (processes, network, disks, members), separated by commas")
 	f.BoolVar(&s.Often, "snapshots-often", false, "servers take snapshots all the time")
 	f.Float64Var(&s.Calm, "calm", 1, calmUsage)
@@ -99,7 +99,7 @@ func repeat(ctx context.Context, args []string) error {
 }
 
 func list(context.Context, []string) error {
-	fmt.Println("workloads:", strings.Join(trial.Workloads(), ", "))
+	fmt.Println("workloads:", strings.Join(trial.Workloads(true), ", "))
 	fmt.Println("nemeses:")
 	for _, n := range nemesis.All() {
 		fmt.Fprintf(os.Stdout, "  %-10s %s\n", n.Family, n.Name)
