@@ -52,7 +52,7 @@ func (r Real) Pushes() (p workload.Pushes) {
 		agents = append(agents, s)
 	}
 	for i, s := range r.Servers {
-		f := &workload.Frontend{SID: fmt.Sprintf("f%d", i+1), SType: s.SType, Agents: agents, Stay: 20 * time.Second}
+		f := &workload.Frontend{SID: fmt.Sprintf("f%d", i+1), Agents: agents, Stay: 20 * time.Second}
 		p.Pushers, p.Targets, p.Attached = append(p.Pushers, workload.Remote(s)), append(p.Targets, f.SID), append(p.Attached, f)
 	}
 	return p

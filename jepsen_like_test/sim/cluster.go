@@ -20,9 +20,6 @@ import (
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
-// SType is what all servers are.
-const SType = "connector"
-
 // Options of a cluster.
 type Options struct {
 	Voters, NonVoters int
@@ -71,7 +68,7 @@ func New(t testing.TB, o Options) *Cluster {
 	}
 	for _, sid := range slices.Concat(c.voters, c.nonVoters) {
 		s := newServer(c, node.Config{
-			SID: sid, SType: SType, NonVoter: slices.Contains(c.nonVoters, sid), Cluster: o.Settings,
+			SID: sid, SType: workload.SType, NonVoter: slices.Contains(c.nonVoters, sid), Cluster: o.Settings,
 		})
 		s.cfg.Expect = 0
 		if !s.cfg.NonVoter {
@@ -213,7 +210,7 @@ func (c *Cluster) Move(_ context.Context, sid string) error {
 // Join implements nemesis.Joiner. No workload uses the server.
 func (c *Cluster) Join(_ context.Context, g nemesis.Guest) error {
 	c.fault(g.SID, "joins")
-	s := newServer(c, node.Config{SID: g.SID, SType: SType, NonVoter: g.NonVoter})
+	s := newServer(c, node.Config{SID: g.SID, SType: workload.SType, NonVoter: g.NonVoter})
 	c.guests[g.SID] = s
 	p, cfg := s.begin()
 	n := c.fleet.Start(cfg)

@@ -52,7 +52,7 @@ func (p *process) Push(_ context.Context, m workload.Message) (history.Type, wor
 	if m.Urgent {
 		o.Priority = node.PrioritySystem
 	}
-	r, err := p.node.PushMessage(context.Background(), m.SType, "route", m.Bytes, m.Channel, o)
+	r, err := p.node.PushMessage(context.Background(), workload.SType, "route", m.Bytes, m.Channel, o)
 	if err != nil && !errors.Is(err, node.ErrPushFailed) {
 		return history.Fail, workload.PushReport{}, err
 	}

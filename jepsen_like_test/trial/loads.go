@@ -88,9 +88,6 @@ func (s Setup) restful() time.Duration {
 	return s.Spec.Rest(20 * time.Millisecond)
 }
 
-// SType is what all servers of a run are.
-const SType = "connector"
-
 // set is distinct members that each belong to one client.
 type set struct{ *workload.SetFull }
 
@@ -102,7 +99,7 @@ func newSet(s Setup) Load {
 }
 
 func (s set) ReadAll(ctx context.Context, index uint64) error {
-	return s.SetFull.ReadAll(ctx, index, SType)
+	return s.SetFull.ReadAll(ctx, index, workload.SType)
 }
 
 func (s set) Check(events []history.Event) (Verdict, error) {
@@ -139,7 +136,7 @@ type push struct{ *workload.Pushes }
 
 func newPush(s Setup) Load {
 	w := s.Cluster.Pushes()
-	w.SType, w.Seed, w.History, w.Rest = SType, s.Spec.Seed, s.History, s.Spec.Rest(200*time.Millisecond)
+	w.Seed, w.History, w.Rest = s.Spec.Seed, s.History, s.Spec.Rest(200*time.Millisecond)
 	if s.Spec.Simulated {
 		w.Rest = s.Spec.Rest(1500 * time.Millisecond)
 	}

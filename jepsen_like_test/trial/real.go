@@ -12,6 +12,7 @@ import (
 	"github.com/pofresh/globalchannel/jepsen_like_test/history"
 	"github.com/pofresh/globalchannel/jepsen_like_test/nemesis"
 	"github.com/pofresh/globalchannel/jepsen_like_test/switchnet"
+	"github.com/pofresh/globalchannel/jepsen_like_test/workload"
 )
 
 // RunReal runs s on real processes of that binary in that environment, on a network and
@@ -85,10 +86,10 @@ func realServers(seed uint64) (specs []harness.Spec) {
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	store := []string{"boltdb", "wal"}[rnd.IntN(2)]
 	for i := range 3 {
-		specs = append(specs, harness.Spec{SID: fmt.Sprintf("v%d", i+1), SType: SType, Founder: true, LogStore: store})
+		specs = append(specs, harness.Spec{SID: fmt.Sprintf("v%d", i+1), SType: workload.SType, Founder: true, LogStore: store})
 	}
 	for i := range rnd.IntN(3) {
-		specs = append(specs, harness.Spec{SID: fmt.Sprintf("r%d", i+1), SType: SType, NonVoter: true, LogStore: store})
+		specs = append(specs, harness.Spec{SID: fmt.Sprintf("r%d", i+1), SType: workload.SType, NonVoter: true, LogStore: store})
 	}
 	for i := range specs {
 		specs[i].ReapAfter = nemesis.ReapAfter

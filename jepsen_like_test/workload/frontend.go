@@ -18,9 +18,9 @@ import (
 // whether that one goes away or not, and now and then it dies or says goodbye: then
 // another process comes with its sid.
 type Frontend struct {
-	SID, SType string
-	Agents     []Server      // that it may be attached to
-	Stay       time.Duration // with one of them, at most
+	SID    string
+	Agents []Server      // that it may be attached to
+	Stay   time.Duration // with one of them, at most
 
 	history     *history.Recorder
 	rnd         *rand.Rand
@@ -97,7 +97,7 @@ func (a *attachedStream) open(ctx context.Context, agent Server) error {
 		return err
 	}
 	f := a.frontend
-	a.send(&pb.AttachRequest{Message: &pb.AttachRequest_Hello{Hello: &pb.Hello{Sid: f.SID, Stype: f.SType, Incarnation: f.incarnation}}})
+	a.send(&pb.AttachRequest{Message: &pb.AttachRequest_Hello{Hello: &pb.Hello{Sid: f.SID, Stype: SType, Incarnation: f.incarnation}}})
 	r, err := a.stream.Recv()
 	if err == nil && r.GetAttached() == nil {
 		err = errors.New("the first answer is another one")

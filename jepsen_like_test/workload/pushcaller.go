@@ -90,7 +90,7 @@ func (c *pushCaller) write(ctx context.Context, p PushProcess, e history.Event) 
 func (c *pushCaller) push(ctx context.Context, p PushProcess, room string) {
 	c.pushed++
 	name := fmt.Sprintf("%s/%d/%d/%d", c.server.ID(), p.Number(), c.number, c.pushed)
-	m := Message{Channel: room, SType: c.SType, Bytes: message(c.rnd, name), Timeout: patience}
+	m := Message{Channel: room, Bytes: message(c.rnd, name), Timeout: patience}
 	switch c.rnd.IntN(8) {
 	case 0:
 		m.Timeout = time.Duration(1+c.rnd.IntN(300)) * time.Millisecond

@@ -18,7 +18,6 @@ type Pushes struct {
 	Pushers  []Pusher
 	Targets  []string    // the sids of all frontends
 	Attached []*Frontend // those of them that are no servers
-	SType    string      // of the frontends
 	Plain    bool        // pushes are made without any options
 	Seed     uint64
 	Rest     time.Duration // between two calls of a caller, at most
@@ -43,7 +42,7 @@ type PushProcess interface {
 
 // Message is what is pushed, and how.
 type Message struct {
-	Channel, SType string
+	Channel        string
 	Bytes          []byte
 	Timeout        time.Duration
 	Urgent, NoWait bool // never, if pushes are plain
@@ -124,7 +123,7 @@ func (p *Pushes) reachAll(ctx context.Context, server Pusher) error {
 				return err
 			}
 		}
-		t, r, err := process.Push(ctx, Message{Channel: reachable, SType: p.SType, Timeout: patience})
+		t, r, err := process.Push(ctx, Message{Channel: reachable, Timeout: patience})
 		if t != history.OK || !r.whole(len(p.Targets)) {
 			return fmt.Errorf("%s %w %+v", t, err, r)
 		}

@@ -29,7 +29,7 @@ type host struct {
 
 func newHost(t *testing.T, wrong func(pb.GlobalChannelClient) pb.GlobalChannelClient) *host {
 	t.Helper()
-	n, err := node.Start(t.Context(), node.Config{SID: "v1", SType: "connector"})
+	n, err := node.Start(t.Context(), node.Config{SID: "v1", SType: workload.SType})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +102,10 @@ func runPushes(t *testing.T, wrong func(pb.GlobalChannelClient) pb.GlobalChannel
 	t.Helper()
 	h, server := history.NewRecorder(), newHost(t, wrong)
 	p := &workload.Pushes{
-		Pushers: []workload.Pusher{workload.Remote(server)}, Targets: []string{"f1", "f2"}, SType: "connector", Plain: true, Seed: 1, Rest: 5 * time.Millisecond, History: h,
+		Pushers: []workload.Pusher{workload.Remote(server)}, Targets: []string{"f1", "f2"}, Plain: true, Seed: 1, Rest: 5 * time.Millisecond, History: h,
 	}
 	for _, sid := range p.Targets {
-		p.Attached = append(p.Attached, &workload.Frontend{SID: sid, SType: "connector", Agents: []workload.Server{server}, Stay: 200 * time.Millisecond})
+		p.Attached = append(p.Attached, &workload.Frontend{SID: sid, Agents: []workload.Server{server}, Stay: 200 * time.Millisecond})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

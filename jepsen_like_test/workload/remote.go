@@ -93,7 +93,7 @@ func (p *remoteProcess) Push(ctx context.Context, m Message) (history.Type, Push
 	ctx, cancel := context.WithTimeout(ctx, m.Timeout+patience) // the report of a timeout is worth more than our own
 	defer cancel()
 	r, err := p.client.Push(ctx, &pb.PushRequest{
-		Name: m.Channel, Stype: m.SType, Route: "route", Msg: m.Bytes, TimeoutMs: m.Timeout.Milliseconds(),
+		Name: m.Channel, Stype: SType, Route: "route", Msg: m.Bytes, TimeoutMs: m.Timeout.Milliseconds(),
 	})
 	if err != nil {
 		if errors.Is(node.FromStatus(err), node.ErrOutcomeUnknown) {

@@ -10,6 +10,9 @@ import (
 	pb "github.com/pofresh/globalchannel/transport/globalchannelv1"
 )
 
+// SType is what all servers and frontends of a run are.
+const SType = "connector"
+
 // Server is one that workers talk to.
 type Server interface {
 	ID() string // its sid
