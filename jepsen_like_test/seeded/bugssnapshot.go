@@ -4,26 +4,6 @@ import "github.com/pofresh/globalchannel/jepsen_like_test/checker"
 
 // What is wrong in snapshots. There are few in a short run, so both bugs need more.
 
-// condition is what gives bugs an occasion, and is no bug itself.
-type condition struct {
-	name  string
-	edits []Edit
-}
-
-const oftenSnapshots = "snapshots often"
-
-var conditions = []condition{{
-	name: oftenSnapshots,
-	edits: []Edit{{
-		File: "node/raft.go",
-		Old:  `	conf.ShutdownOnRemove = false // the host lives on, as a forwarding frontend`,
-		New: `	if seeded.Active("snapshots often") {
-		conf.SnapshotInterval, conf.SnapshotThreshold, conf.TrailingLogs = time.Second, 16, 4
-	}
-	conf.ShutdownOnRemove = false // the host lives on, as a forwarding frontend`,
-	}},
-}}
-
 var snapshotWithoutDedupe = Bug{
 	Name:  "a snapshot that forgets the dedupe table",
 	Wrong: "a replica that was restored does not know the numbers of batches, and does not do what the others do with the next",

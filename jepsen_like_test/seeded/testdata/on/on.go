@@ -3,11 +3,13 @@
 package on
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 var (
@@ -26,6 +28,14 @@ func Bug(name string) bool {
 		marked.Do(func() { _ = os.WriteFile(filepath.Join(dir, "bit"), nil, 0o600) })
 	}
 	return true
+}
+
+// Jumped is another time, days before or after, where the clock has jumped.
+func Jumped(now time.Time) time.Time {
+	if !Active("the clock has jumped") {
+		return now
+	}
+	return now.Add(rand.N(20*24*time.Hour) - 10*24*time.Hour)
 }
 
 // Active is Bug without the mark, for what a bug needs beforehand.
