@@ -103,8 +103,9 @@ func tryBolt(ctx context.Context, path string, openFile opener) (*raftboltdb.Bol
 	})
 }
 
-// inspect looks at every page of a file that is there, until ctx ends. To open it for writing would
-// do so in a goroutine of bbolt's, where a panic over a broken page is the host's end.
+// inspect looks at every page of a file that is there, until ctx ends. bbolt does so when it
+// opens a file for writing, and panics over what is damaged: in a goroutine of its own, or
+// before another one of its own has ended that still reads the file.
 func inspect(ctx context.Context, path string) error {
 	if info, err := os.Stat(path); err != nil || info.Size() == 0 {
 		return nil // not there, or never written to: for openWritten to judge
@@ -118,13 +119,16 @@ func inspect(ctx context.Context, path string) error {
 			return err
 		}
 		defer func() { err = errors.Join(err, db.Close()) }()
+		file, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
 		return db.View(func(tx *bolt.Tx) error {
 			if info, err := os.Stat(path); err == nil && info.Size() < tx.Size() {
 				return fmt.Errorf("%w: it has %d bytes of at least %d", errLogDamaged, info.Size(), tx.Size())
 			}
-			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error {
-				return b.ForEach(func(_, _ []byte) error { return context.Cause(ctx) })
-			})
+			return checkBoltPages(ctx, tx, file)
 		})
 	})
 }
