@@ -52,6 +52,10 @@
 //     is the report true?
 //   - pushmembers.go: who had to be reached or named, and who had not to be reached?
 //
+// CheckSessions (sessions.go) takes the history of players who connect and go. While all are
+// well, between two faults: is who is connected shown where she has joined, and nobody whose
+// connection was closed, or is forgotten by its host, for as long as that may take?
+//
 // A write on several channels becomes one operation in each, over the same time:
 // that it took effect in all of them at one moment is not asked, only in each.
 package checker

@@ -29,14 +29,14 @@ type SessionReport struct {
 	Adds, Reads                int // acknowledged
 	Calm                       int // reads while all were well
 	Shown                      int // members that a read had to show
-	Parted, Forgotten          int // members that it had not to: their sessions were closed, or had vanished
+	Left, Parted, Forgotten    int // members that it had not to: they had left, their sessions were closed, or had vanished
 	Violations                 []Violation
 }
 
 func (r SessionReport) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d sessions, of which %d were closed and %d vanished; %d adds, %d reads, %d of them while all were well: %d members had to be there, %d had left, %d were offline; %d violations",
-		r.Sessions, r.Closed, r.Vanished, r.Adds, r.Reads, r.Calm, r.Shown, r.Parted, r.Forgotten, len(r.Violations))
+	fmt.Fprintf(&b, "%d sessions, of which %d were closed and %d vanished; %d adds, %d reads, %d of them while all were well: %d members had to be there, %d had left, %d were closed, %d forgotten; %d violations",
+		r.Sessions, r.Closed, r.Vanished, r.Adds, r.Reads, r.Calm, r.Shown, r.Left, r.Parted, r.Forgotten, len(r.Violations))
 	tell(&b, r.Violations)
 	return b.String()
 }
@@ -221,14 +221,10 @@ func (j *sessionJudge) read(r history.Operation) {
 		if !f.added(r) {
 			continue
 		}
-		if why := f.absent(r, since); why != "" {
+		if why, count := j.absent(f, r, since); why != "" {
+			*count++
 			if shown[f.member] {
 				j.fault(Resurrected, r, "%s shows %s of %s in %s: %s", r.Via, f.member.UID, f.member.SID, r.Channel, why)
-			}
-			if strings.HasPrefix(why, offline) {
-				j.report.Forgotten++
-			} else {
-				j.report.Parted++
 			}
 		}
 		if f.present(r, since, j.emptied[f.member.SID]) {
@@ -252,10 +248,9 @@ func (f *fan) added(r history.Operation) bool {
 	return false
 }
 
-const offline = "all their sessions ended"
-
-// absent says why no read that far after since may show the player; "": one may.
-func (f *fan) absent(r history.Operation, since time.Duration) (why string) {
+// absent says why no read that far after since may show the player, and counts that; "":
+// one may.
+func (j *sessionJudge) absent(f *fan, r history.Operation, since time.Duration) (why string, count *int) {
 	over := func(at, bound time.Duration) bool { return at != history.Forever && max(at, since)+bound <= r.Invoked }
 	left := time.Duration(0) // when the player was connected last
 	for _, s := range f.sessions {
@@ -268,17 +263,17 @@ func (f *fan) absent(r history.Operation, since time.Duration) (why string) {
 			switch {
 			case a.Channel != r.Channel || a.Invoked >= r.Returned:
 			case over(s.closed, parted):
-				why = cmp.Or(why, fmt.Sprintf("session %d was closed at %v", s.token, s.closed))
+				why, count = fmt.Sprintf("session %d was closed at %v", s.token, s.closed), &j.report.Parted
 			case f.leftAfter(s, a, func(at time.Duration) bool { return over(at, settled) }):
-				why = cmp.Or(why, fmt.Sprintf("session %d or a newer one has left", s.token))
+				why, count = fmt.Sprintf("session %d or a newer one has left", s.token), &j.report.Left
 			case over(left, outlived):
-				why = fmt.Sprintf("%s, the last one at %v", offline, left)
+				why, count = fmt.Sprintf("all their sessions ended, the last one at %v", left), &j.report.Forgotten
 			default:
-				return ""
+				return "", nil
 			}
 		}
 	}
-	return why
+	return why, count
 }
 
 // leftAfter says that the session, or a newer one of the process, has left after it had
@@ -313,11 +308,10 @@ func (f *fan) present(r history.Operation, since time.Duration, emptied []time.D
 		if a.Channel != r.Channel || a.Type != history.OK || max(a.Returned, since)+settled > r.Invoked {
 			return false
 		}
-		for _, t := range f.sessions {
-			for _, l := range t.leaves {
-				if t.start == s.start && l.Channel == r.Channel && l.Returned > a.Invoked && l.Invoked < r.Returned {
-					return false
-				}
+		for _, l := range s.leaves { // those of older sessions are nothing to this one
+			// A process does one after the other, also what its caller gave up.
+			if l.Channel == r.Channel && l.GaveUp > a.Invoked && l.Invoked < r.Returned {
+				return false
 			}
 		}
 		return !slices.ContainsFunc(emptied, func(at time.Duration) bool { return a.Invoked < at && at < r.Returned })

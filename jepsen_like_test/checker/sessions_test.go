@@ -104,6 +104,10 @@ func TestCheckSessions(t *testing.T) {
 			joined().session(5, history.Opened, 2).does(6, history.Add, 2, history.OK).session(7, history.Closed, 1).sees(90, 1), none},
 		"the old one has left, which is nothing to the newer one": {
 			joined().session(5, history.Opened, 2).does(6, history.Add, 2, history.OK).does(7, history.Leave, 1, history.OK).sees(90, 1), none},
+		"and she is there": {
+			joined().session(5, history.Opened, 2).does(6, history.Add, 2, history.OK).does(7, history.Leave, 1, history.OK).sees(90, 0), Lost},
+		"she may have left, and joined again": {
+			joined().does(4, history.Leave, 1, history.Unknown).does(20, history.Add, 1, history.OK).sees(90, 0), Lost},
 		"it has not joined": {
 			joined().session(5, history.Opened, 2).session(7, history.Closed, 1).sees(8, 0).sees(18, 1), Resurrected},
 

@@ -144,9 +144,17 @@ func (s *Scene) allVote(ctx context.Context) error {
 func (s *Scene) farewell(ctx context.Context) (err error) {
 	guests := s.guests
 	s.Rand.Shuffle(len(guests), func(i, j int) { guests[i], guests[j] = guests[j], guests[i] })
+	lives := make([]map[string]uint64, len(guests))
+	for i, g := range guests {
+		lives[i] = s.lives(ctx, g.SID)
+	}
 	s.guests = nil
-	for _, g := range guests {
-		err = errors.Join(err, s.Cluster.(Joiner).Decommission(ctx, g.SID))
+	for i, g := range guests {
+		left := s.Cluster.(Joiner).Decommission(ctx, g.SID)
+		if left == nil && len(lives[i]) > 0 {
+			left = s.ended(ctx, lives[i])
+		}
+		err = errors.Join(err, left)
 	}
 	return err
 }

@@ -188,11 +188,10 @@ func flapping(ctx context.Context, s *Scene) (seen string, err error) {
 	victim := s.shuffled(s.everybody())[0]
 	flaps := 5 + s.Rand.IntN(10)
 	for range flaps {
-		_, err = s.spoiled(ctx, victim, time.Second, func() error { return s.cut([]string{victim}, without(s.everybody(), victim)) })
-		if err == nil {
-			err = s.Lasts(ctx, 100*time.Millisecond, 2*time.Second)
+		if err = s.Lasts(ctx, 100*time.Millisecond, 2*time.Second); err != nil {
+			return "", err
 		}
-		if err != nil {
+		if _, err = s.spoiled(ctx, victim, time.Second, func() error { return s.cut([]string{victim}, without(s.everybody(), victim)) }); err != nil {
 			return "", err
 		}
 	}

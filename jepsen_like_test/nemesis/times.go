@@ -81,7 +81,7 @@ func (s *Scene) written(ctx context.Context, through []string) error {
 }
 
 // handedOver has the leader give leadership away while somebody else writes, and notes the
-// longest write. It may refuse, or lead no more: then nothing moved.
+// longest write, whatever became of it. It may refuse, or lead no more: then nothing moved.
 func (s *Scene) handedOver(ctx context.Context, leader string) (moved bool, err error) {
 	writer := s.shuffled(without(s.everybody(), leader))[0]
 	if err := s.Write(ctx, writer); err != nil { // before, and the connection stands
@@ -106,35 +106,39 @@ func (s *Scene) handedOver(ctx context.Context, leader string) (moved bool, err 
 	refused := s.Transfer(ctx, leader)
 	close(over)
 	group.Wait()
-	if refused != nil {
-		return false, nil
-	}
 	if failed != nil {
-		return true, fmt.Errorf("a write while leadership was handed over: %w", failed)
+		return false, fmt.Errorf("a write while leadership was handed over: %w (%v)", failed, refused)
 	}
-	return true, s.Took(HandOver, longest)
+	return refused == nil, s.Took(HandOver, longest)
 }
 
-// gone waits until none of the others shows those lives any more, and notes how long
-// that takes. Who shows them later than promised has broken a promise.
-func (s *Scene) gone(ctx context.Context, p Promise, lives map[string]uint64) (took time.Duration, err error) {
+// gone waits until none of the others shows those lives any more, and returns how long one
+// of them did at least. within is what is promised.
+func (s *Scene) gone(ctx context.Context, lives map[string]uint64, within time.Duration) (took time.Duration, err error) {
 	began := time.Now()
 	for _, via := range s.everybody() {
-		if lives[via] != 0 {
-			continue
-		}
-		for {
+		for lives[via] == 0 {
+			asked := time.Since(began)
 			err := s.shows(ctx, via, lives)
 			if err == nil {
 				break
 			}
-			if wait := s.Lasts(ctx, p.EveryTime/50, p.EveryTime/50); wait != nil {
+			took = max(took, asked)
+			if wait := s.Lasts(ctx, within/100, within/100); wait != nil {
 				return 0, errors.Join(wait, err)
 			}
 		}
 	}
-	took = time.Since(began)
-	return took, s.Took(p, took)
+	return took, nil
+}
+
+// ended is gone, of those that were asked to end.
+func (s *Scene) ended(ctx context.Context, lives map[string]uint64) error {
+	took, err := s.gone(ctx, lives, Closed.EveryTime)
+	if err == nil {
+		err = s.Took(Closed, took)
+	}
+	return err
 }
 
 // shows is nil if that server shows none of those lives.

@@ -16,5 +16,6 @@ var Bugs = []Bug{
 	pushWithoutID,
 	carriedIsRejected,
 	goodbyeToAll,
+	lateLeave,
 	neverAsked,
 }

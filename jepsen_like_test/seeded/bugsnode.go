@@ -356,8 +356,7 @@ var pushWithoutID = Bug{
 }
 
 // It was in the product once, and a simulated run of register under network and members
-// found it. Twenty runs of five minutes under cuts of leaders did not come to where it
-// makes a difference, so there is no hunt that would be worth its time yet.
+// found it.
 var carriedIsRejected = Bug{
 	Name:  "a removal that a resume takes along is told rejected",
 	Wrong: "who is told that his Leave had no effect finds the member gone",
@@ -366,4 +365,5 @@ var carriedIsRejected = Bug{
 		Old:  `		case g.sid != "" && g.sid == o.sid && o.carries:`,
 		New:  `		case g.sid != "" && g.sid == o.sid && o.carries && !seeded.Bug("a removal that a resume takes along is told rejected"):`,
 	}},
+	Hunts: []Hunt{leaving()},
 }

@@ -12,7 +12,18 @@ var goodbyeToAll = Bug{
 		Old:  `		if session == 0 || sp.session <= session {`,
 		New:  `		if session == 0 || sp.session <= session || seeded.Bug("the goodbye of an old connection ends a newer one") {`,
 	}},
-	Hunts: []Hunt{calm("processes", checker.Lost)},
+	Hunts: []Hunt{comeAndGo("processes", checker.Lost)},
+}
+
+var lateLeave = Bug{
+	Name:  "an old connection leaves for a newer one",
+	Wrong: "a player is out of a room because her old connection was late to leave it",
+	Edits: []Edit{{
+		File: "fsm/apply_group.go",
+		Old:  `	if !was || o.session != 0 && o.session < held {`,
+		New:  `	if !was || o.session != 0 && o.session < held && !seeded.Bug("an old connection leaves for a newer one") {`,
+	}},
+	Hunts: []Hunt{comeAndGo("processes", checker.Lost)},
 }
 
 var neverAsked = Bug{
@@ -23,12 +34,20 @@ var neverAsked = Bug{
 		Old:  `		if there {`,
 		New:  `		if there || seeded.Bug("nobody is asked who is online") {`,
 	}},
-	Hunts: []Hunt{calm("processes", checker.Resurrected)},
+	Hunts: []Hunt{comeAndGo("processes", checker.Resurrected)},
 }
 
-// calm is sim of sessions, with rests that are long enough for hosts to be asked.
-func calm(nemeses string, kinds ...checker.Kind) Hunt {
+// comeAndGo is sim of sessions.
+func comeAndGo(nemeses string, kinds ...checker.Kind) Hunt {
 	h := sim("sessions", nemeses, kinds...)
-	h.Args = append(h.Args, "-calm=10", "-time=20m")
+	h.Args = append(h.Args, "-time=20m")
+	return h
+}
+
+// leaving is sim of sessions over a slow network, where servers are cut off until their
+// lives are over.
+func leaving() Hunt {
+	h := sim("sessions", "isolate-follower,isolate-replica,isolate-leader,halves", checker.Lost)
+	h.Args = append(h.Args, "-latency=60ms", "-time=30m")
 	return h
 }

@@ -42,6 +42,7 @@ type Verdict struct {
 	Report     string
 	Violations []checker.Violation
 	Page       func(path string) (bool, error) // nil: there is none to be drawn
+	Idle       string                          // what the history was no occasion to ask; "": all was asked
 }
 
 // Setup is what a workload is made for.
@@ -104,7 +105,7 @@ func (s set) ReadAll(ctx context.Context, index uint64) error {
 
 func (s set) Check(events []history.Event) (Verdict, error) {
 	r, err := checker.Check(events)
-	return Verdict{r.Adds + r.Leaves + r.Reads, r.Adds + r.Leaves, r.String(), r.Violations, nil}, err
+	return Verdict{Checked: r.Adds + r.Leaves + r.Reads, Writes: r.Adds + r.Leaves, Report: r.String(), Violations: r.Violations}, err
 }
 
 // register is few members that all clients write and read linearizably.
@@ -126,7 +127,7 @@ func (r register) ReadAll(ctx context.Context, _ uint64) error { return r.Linear
 
 func (r register) Check(events []history.Event) (Verdict, error) {
 	report, err := checker.CheckLinear(events, searchTime)
-	v := Verdict{report.Writes + report.Reads, report.Writes, report.String(), report.Violations, nil}
+	v := Verdict{Checked: report.Writes + report.Reads, Writes: report.Writes, Report: report.String(), Violations: report.Violations}
 	v.Page = func(path string) (bool, error) { return report.WritePage(path, searchTime) }
 	return v, err
 }
@@ -147,8 +148,16 @@ func (p push) ReadAll(ctx context.Context, _ uint64) error { return p.Pushes.Rea
 
 func (p push) Check(events []history.Event) (Verdict, error) {
 	r, err := checker.CheckPushes(events)
-	return Verdict{r.Pushes + r.Handed, r.Pushes, r.String(), r.Violations, nil}, err
+	v := Verdict{Checked: r.Pushes + r.Handed, Writes: r.Pushes, Report: r.String(), Violations: r.Violations}
+	if r.Owed == 0 || r.Left == 0 {
+		v.Idle = "no push was owed to anybody, or nobody had left"
+	}
+	return v, err
 }
+
+// apart is how calm runs of Sessions are at least: a minute after a fault is when it can be
+// asked whether hosts have found out who is offline.
+const apart = 10
 
 // sessions is players who come and go.
 type sessions struct{ *workload.Sessions }
@@ -163,7 +172,11 @@ func (s sessions) ReadAll(ctx context.Context, _ uint64) error { return s.Sessio
 
 func (s sessions) Check(events []history.Event) (Verdict, error) {
 	r, err := checker.CheckSessions(events)
-	return Verdict{r.Adds + r.Reads, r.Adds, r.String(), r.Violations, nil}, err
+	v := Verdict{Checked: r.Adds + r.Reads, Writes: r.Adds, Report: r.String(), Violations: r.Violations}
+	if r.Shown == 0 || r.Parted == 0 {
+		v.Idle = "nobody had to be shown, or nobody not to be shown, while all were well"
+	}
+	return v, err
 }
 
 // searchTime bounds the search for an order.

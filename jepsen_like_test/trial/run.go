@@ -36,6 +36,9 @@ type trial struct {
 // history; it needs the cluster no more, and in simulated time it is called when that
 // is over: the clock would stand while it thinks.
 func Run(ctx context.Context, s Spec, c Cluster, h *history.Recorder) (judge func() *Result, err error) {
+	if s.Workload == Sessions {
+		s.Calm = max(s.Calm, apart)
+	}
 	load, err := Setup{Cluster: c, History: h, Spec: s}.load()
 	if err != nil {
 		return nil, err
@@ -222,6 +225,9 @@ func (t *trial) judge() *Result {
 		t.violation("%v", v)
 	}
 	t.result.page = verdict.Page
+	if verdict.Idle != "" && len(t.result.Violations) == 0 {
+		t.result.Invalid = append(t.result.Invalid, verdict.Idle)
+	}
 	t.result.validate(verdict.Writes)
 	return t.result
 }

@@ -12,4 +12,11 @@
 // on servers whose lives end: writes name the life that is meant (latewriter.go), and
 // somebody lists all servers again and again (lives.go), or the history would not tell
 // which lives there were.
+//
+// Pushes (pushes.go) are callers who write and push (pushcaller.go), inside of a server's
+// process or at the end of a connection that reaches no other process (remote.go), and
+// frontends that note what they are handed (pushhandler.go): servers themselves, or processes
+// that are attached to one server after another (frontend.go).
+//
+// Sessions (sessions.go) are players inside of servers, who connect, join, and go.
 package workload

@@ -58,12 +58,12 @@ func (f *Frontend) run(ctx context.Context) {
 			pause(ctx, redial)
 			continue
 		}
-		end := f.rnd.IntN(5)
+		end := f.rnd.IntN(5) // 0: with a goodbye, 1: the process dies, else it is attached elsewhere
 		short, cancel := context.WithTimeout(ctx, time.Duration(f.rnd.Int64N(int64(f.Stay))))
-		whole := a.serve(short)
+		lives := a.serve(short) && ctx.Err() == nil
 		cancel()
-		a.close(whole && end == 0)
-		if whole && end <= 1 && ctx.Err() == nil { // after a goodbye, and with its process dead
+		a.close(lives && end == 0)
+		if lives && end <= 1 {
 			f.born()
 		}
 	}
@@ -73,7 +73,7 @@ func (f *Frontend) run(ctx context.Context) {
 type attachedStream struct {
 	frontend *Frontend
 	cancel   context.CancelFunc
-	answers  sync.WaitGroup // that are still due
+	running  sync.WaitGroup // answers that are still due, and who receives
 	ctx      context.Context
 
 	sending sync.Mutex // one sends at a time
@@ -109,7 +109,7 @@ func (a *attachedStream) open(ctx context.Context, agent Server) error {
 func (a *attachedStream) serve(ctx context.Context) (whole bool) {
 	// What arrives after the frontend's end has been handed to nobody.
 	received := make(chan *pb.PushDelivery)
-	go func() {
+	a.running.Go(func() {
 		defer close(received)
 		for {
 			r, err := a.stream.Recv()
@@ -122,7 +122,7 @@ func (a *attachedStream) serve(ctx context.Context) (whole bool) {
 				return
 			}
 		}
-	}()
+	})
 	open := make(map[uint64]*pb.PushDelivery) // of which more follows
 	for {
 		select {
@@ -147,7 +147,7 @@ func (a *attachedStream) serve(ctx context.Context) (whole bool) {
 
 func (a *attachedStream) handle(d *pb.PushDelivery) {
 	offline, after := a.frontend.handler.Handle(d.GetChannel(), d.GetFrom(), d.GetMsg(), d.GetUids())
-	a.answers.Go(func() {
+	a.running.Go(func() {
 		pause(a.ctx, after)
 		a.send(&pb.AttachRequest{Message: &pb.AttachRequest_Reply{Reply: &pb.PushReply{Id: d.GetId(), Offline: offline}}})
 	})
@@ -167,5 +167,5 @@ func (a *attachedStream) close(politely bool) {
 		pause(a.ctx, redial)
 	}
 	a.cancel()
-	a.answers.Wait()
+	a.running.Wait()
 }

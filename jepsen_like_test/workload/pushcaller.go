@@ -76,10 +76,12 @@ func (c *pushCaller) invoke(p PushProcess, e history.Event) (done func(history.T
 }
 
 func (c *pushCaller) write(ctx context.Context, p PushProcess, e history.Event) {
-	within(ctx, patience, func(ctx context.Context) {
-		if e.F == history.Add {
-			e.Lives = p.Lives(ctx)
+	if e.F == history.Add {
+		if e.Lives = p.Lives(context.WithoutCancel(ctx)); e.Lives == nil {
+			return // it stands still: the next call may tell more
 		}
+	}
+	within(ctx, patience, func(ctx context.Context) {
 		done := c.invoke(p, e)
 		_, _, err := p.Write(ctx, e)
 		done(outcome(err), func(e *history.Event) { failed(e, err) })

@@ -64,7 +64,7 @@ func (r PushReport) whole(servers int) bool {
 	return len(r.Answers) == servers && len(r.Undelivered) == 0
 }
 
-// Run works until ctx ends, and returns when nothing is handed over any more.
+// Run works until ctx ends, and returns when no call and no handler is busy any more.
 func (p *Pushes) Run(ctx context.Context) {
 	p.attached(context.WithoutCancel(ctx), func() {
 		var group sync.WaitGroup
@@ -125,7 +125,7 @@ func (p *Pushes) reachAll(ctx context.Context, server Pusher) error {
 		}
 		t, r, err := process.Push(ctx, Message{Channel: reachable, Timeout: patience})
 		if t != history.OK || !r.whole(len(p.Targets)) {
-			return fmt.Errorf("%s %w %+v", t, err, r)
+			return fmt.Errorf("%s %v %+v", t, err, r)
 		}
 		return nil
 	})

@@ -113,15 +113,20 @@ func runPushes(t *testing.T, wrong func(pb.GlobalChannelClient) pb.GlobalChannel
 	var group sync.WaitGroup
 	group.Go(func() { p.Run(work) })
 	err := harness.Await(ctx, "frontends to be handed enough", func(context.Context) error {
-		handed, processes := 0, make(map[string]bool)
+		handed, processes := 0, make(map[string]map[int]bool)
+		for _, sid := range p.Targets {
+			processes[sid] = make(map[int]bool)
+		}
 		for _, e := range h.Events() {
 			if e.F == history.Handed {
 				handed++
-				processes[fmt.Sprint(e.Via, e.Start)] = true
+				processes[e.Via][e.Start] = true
 			}
 		}
-		if handed < 100 || len(processes) < 2*len(p.Targets) {
-			return fmt.Errorf("%d times so far, in the processes %v", handed, processes)
+		for _, sid := range p.Targets {
+			if handed < 200 || len(processes[sid]) < 2 {
+				return fmt.Errorf("%d times so far, in the processes %v", handed, processes)
+			}
 		}
 		return nil
 	})

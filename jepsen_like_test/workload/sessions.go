@@ -68,7 +68,10 @@ func (s *Sessions) Run(ctx context.Context) {
 // look lists rooms at a server.
 func (s *Sessions) look(ctx context.Context, server Server, rnd *rand.Rand) {
 	for connected(ctx, server) {
-		e := history.Event{Via: server.ID(), Channel: rooms[rnd.IntN(len(rooms))], Linearizable: rnd.IntN(2) == 0}
+		e := history.Event{Via: server.ID(), Channel: rooms[rnd.IntN(len(rooms))]}
+		if e.Linearizable = rnd.IntN(2) == 0; !e.Linearizable {
+			e.MaxStale = 300 * time.Millisecond
+		}
 		within(ctx, patience, func(ctx context.Context) { _ = read(ctx, s.History, server, e) }) // a failed one is in the history
 		pause(ctx, time.Duration(rnd.Int64N(int64(s.Rest))))
 	}
@@ -137,6 +140,9 @@ func (p *player) one() (vanished bool) {
 		if p.rnd.IntN(2) == 0 { // whose rooms stay hers
 			p.do(history.Add, p.now)
 		}
+		if p.rnd.IntN(3) == 0 { // which is late: it is nothing to the newer one
+			p.do([]history.F{history.Leave, history.Add}[p.rnd.IntN(2)], old)
+		}
 		p.note(history.Closed, old)
 		_ = old.Close() // of a valid uid it does not fail
 	case n < 9:
@@ -174,7 +180,11 @@ func (p *player) do(f history.F, c Connection) {
 		UID: p.uid, SID: p.host.ID(), Session: c.Token(),
 	}
 	op := p.History.Invoke(e)
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	wait := patience
+	if p.rnd.IntN(3) == 0 { // for the answer that comes with the next life, too
+		wait *= 10
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), wait)
 	defer cancel()
 	write := c.Add
 	if f == history.Leave {

@@ -46,7 +46,7 @@ func TestDice_ThrowAllAlike(t *testing.T) {
 }
 
 func TestTable_HoldsSimulatedTimesToPromises(t *testing.T) {
-	late := slices.Concat(slices.Repeat([]time.Duration{time.Second}, 95), slices.Repeat([]time.Duration{4 * time.Second}, 5))
+	late := slices.Concat(slices.Repeat([]time.Duration{time.Second}, 290), slices.Repeat([]time.Duration{4 * time.Second}, 10))
 	for _, tt := range []struct {
 		simulated bool
 		latency   time.Duration
@@ -57,8 +57,8 @@ func TestTable_HoldsSimulatedTimesToPromises(t *testing.T) {
 		{true, nemesis.Near + 1, late, 0},
 		{false, 0, late, 0},    // it may have been the machine
 		{true, 0, late[2:], 0}, // too few to tell
-		{true, 0, slices.Repeat(late[:95], 2), 0},
-		{true, 0, slices.Repeat([]time.Duration{3 * time.Second}, 100), 1}, // p50
+		{true, 0, slices.Repeat(late[:290], 2), 0},
+		{true, 0, slices.Repeat([]time.Duration{3 * time.Second}, 300), 1}, // p50
 	} {
 		s := trial.Spec{Simulated: tt.simulated, Workload: "set", Latency: tt.latency}
 		table := &table{began: time.Now()}

@@ -124,7 +124,7 @@ func rounded(took []time.Duration, percent int) time.Duration {
 }
 
 // enough is how many times it takes to speak of percentiles.
-const enough = 100
+const enough = 300
 
 // late are the promises about percentiles that were broken in simulated time.
 func (t *table) late() (broken []string) {
