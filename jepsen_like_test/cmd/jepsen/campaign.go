@@ -44,7 +44,7 @@ func campaign(ctx context.Context, args []string) error {
 	if *workloads == "" {
 		*workloads = strings.Join(trial.Workloads(*simulated), ",")
 	}
-	named, err := nemesis.Named(strings.Split(*nemeses, ",")...)
+	d, err := newDice(*simulated, *seed, strings.Split(*workloads, ","), strings.Split(*nemeses, ","))
 	if err != nil {
 		return err
 	}
@@ -53,18 +53,6 @@ func campaign(ctx context.Context, args []string) error {
 		return err
 	}
 	defer tools.remove()
-	if *simulated {
-		named = slices.DeleteFunc(named, func(n nemesis.Nemesis) bool { return n.Stops })
-	}
-	far := *simulated
-	if !far {
-		if err := switchnet.Able(); err != nil {
-			fmt.Println("no network of its own for each server:", err)
-		} else {
-			far = true
-		}
-	}
-	d := &dice{simulated: *simulated, far: far, rnd: rand.New(rand.NewPCG(*seed, 0)), workloads: strings.Split(*workloads, ","), nemeses: named}
 	t := &table{began: time.Now()}
 	if *log != "" {
 		if t.log, err = os.OpenFile(*log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
@@ -112,6 +100,22 @@ type dice struct {
 	workloads []string
 	nemeses   []nemesis.Nemesis
 	thrown    int
+}
+
+func newDice(simulated bool, seed uint64, workloads, nemeses []string) (*dice, error) {
+	named, err := nemesis.Named(nemeses...)
+	if err != nil {
+		return nil, err
+	}
+	d := &dice{simulated: simulated, far: simulated, rnd: rand.New(rand.NewPCG(seed, 0)), workloads: workloads, nemeses: named}
+	if simulated {
+		d.nemeses = slices.DeleteFunc(named, func(n nemesis.Nemesis) bool { return n.Stops })
+	} else if err := switchnet.Able(); err != nil {
+		fmt.Println("no network of its own for each server:", err)
+	} else {
+		d.far = true
+	}
+	return d, nil
 }
 
 const kinds = 3
