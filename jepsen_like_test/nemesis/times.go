@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pofresh/globalchannel/jepsen_like_test/harness"
 )
 
 // ReapAfter is the setting of clusters under nemeses: short, so that many lives end and
@@ -74,17 +76,22 @@ func (s *Scene) Times() map[string][]time.Duration { return s.times }
 // written notes how long it is until a write through one of those is acknowledged.
 func (s *Scene) written(ctx context.Context, through []string) error {
 	began := time.Now()
-	if err := s.Write(ctx, s.shuffled(through)[0]); err != nil {
-		return fmt.Errorf("a write after the leader was lost: %w", err)
+	if err := s.write(ctx, s.shuffled(through)[0]); err != nil {
+		return err
 	}
 	return s.Took(Outage, time.Since(began))
+}
+
+// write asks again if it is refused: the server's life may have been over for a moment.
+func (s *Scene) write(ctx context.Context, through string) error {
+	return harness.Await(ctx, "a write through "+through, func(ctx context.Context) error { return s.Write(ctx, through) })
 }
 
 // handedOver has the leader give leadership away while somebody else writes, and notes the
 // longest write, whatever became of it. It may refuse, or lead no more: then nothing moved.
 func (s *Scene) handedOver(ctx context.Context, leader string) (moved bool, err error) {
 	writer := s.shuffled(without(s.everybody(), leader))[0]
-	if err := s.Write(ctx, writer); err != nil { // before, and the connection stands
+	if err := s.write(ctx, writer); err != nil { // before, and the connection stands
 		return false, err
 	}
 	var longest time.Duration
@@ -94,7 +101,7 @@ func (s *Scene) handedOver(ctx context.Context, leader string) (moved bool, err 
 	group.Go(func() {
 		for failed == nil {
 			began := time.Now()
-			failed = s.Write(ctx, writer)
+			failed = s.write(ctx, writer)
 			longest = max(longest, time.Since(began))
 			select {
 			case <-over: // what began before it has been acknowledged
@@ -107,7 +114,7 @@ func (s *Scene) handedOver(ctx context.Context, leader string) (moved bool, err 
 	close(over)
 	group.Wait()
 	if failed != nil {
-		return false, fmt.Errorf("a write while leadership was handed over: %w (%v)", failed, refused)
+		return false, errors.Join(failed, refused)
 	}
 	return refused == nil, s.Took(HandOver, longest)
 }
