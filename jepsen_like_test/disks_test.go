@@ -26,7 +26,6 @@ func TestSetFull_Disks(t *testing.T) { onDisk(t, disksSpoiled) }
 const diskPhase = 40
 
 func disksSpoiled(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
-	t.Parallel() // with the other kind of log: both mostly wait
 	if err := faultfs.Able(); err != nil {
 		t.Skipf("skipped, no disks that can be spoiled: %v", err)
 	}

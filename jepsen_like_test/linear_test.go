@@ -15,10 +15,10 @@ import (
 // took effect twice or late. A kill is where the two kinds of log differ, so each
 // has its turn; the second has fewer rounds, for time.
 func TestLinear_Killed(t *testing.T) {
-	t.Run("boltdb", func(t *testing.T) { linearKilled(t, "boltdb", 3) })
-	if !harness.Race() { // see onDisk
-		t.Run("wal", func(t *testing.T) { linearKilled(t, "wal", 2) })
-	}
+	onDisk(t, func(t *testing.T, keep func([]harness.Spec) []harness.Spec) {
+		store := keep(connectors(1))[0].LogStore
+		linearKilled(t, store, map[string]int{"boltdb": 3, "wal": 2}[store])
+	})
 }
 
 func linearKilled(t *testing.T, store string, rounds int) {

@@ -41,7 +41,8 @@ func connectors(n int) []harness.Spec {
 	return specs
 }
 
-// onDisk runs a test over both ways to keep a log in files.
+// onDisk runs a test over both ways to keep a log in files, side by side: half of the time
+// each waits for an election or a start.
 func onDisk(t *testing.T, test func(t *testing.T, keep func([]harness.Spec) []harness.Spec)) {
 	t.Helper()
 	stores := []string{"boltdb", "wal"}
@@ -50,6 +51,7 @@ func onDisk(t *testing.T, test func(t *testing.T, keep func([]harness.Spec) []ha
 	}
 	for _, store := range stores {
 		t.Run(store, func(t *testing.T) {
+			t.Parallel()
 			test(t, func(specs []harness.Spec) []harness.Spec {
 				for i := range specs {
 					specs[i].LogStore = store
