@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"io"
 
 	bolt "go.etcd.io/bbolt"
@@ -16,6 +17,8 @@ const (
 	elementSize = 16 // branch: position 4, key size 4, child 8; leaf: flags 4, position 4, key size 4, value size 4
 	bucketHead  = 16 // root 8, sequence 8; root 0: a leaf page follows, which is part of the value
 
+	metaSize     = 64 // a head: its checksum in the last 8 bytes
+	metaPages    = 2
 	branchPage   = 1
 	leafPage     = 2
 	bucketMember = 1 // of a leaf's element: its value is a bucket
@@ -33,13 +36,34 @@ type boltPages struct {
 	seen []bool // pages below high
 }
 
-// checkBoltPages looks at the pages of tx, of the database in that file.
+// checkBoltPages looks at the heads of the database in that file, and at the pages of tx.
 func checkBoltPages(ctx context.Context, tx *bolt.Tx, file io.ReaderAt) error {
 	size := int64(tx.DB().Info().PageSize)
+	if err := checkBoltHeads(file, size); err != nil {
+		return err
+	}
 	p := &boltPages{file: file, size: size, high: uint64(tx.Size() / size)}
 	p.seen = make([]bool, p.high)
 	_, err := p.tree(ctx, uint64(tx.Cursor().Bucket().Root()), nil, nil)
 	return err
+}
+
+// checkBoltHeads demands that both are whole. They are written in turn, and bbolt takes the
+// older one where the newer one is not: it would forget its last transaction, which may
+// have been acknowledged. No crash leaves one in part, for it lies within one sector.
+func checkBoltHeads(file io.ReaderAt, size int64) error {
+	for number := range int64(metaPages) {
+		var head [metaSize]byte
+		if _, err := file.ReadAt(head[:], number*size+pageHead); err != nil {
+			return err
+		}
+		sum := fnv.New64a()
+		sum.Write(head[:metaSize-8])
+		if sum.Sum64() != binary.NativeEndian.Uint64(head[metaSize-8:]) {
+			return fmt.Errorf("%w: head %d has the wrong checksum", errLogDamaged, number)
+		}
+	}
+	return nil
 }
 
 // tree checks the page of that number and what is below it. All keys must be from least on

@@ -71,3 +71,21 @@ func TestOpen_SurvivesEveryBitOfBoltsOwn(t *testing.T) {
 }
 
 const flipsPerPage = 6
+
+// bbolt has two heads, writes them in turn, and takes the older one if the newer one is
+// damaged: a voter would forget what it had acknowledged last, or whom it voted for.
+func TestOpen_RefusesADamagedHead(t *testing.T) {
+	dir, path := ripe(t)
+	whole, err := os.ReadFile(path)
+	must(t, err)
+	for _, page := range []int{0, os.Getpagesize()} {
+		for at := page + pageHead; at < page+pageHead+metaSize; at++ {
+			spoilt := slices.Clone(whole)
+			spoilt[at] ^= 1 << (at % 8)
+			must(t, os.WriteFile(path, spoilt, 0o600))
+			refuses(t, dir, "c1", BoltDB, "is damaged")
+		}
+	}
+	must(t, os.WriteFile(path, whole, 0o600))
+	must(t, open(t, dir, BoltDB).Close())
+}
