@@ -31,7 +31,7 @@ func (b Binary) Start(env []string, args ...string) (*Process, error) {
 func (b Binary) start(stdout, stderr *Output, env, args []string) (*Process, error) {
 	p := &Process{Stdout: stdout, Stderr: stderr, ended: make(chan struct{})}
 	p.cmd = exec.Command(b.Path, args...)
-	p.cmd.Env = environment(env)
+	p.cmd.Env = b.environment(env)
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
 	p.cmd.SysProcAttr, p.cmd.WaitDelay = DiesWithParent(), lateOutput
 	if err := p.cmd.Start(); err != nil {
@@ -99,7 +99,7 @@ func (r Result) String() string {
 func (b Binary) Run(ctx context.Context, env []string, args ...string) (Result, error) {
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, b.Path, args...)
-	cmd.Env = environment(env)
+	cmd.Env = b.environment(env)
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.SysProcAttr, cmd.WaitDelay = DiesWithParent(), lateOutput
 	err := cmd.Run()
