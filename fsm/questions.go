@@ -1,6 +1,7 @@
 package fsm
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pofresh/globalchannel/fsm/internal/compact"
@@ -40,33 +41,72 @@ func (s *State) CountBySID(name, sid string) int {
 	return 0
 }
 
-// Contains says whether a player is in a channel, on whatever server.
+// Contains says whether a player is in a channel, on whatever server. The player's ways
+// back tell, so nothing of the channel but its name is looked at. Names and ways are
+// followed side by side; see warm.go.
 func (s *State) Contains(name, uid string) bool {
-	shard := shardOfString(uid)
-	p := s.players[shard]
-	local := p.texts.FindString(uid)
-	if local == 0 {
+	playerShard, channelShard := shardOfString(uid), shardOfString(name)
+	p, names := s.players[playerShard], s.channels[channelShard].names
+	uidHash, nameHash := compact.HashString(s.seed, uid), compact.HashString(s.seed, name)
+	near(p.texts.FirstSlot(uidHash), names.FirstSlot(nameHash))
+	local, channel := p.texts.Guess(uidHash), names.Guess(nameHash)
+	if local == 0 || channel == 0 {
 		return false
 	}
-	cs, c := s.look(name)
-	if c == nil {
-		return false
+	near(p.texts.Record(local), names.Record(channel))
+	if ways := compact.Ref(p.texts.Data(local)); ways != 0 {
+		near(p.mem.Word(ways, 0), p.texts.Word(local))
 	}
-	player := local<<shardBits | uint32(shard)
-	if len(c.cells) <= 4 {
-		for i := range c.cells {
-			if s.sids.at(c.cells[i].sid).shown() && has(cs.mem, &c.cells[i].members, player) {
-				return true
-			}
+	near(names.Word(channel), nil)
+	if string(p.texts.Text(local)) != uid || string(names.Text(channel)) != name {
+		local, channel = p.texts.FindString(uid), names.FindString(name)
+		if local == 0 || channel == 0 {
+			return false
 		}
-		return false
 	}
+	return s.isIn(p, local, channel<<shardBits|uint32(channelShard))
+}
+
+// waysToScan is up to how many words of ways back are looked through.
+const waysToScan = 128
+
+// isIn says whether a player is in a channel that has not ended.
+func (s *State) isIn(p *players, local, channel uint32) bool {
+	b := p.block(local)
+	if b == nil || len(b) > waysToScan {
+		return s.isInSets(p, local, channel)
+	}
+	for at := 1; at < len(b); {
+		g := stayAt(b, at)
+		if slices.Contains(g.channels, channel) && s.sids.at(g.sid).shown() {
+			return true
+		}
+		at += stayHead + len(g.channels)
+	}
+	return false
+}
+
+func (s *State) isInSets(p *players, local, channel uint32) bool {
+	cs, c := s.channel(channel)
 	for sid := range p.sids(local) {
-		if set := c.members(sid); set != nil && s.sids.at(sid).shown() && has(cs.mem, set, player) {
+		if set := c.members(sid); set != nil && s.sids.at(sid).shown() && has(cs.mem, set, local<<shardBits|uint32(p.shard)) {
 			return true
 		}
 	}
 	return false
+}
+
+// near reads two words at once, where they are not nil.
+//
+//go:noinline
+func near(a, b *uint32) (sum uint32) {
+	if a != nil {
+		sum = *a
+	}
+	if b != nil {
+		sum += *b
+	}
+	return sum
 }
 
 // MembersOf are the memberships of one player in a channel.

@@ -31,6 +31,7 @@ type Texts struct {
 	records atomic.Pointer[[]*[1 << recordBits]record]
 	next    uint32   // the smallest id that was never used, less 1
 	free    []uint32 // ids
+	age     uint32
 }
 
 type record struct {
@@ -41,10 +42,17 @@ type record struct {
 // NewTexts keeps its texts in a slab that others may use too, and finds them by their
 // Hash with the seed. Who chooses texts must not know it, or could choose those that
 // collide.
-func NewTexts(mem *Slab, seed maphash.Seed) *Texts { return &Texts{mem: mem, seed: seed} }
+func NewTexts(mem *Slab, seed maphash.Seed) *Texts { return &Texts{mem: mem, seed: seed, age: 1} }
 
 // Hash is what a text is found by.
 func Hash(seed maphash.Seed, text []byte) uint64 { return maphash.Bytes(seed, text) }
+
+// HashString is the Hash of a string.
+func HashString(seed maphash.Seed, text string) uint64 { return maphash.String(seed, text) }
+
+// Age is never 0, and another one after each text that is added, or not found any more:
+// what Find says lasts as long.
+func (t *Texts) Age() uint32 { return t.age }
 
 // Len is how many texts can be found.
 func (t *Texts) Len() int { return t.n }
@@ -109,6 +117,14 @@ func (t *Texts) Guess(hash uint64) uint32 {
 	return 0
 }
 
+// Confirm is Find with what Guess said of that hash.
+func (t *Texts) Confirm(guess uint32, hash uint64, text []byte) uint32 {
+	if guess == 0 || bytes.Equal(t.Text(guess), text) {
+		return guess
+	}
+	return t.Find(hash, text)
+}
+
 // FirstSlot is where Guess and Find begin to look; nil if the index is empty.
 func (t *Texts) FirstSlot(hash uint64) *uint32 {
 	if t.n == 0 {
@@ -162,7 +178,14 @@ func (t *Texts) Add(hash uint64, text []byte) uint32 {
 	*t.record(id) = record{text: ref}
 	t.insert(id, hash)
 	t.n++
+	t.older()
 	return id
+}
+
+func (t *Texts) older() {
+	if t.age++; t.age == 0 {
+		t.age = 1
+	}
 }
 
 func (t *Texts) newID() uint32 {
@@ -224,6 +247,7 @@ func (t *Texts) Unlink(id uint32) {
 	}
 	t.index[gap] = 0
 	t.n--
+	t.older()
 }
 
 // Release gives the id of an unlinked text, and its memory, to others.
