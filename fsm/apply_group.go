@@ -9,14 +9,14 @@ import (
 // book is what operations are written into: the state itself, or a draft on
 // top of it. The rules of an operation exist once and run on both.
 type book interface {
-	member(p place) (session uint64, there bool)
-	room(p place) bool           // for another member; follows member(p), which was not there
-	put(p place, session uint64) // follows member(p)
-	touch(p place)               // an Add of who is there; follows member(p)
-	remove(p place)              // follows member(p), which was there
-	holds(p place) bool          // a membership of p's player on p's sid, in whatever channel
-	leaveAll(p place, session uint64) bool
-	destroy(p place) bool
+	member(p *place) (session uint64, there bool)
+	room(p *place) bool           // for another member; follows member(p), which was not there
+	put(p *place, session uint64) // follows member(p)
+	touch(p *place)               // an Add of who is there; follows member(p)
+	remove(p *place)              // follows member(p), which was there
+	holds(p *place) bool          // a membership of p's player on p's sid, in whatever channel
+	leaveAll(p *place, session uint64) bool
+	destroy(p *place) bool
 	destroyAll() bool
 }
 
@@ -27,16 +27,16 @@ type ledger struct {
 	spot spot // that member was asked for last
 }
 
-func (l *ledger) member(p place) (session uint64, there bool) {
+func (l *ledger) member(p *place) (session uint64, there bool) {
 	l.find(&l.spot, p)
 	return l.spot.session, l.spot.there
 }
 
-func (l *ledger) put(p place, session uint64)           { l.State.put(&l.spot, p, session, l.at) }
-func (l *ledger) touch(place)                           { l.State.touch(&l.spot, l.at) }
-func (l *ledger) remove(place)                          { l.State.remove(&l.spot, l.at) }
-func (l *ledger) leaveAll(p place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
-func (l *ledger) destroy(p place) bool                  { return l.State.destroy(p, l.at) }
+func (l *ledger) put(p *place, session uint64)           { l.State.put(&l.spot, p, session, l.at) }
+func (l *ledger) touch(*place)                           { l.State.touch(&l.spot, l.at) }
+func (l *ledger) remove(*place)                          { l.State.remove(&l.spot, l.at) }
+func (l *ledger) leaveAll(p *place, session uint64) bool { return l.State.leaveAll(p, session, l.at) }
+func (l *ledger) destroy(p *place) bool                  { return l.State.destroy(p, l.at) }
 
 // run is what the operations of one entry have in common. No operation changes
 // a server's record, so what was looked up of those stays good.
@@ -71,6 +71,7 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 	}
 	if r.allClear(g.ops) && r.state.roomFor(len(g.ops)) {
 		for i := range g.ops {
+			r.ahead(g.ops, i)
 			results = append(results, r.do(r.real, &g.ops[i], 0))
 		}
 		return results
@@ -83,6 +84,14 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 		results = append(results, r.do(r.real, o, r.verdict(o)))
 	}
 	return results
+}
+
+// ahead looks ahead in a group that is too large for it to be done before.
+func (r *run) ahead(ops []op, i int) {
+	if i%warmOps == 0 && len(ops) > warmOps && !r.near {
+		r.state.warmEach(ops[i:min(i+warmOps, len(ops))])
+		r.state.warmUp()
+	}
 }
 
 // allClear says that nothing can be refused, whatever the channels hold: that
@@ -192,13 +201,13 @@ func (r *run) do(b book, o *op, verdict OpResult) OpResult {
 	case fsmpb.OpKind_OP_LEAVE:
 		return changed(leave(b, o))
 	case fsmpb.OpKind_OP_LEAVE_ALL:
-		return changed(b.leaveAll(o.place, o.session))
+		return changed(b.leaveAll(&o.place, o.session))
 	case fsmpb.OpKind_OP_DESTROY:
-		return changed(b.destroy(o.place))
+		return changed(b.destroy(&o.place))
 	case fsmpb.OpKind_OP_DESTROY_ALL:
 		return changed(b.destroyAll())
 	case fsmpb.OpKind_OP_PRUNE:
-		return changed(r.state.prune(o.place, r.seen, r.real.at))
+		return changed(r.state.prune(&o.place, r.seen, r.real.at))
 	case fsmpb.OpKind_OP_PURGE:
 		return changed(r.state.purge(string(o.sid), r.real.at))
 	default: // OP_CLEAN_ON_START_UP
@@ -218,34 +227,34 @@ func changed(did bool) OpResult {
 func fulfilled(b book, o *op) bool {
 	switch o.kind {
 	case fsmpb.OpKind_OP_LEAVE:
-		_, was := b.member(o.place)
+		_, was := b.member(&o.place)
 		return !was
 	case fsmpb.OpKind_OP_LEAVE_ALL, fsmpb.OpKind_OP_PRUNE:
-		return !b.holds(o.place)
+		return !b.holds(&o.place)
 	default:
 		return false
 	}
 }
 
 func add(b book, o *op) OpResult {
-	held, was := b.member(o.place)
+	held, was := b.member(&o.place)
 	switch {
 	case was && o.session <= held:
-		b.touch(o.place)
+		b.touch(&o.place)
 		return OpUnchanged // an older connection's Add must not lower what a newer one holds
-	case !was && !b.room(o.place):
+	case !was && !b.room(&o.place):
 		return OpLimit
 	}
-	b.put(o.place, o.session)
+	b.put(&o.place, o.session)
 	return OpChanged
 }
 
 func leave(b book, o *op) bool {
-	held, was := b.member(o.place)
+	held, was := b.member(&o.place)
 	if !was || o.session != 0 && o.session < held {
 		return false // nobody is there, or a newer connection of that player
 	}
-	b.remove(o.place)
+	b.remove(&o.place)
 	return true
 }
 

@@ -48,7 +48,7 @@ func (d *draft) known(k key) (session uint64, there, known bool) {
 	return 0, false, mark > 0
 }
 
-func (d *draft) member(p place) (session uint64, there bool) {
+func (d *draft) member(p *place) (session uint64, there bool) {
 	if session, there, known := d.known(p.key()); known {
 		return session, there
 	}
@@ -57,13 +57,13 @@ func (d *draft) member(p place) (session uint64, there bool) {
 	return sp.session, sp.there
 }
 
-func (p place) key() key { return key{name: string(p.name), sid: string(p.sid), uid: string(p.uid)} }
+func (p *place) key() key { return key{name: string(p.name), sid: string(p.sid), uid: string(p.uid)} }
 
-func (p place) player() player { return player{sid: string(p.sid), uid: string(p.uid)} }
+func (p *place) player() player { return player{sid: string(p.sid), uid: string(p.uid)} }
 
-func (d *draft) room(p place) bool { return d.tally == nil || d.tally.room(string(p.name)) }
+func (d *draft) room(p *place) bool { return d.tally == nil || d.tally.room(string(p.name)) }
 
-func (d *draft) put(p place, session uint64) {
+func (d *draft) put(p *place, session uint64) {
 	if d.tally != nil {
 		if _, was := d.member(p); !was {
 			d.tally.add(string(p.name), 1)
@@ -73,7 +73,7 @@ func (d *draft) put(p place, session uint64) {
 }
 
 // touch notes nothing: nobody asks a draft.
-func (d *draft) touch(place) {}
+func (d *draft) touch(*place) {}
 
 func (d *draft) write(k key, session uint64) {
 	d.step++
@@ -91,7 +91,7 @@ func (d *draft) player(p player) *draftPlayer {
 	return who
 }
 
-func (d *draft) remove(p place) {
+func (d *draft) remove(p *place) {
 	d.step++
 	d.written[p.key()] = draftMember{absent: true, step: d.step}
 	if d.tally != nil {
@@ -101,7 +101,7 @@ func (d *draft) remove(p place) {
 
 // each visits the memberships of a player until visit says false; those written
 // here may come twice.
-func (d *draft) each(p place, visit func(k key, session uint64) bool) {
+func (d *draft) each(p *place, visit func(k key, session uint64) bool) {
 	k := p.key()
 	who := d.player(p.player())
 	for _, k.name = range who.names {
@@ -121,7 +121,7 @@ func (d *draft) each(p place, visit func(k key, session uint64) bool) {
 	}
 }
 
-func (d *draft) holds(p place) (any bool) {
+func (d *draft) holds(p *place) (any bool) {
 	d.each(p, func(key, uint64) bool {
 		any = true
 		return false
@@ -130,7 +130,7 @@ func (d *draft) holds(p place) (any bool) {
 }
 
 // leaveAll writes those who stay again, behind the mark.
-func (d *draft) leaveAll(p place, session uint64) bool {
+func (d *draft) leaveAll(p *place, session uint64) bool {
 	if d.tally != nil {
 		d.countLeft(p, session)
 	}
@@ -154,7 +154,7 @@ func (d *draft) leaveAll(p place, session uint64) bool {
 
 // destroy does not know whether there was a channel, and need not: it is never
 // refused, and the results of a draft are not kept. So with the other marks.
-func (d *draft) destroy(p place) bool {
+func (d *draft) destroy(p *place) bool {
 	d.step++
 	d.gone[string(p.name)] = d.step
 	if d.tally != nil {

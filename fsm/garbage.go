@@ -70,7 +70,7 @@ func (s *State) unname(cs *channels, c *channel, index uint64) {
 }
 
 // destroy ends a channel, and says whether there was one.
-func (s *State) destroy(p place, index uint64) bool {
+func (s *State) destroy(p *place, index uint64) bool {
 	cs := s.channels[p.channelShard]
 	c := cs.find(p.channelHash, p.name)
 	if c == nil {

@@ -217,14 +217,14 @@ func (r *legacyReader) member(p *fsmpb.ChannelRecord, m *fsmpb.MemberRecord) err
 	r.last = k
 	var sp spot
 	at := s.placeOf(k.name, k.sid, k.uid)
-	s.find(&sp, at)
+	s.find(&sp, &at)
 	// Every record of a player says the same, or equal states were not equal bytes.
 	if sp.local != 0 && sp.sid != nil {
 		if g, ok := sp.players.stay(sp.local, sp.sid.number); ok && g.added != m.GetAdded() {
 			return fmt.Errorf("%w: (%q, %q) was added last at two indexes", ErrMalformed, k.uid, k.sid)
 		}
 	}
-	s.join(&sp, at, m.GetSession(), p.GetChanged(), m.GetAdded())
+	s.join(&sp, &at, m.GetSession(), p.GetChanged(), m.GetAdded())
 	return nil
 }
 

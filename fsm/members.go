@@ -20,11 +20,11 @@ type spot struct {
 }
 
 // find fills in a spot.
-func (s *State) find(sp *spot, p place) {
+func (s *State) find(sp *spot, p *place) {
 	sp.players, sp.channels = s.players[p.playerShard], s.channels[p.channelShard]
-	sp.local = sp.players.texts.Find(p.playerHash, p.uid)
+	sp.local = s.playerOf(p)
 	sp.player = sp.local<<shardBits | uint32(p.playerShard)
-	sp.channel = sp.channels.find(p.channelHash, p.name)
+	sp.channel = s.channelOf(p)
 	sp.sid = s.sids.known(p.sid)
 	sp.there, sp.session = false, 0
 	if sp.local == 0 || sp.channel == nil || sp.sid == nil {
@@ -36,7 +36,7 @@ func (s *State) find(sp *spot, p place) {
 }
 
 // put writes a membership, new or not, and its way back.
-func (s *State) put(sp *spot, p place, session, index uint64) {
+func (s *State) put(sp *spot, p *place, session, index uint64) {
 	added := s.stamp(index)
 	if !sp.there {
 		s.join(sp, p, session, index, added)
@@ -68,7 +68,7 @@ func (s *State) touch(sp *spot, index uint64) {
 }
 
 // join makes a membership that was not there, and what it needs.
-func (s *State) join(sp *spot, p place, session, index, added uint64) {
+func (s *State) join(sp *spot, p *place, session, index, added uint64) {
 	if sp.sid == nil {
 		sp.sid = s.sids.add(string(p.sid))
 	}
@@ -125,9 +125,9 @@ func (s *State) remove(sp *spot, index uint64) {
 }
 
 // held are the channels that a player is in on a sid; a copy.
-func (s *State) held(p place) (sp spot, in []*channel) {
+func (s *State) held(p *place) (sp spot, in []*channel) {
 	sp.players = s.players[p.playerShard]
-	sp.local, sp.sid = sp.players.texts.Find(p.playerHash, p.uid), s.sids.known(p.sid)
+	sp.local, sp.sid = s.playerOf(p), s.sids.known(p.sid)
 	sp.player = sp.local<<shardBits | uint32(p.playerShard)
 	if sp.local == 0 || sp.sid == nil {
 		return sp, nil
@@ -142,7 +142,7 @@ func (s *State) held(p place) (sp spot, in []*channel) {
 }
 
 // holds says whether a player has any membership on a sid.
-func (s *State) holds(p place) bool {
+func (s *State) holds(p *place) bool {
 	_, in := s.held(p)
 	return len(in) > 0
 }
@@ -155,7 +155,7 @@ func (s *State) sessionIn(sp *spot, c *channel) uint64 {
 
 // leaveAll removes what a player holds on a sid, of sessions up to the given
 // one if that is not 0. It costs that player's memberships there and no more.
-func (s *State) leaveAll(p place, session, index uint64) (changed bool) {
+func (s *State) leaveAll(p *place, session, index uint64) (changed bool) {
 	sp, in := s.held(p)
 	for _, c := range in {
 		sp.channels, sp.channel = s.channels[c.id&(shards-1)], c
@@ -170,7 +170,7 @@ func (s *State) leaveAll(p place, session, index uint64) (changed bool) {
 
 // prune is leaveAll for a player who was found to be offline by somebody who had
 // applied the log up to seen. Who was added since is not the one who was looked for.
-func (s *State) prune(p place, seen, index uint64) bool {
+func (s *State) prune(p *place, seen, index uint64) bool {
 	sp, in := s.held(p)
 	if len(in) == 0 {
 		return false

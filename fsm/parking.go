@@ -70,7 +70,7 @@ func (s *State) removeUnanswered(b book, o op) {
 	case o.kind == fsmpb.OpKind_OP_LEAVE && validOpText(o.name, MaxNameBytes):
 		leave(b, &o)
 	case o.kind == fsmpb.OpKind_OP_LEAVE_ALL && len(o.name) == 0:
-		b.leaveAll(o.place, o.session)
+		b.leaveAll(&o.place, o.session)
 	}
 }
 

@@ -17,11 +17,37 @@ type place struct {
 	where
 }
 
-// where is what uid and name are found by.
+// where is what uid and name are found by, and what was found when the operation was
+// looked ahead at.
 type where struct {
 	playerHash, channelHash   uint64
+	playerFound, channelFound found
 	playerShard, channelShard uint8
 	known                     bool
+}
+
+// found is the local id of a text, or 0, for as long as the texts have that age.
+type found struct{ id, age uint32 }
+
+// playerOf is the local id of the player, or 0.
+func (t *tables) playerOf(p *place) uint32 {
+	texts := t.players[p.playerShard].texts
+	if p.playerFound.age == texts.Age() {
+		return p.playerFound.id
+	}
+	return texts.Find(p.playerHash, p.uid)
+}
+
+// channelOf is nil if there is none.
+func (t *tables) channelOf(p *place) *channel {
+	cs := t.channels[p.channelShard]
+	switch {
+	case p.channelFound.age != cs.names.Age():
+		return cs.find(p.channelHash, p.name)
+	case p.channelFound.id == 0:
+		return nil
+	}
+	return cs.byID[p.channelFound.id]
 }
 
 // placeOf is a place that has been located.

@@ -71,7 +71,7 @@ func TestDecoder_QuickGroupReadsWhatWireReads(t *testing.T) {
 			plainOps++
 			o.plain = false
 		}
-		same := cmp.AllowUnexported(op{}, place{}, where{})
+		same := cmp.AllowUnexported(op{}, place{}, where{}, found{})
 		if diff := cmp.Diff(slow.ops, quick.ops, same); diff != "" || slow.groups[0].seen != quick.groups[0].seen || slow.count != quick.count || quick.level != slow.level {
 			t.Fatalf("%x (-wire +quick):\n%s", data, diff)
 		}

@@ -23,7 +23,7 @@ func (s *State) roomFor(ops int) bool {
 }
 
 // room implements book.
-func (l *ledger) room(place) bool {
+func (l *ledger) room(*place) bool {
 	begins := 0
 	if c := l.spot.channel; c == nil || !l.exists(c) {
 		begins = 1
@@ -106,7 +106,7 @@ func (t *tally) set(name string, members int) {
 }
 
 // countLeft counts off what a LeaveAll is about to take out of a draft.
-func (d *draft) countLeft(p place, session uint64) {
+func (d *draft) countLeft(p *place, session uint64) {
 	left := make(map[key]struct{}) // each may come twice
 	d.each(p, func(k key, held uint64) bool {
 		if session == 0 || held <= session {
