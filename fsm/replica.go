@@ -18,7 +18,7 @@ import (
 type Replica struct {
 	// mu guards state and serversChanged. An entry is applied under it as a whole: a read
 	// has to be of an index, not of the middle of an entry.
-	mu             sync.RWMutex
+	mu             entryLock
 	state          *State
 	serversChanged chan struct{}
 
