@@ -187,6 +187,56 @@ func TestState_CountAndContainsDoNotAllocate(t *testing.T) {
 	}
 }
 
+// Texts are found by a guess first, and the guess is wrong now and then among so many.
+func TestState_ContainsTellsManyTextsApart(t *testing.T) {
+	w := newWorld(t, "a")
+	const many = 3000
+	in := func(i int) bool { return i%2 == 0 }
+	var ops []*fsmpb.Op
+	for i := range many {
+		if in(i) {
+			ops = append(ops, opAdd("world", fmt.Sprint("u", i), "a", w.epoch("a")), opAdd(fmt.Sprint("room", i), "u0", "a", w.epoch("a")))
+		}
+	}
+	w.do("a", ops...)
+	for i := range many {
+		if got := w.s.Contains("world", fmt.Sprint("u", i)); got != in(i) {
+			t.Errorf("player %d in the world: %v", i, got)
+		}
+		if got := w.s.Contains(fmt.Sprint("room", i), "u0"); got != in(i) {
+			t.Errorf("u0 in room %d: %v", i, got)
+		}
+	}
+}
+
+// However many channels a player is in, on one server and on two.
+func TestState_ContainsOfPlayersInManyChannels(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	w.apply(entryRaise(fsm.Version))
+	a, b := w.epoch("a"), w.epoch("b")
+	for _, n := range []int{1, 2, 100, 200, 1500} {
+		uid := fmt.Sprint("u", n)
+		var ops []*fsmpb.Op
+		for i := range n {
+			ops = append(ops, opAdd(fmt.Sprint("c", i), uid, "a", a))
+		}
+		w.do("a", append(ops, opAdd("c0", "other", "a", a), opAdd("c2000", "other", "a", a), opAdd("c2", uid, "b", b))...)
+		w.do("a", opLeave("c0", uid, "a", a))
+		for i := range n {
+			if got := w.s.Contains(fmt.Sprint("c", i), uid); got != (i > 0) {
+				t.Errorf("%s in c%d: %v", uid, i, got)
+			}
+		}
+		if w.s.Contains("c2000", uid) || !w.s.Contains("c2", uid) {
+			t.Errorf("%s is in c2000, or not in c2", uid)
+		}
+	}
+	w.apply(entryDown("a", a))
+	if w.s.Contains("c1", "u1500") || w.s.Contains("c1", "u2") || !w.s.Contains("c2", "u1500") || !w.s.Contains("c2", "u2") {
+		t.Error("players of a server that is down are in c1, or those of another one are not in c2")
+	}
+}
+
 func TestState_QuestionsDoNotSeeWhoIsParked(t *testing.T) {
 	w := newWorld(t, "a", "b")
 	w.apply(entryRaise(fsm.Version))

@@ -280,7 +280,7 @@ func (s *State) seededForesee(book *draft, version uint32, g *group, results []b
 	}
 	for i := range g.ops {
 		o := &g.ops[i]
-		held := o.kind != fsmpb.OpKind_OP_LEAVE_ALL || book.holds(o.place)
+		held := o.kind != fsmpb.OpKind_OP_LEAVE_ALL || book.holds(&o.place)
 		if result := r.do(book, o, r.verdict(o)); result == OpChanged && !held {
 			results = append(results, OpUnchanged)
 		} else {
