@@ -3,7 +3,10 @@ package fsm_test
 import (
 	"bytes"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -124,4 +127,50 @@ func BenchmarkReplica_CheckpointHash1M(b *testing.B) {
 		}
 		c.Release()
 	}
+}
+
+// How long entries wait for somebody who lists a channel of a million members, again and
+// again.
+func BenchmarkReplica_ApplyBesideAList1M(b *testing.B) {
+	r := fsm.NewReplica()
+	replay(b, r, []*raft.Log{logOf(b, 1, entryFound("c", nil)), logOf(b, 2, entryUp(upOf("a", "i")))})
+	const million, atOnce = 1_000_000, 1000
+	number := uint64(0)
+	add := func(from, n int) []*raft.Log {
+		number++
+		g := &fsmpb.Group{Seen: 1}
+		for i := range n {
+			g.Ops = append(g.Ops, opAdd("world", fmt.Sprint("player-", from+i), "a", gen(2)))
+		}
+		return []*raft.Log{logOf(b, number+2, entryBatches(&fsmpb.Batch{OriginSid: "a", OriginEpoch: gen(2), Number: number, Groups: []*fsmpb.Group{g}}))}
+	}
+	for i := range million / atOnce {
+		replay(b, r, add(i*atOnce, atOnce))
+	}
+	var done atomic.Bool
+	var reader sync.WaitGroup
+	lists := 0
+	reader.Go(func() {
+		for !done.Load() {
+			var list fsm.MemberList
+			r.View(func(s *fsm.State) { list = s.Members("world") })
+			if n := len(list.Members()); n < million {
+				b.Errorf("%d members", n)
+			}
+			lists++
+		}
+	})
+	var longest time.Duration
+	for i := 0; b.Loop(); i++ {
+		b.StopTimer()
+		logs := add(million+i, 1)
+		b.StartTimer()
+		began := time.Now()
+		replay(b, r, logs)
+		longest = max(longest, time.Since(began))
+	}
+	done.Store(true)
+	reader.Wait()
+	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
+	b.ReportMetric(float64(lists), "lists")
 }

@@ -206,7 +206,7 @@ func (w *world) send(b *fsmpb.Batch) []byte {
 func (w *world) wantMembers(name string, want ...string) {
 	w.t.Helper()
 	got := []string{}
-	for _, m := range w.s.Members(name) {
+	for _, m := range w.s.Members(name).Members() {
 		got = append(got, m.UID+"@"+m.SID)
 	}
 	if diff := cmp.Diff(sorted(want), sorted(got)); diff != "" {

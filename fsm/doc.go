@@ -65,8 +65,9 @@
 // the memberships of a player. Nothing of it is large: sets of millions are pages of
 // at most 4 KiB, tables grow one shard at a time, so that no entry waits for a copy.
 //
-// Reads go between entries: an entry of thousands of operations takes some
-// milliseconds, and a read is of one index. A capture is read beside entries: while there
+// Reads go between entries (entrylock.go): an entry of thousands of operations takes some
+// milliseconds, and a read is of one index. Of a long list a read copies the ids, and finds
+// the texts afterwards (list.go). A capture is read beside entries: while there
 // is one, its reader and the writer lock the shards that they look at (place.go). What
 // ends many memberships at once marks them, and they are swept bit by bit with the entries
 // that follow (garbage.go).

@@ -134,7 +134,8 @@ type Target struct {
 	Server  Server
 	Members int
 	Stamp   Stamp    // of the members
-	UIDs    []string // in no particular order
+	UIDs    []string // in no particular order; see Read
+	list    List
 }
 
 // Stats counts what the state holds.

@@ -117,3 +117,6 @@ func WaitersLen(r *Replica) int {
 	defer r.waiters.mu.Unlock()
 	return len(r.waiters.heap)
 }
+
+// Pinned says that somebody may have ids of the state in hand.
+func Pinned(s *State) bool { return !s.pins.none() }

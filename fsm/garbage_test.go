@@ -99,7 +99,7 @@ func TestState_DestroyedMembersAreGoneAtOnceAndSweptBitByBit(t *testing.T) {
 		t.Errorf("%d things are kept: it was swept in one go", c.held())
 	}
 	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: "big", Uid: "u7", Sid: "outside"}) // while the old one is there yet
-	if got := c.s.MembersBySID("big", "outside"); len(got) != 1 || c.s.Count("big") != 1 {
+	if got := c.s.MembersBySID("big", "outside").UIDs(); len(got) != 1 || c.s.Count("big") != 1 {
 		t.Errorf("members of the new channel: %v", got)
 	}
 	c.do(&fsmpb.Op{Kind: fsmpb.OpKind_OP_LEAVE, Name: "big", Uid: "u7", Sid: "outside"})

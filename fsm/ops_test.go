@@ -80,7 +80,7 @@ func TestState_SessionOnlyRises(t *testing.T) {
 	wantResults(t, w.do("a", add(5), add(5), add(3), add(0), add(7)),
 		fsm.OpChanged, fsm.OpUnchanged, fsm.OpUnchanged, fsm.OpUnchanged, fsm.OpChanged)
 	want := []fsm.Member{{UID: "u", SID: "a", Session: 7}}
-	if diff := cmp.Diff(want, w.s.Members("x")); diff != "" {
+	if diff := cmp.Diff(want, w.s.Members("x").Members()); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 }
@@ -112,7 +112,7 @@ func TestState_ExternalSIDsAreAcceptedIfSeen(t *testing.T) {
 	wantResults(t, at(2, opAdd("x", "u", "outside", 0)), fsm.OpServerGone)
 	wantResults(t, at(3, opAdd("x", "u", "outside", 0)), fsm.OpChanged)
 	w.wantMembers("x", "u@outside")
-	if got := w.s.MembersByType("x", "connector"); len(got) != 0 {
+	if got := w.s.MembersByType("x", "connector").UIDs(); len(got) != 0 {
 		t.Errorf("members by type %v, want none: an external sid has no type", got)
 	}
 	wantResults(t, at(2, opLeave("x", "u", "outside", 0)), fsm.OpServerGone)
@@ -181,11 +181,11 @@ func TestState_ChannelExistsWhileItHasMembers(t *testing.T) {
 
 func TestState_ReadsOfNothingAreEmpty(t *testing.T) {
 	w := newWorld(t, "a")
-	if n := len(w.s.Members("x")) + len(w.s.MembersBySID("x", "a")) + len(w.s.MembersByType("x", "connector")) + len(w.s.Targets("x", "connector", nil)); n != 0 {
+	if n := len(w.s.Members("x").Members()) + len(w.s.MembersBySID("x", "a").UIDs()) + len(w.s.MembersByType("x", "connector").UIDs()) + len(w.s.Targets("x", "connector", nil)); n != 0 {
 		t.Errorf("%d members of no channel", n)
 	}
 	w.do("a", opAdd("x", "u", "a", w.epoch("a")))
-	if n := len(w.s.MembersBySID("x", "b")) + len(w.s.MembersByType("x", "chat")) + len(w.s.Targets("x", "chat", nil)); n != 0 {
+	if n := len(w.s.MembersBySID("x", "b").UIDs()) + len(w.s.MembersByType("x", "chat").UIDs()) + len(w.s.Targets("x", "chat", nil)); n != 0 {
 		t.Errorf("%d members of no server, no type", n)
 	}
 }
@@ -196,10 +196,13 @@ func TestState_MembersByTypeHasEachUIDOnce(t *testing.T) {
 	chat.Stype = "chat"
 	w.up(chat)
 	w.do("a", opAdd("x", "u", "a", w.epoch("a")), opAdd("x", "u", "b", w.epoch("b")), opAdd("x", "v", "b", w.epoch("b")), opAdd("x", "w", "c", w.epoch("c")))
-	if diff := cmp.Diff([]string{"u", "v"}, sorted(w.s.MembersByType("x", "connector"))); diff != "" {
+	if diff := cmp.Diff([]string{"u", "v"}, sorted(w.s.MembersByType("x", "connector").UIDs())); diff != "" {
 		t.Errorf("members (-want +got):\n%s", diff)
 	}
 	got := w.s.Targets("x", "connector", nil)
+	for i := range got {
+		got[i].Read()
+	}
 	if len(got) != 2 || got[0].Server.SID != "a" || got[1].Server.SID != "b" || len(got[1].UIDs) != 2 {
 		t.Errorf("targets %+v, want a with one and b with two", got)
 	}

@@ -34,10 +34,10 @@ func TestState_EndedLifeIsOutOfEveryRead(t *testing.T) {
 	w.wantMembers("x", "w@b")
 	w.wantMembers("y")
 	w.wantStats(fsm.Stats{Channels: 1, Memberships: 1, Parked: 3, Servers: 1})
-	if got := w.s.MembersBySID("x", "a"); len(got) != 0 {
+	if got := w.s.MembersBySID("x", "a").UIDs(); len(got) != 0 {
 		t.Errorf("members by sid %v", got)
 	}
-	if got := w.s.PlayersOn("a"); len(got) != 0 {
+	if got := w.s.PlayersOn("a").UIDs(); len(got) != 0 {
 		t.Errorf("players %v", got)
 	}
 	if got := w.s.Targets("x", "connector", nil); len(got) != 1 || got[0].Server.SID != "b" {

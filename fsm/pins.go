@@ -2,8 +2,8 @@ package fsm
 
 import "sync/atomic"
 
-// pins are held by the readers of captures, who use ids beside the writer: what an id
-// stands for stays. Ids that nothing leads to any more are given free when no reader can
+// pins are held by the readers of captures and of long lists, who use ids beside the
+// writer: what an id stands for stays. Ids that nothing leads to any more are given free when no reader can
 // have them in hand. That is told by epochs: who pins in one is counted under it, the next
 // one begins when all of the one before last are done, and an id waits until all are who
 // were there when it went. So a reader that hangs holds up what went in its time.
@@ -12,7 +12,7 @@ type pins struct {
 	held  [2]atomic.Int64 // by the epoch's last bit
 }
 
-// pin is the writer's, for a reader that comes. It returns the epoch, for unpin.
+// pin is for a reader that comes; nobody writes meanwhile. It returns the epoch, for unpin.
 func (p *pins) pin() uint64 {
 	p.held[p.epoch&1].Add(1)
 	return p.epoch

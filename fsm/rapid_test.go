@@ -442,23 +442,24 @@ func (m *machine) reads() reads {
 	r.Servers, r.Statistics = s.Servers(), s.Stats()
 	r.Level, r.Forgotten, r.Voters = s.Level(), s.Forgotten(), s.Settings().GetMaxVoters()
 	for _, sid := range someSIDs {
-		r.Players[sid] = sorted(s.PlayersOn(sid))
+		r.Players[sid] = sorted(s.PlayersOn(sid).UIDs())
 		if srv, ok := s.Server(sid); ok {
 			r.Records[sid] = srv
 		}
 	}
 	for _, name := range someNames {
-		r.Members[name] = sortMembers(s.Members(name))
+		r.Members[name] = sortMembers(s.Members(name).Members())
 		r.Changed[name] = s.Changed(name)
 		for _, sid := range someSIDs {
-			r.BySID[[2]string{name, sid}] = sorted(s.MembersBySID(name, sid))
+			r.BySID[[2]string{name, sid}] = sorted(s.MembersBySID(name, sid).UIDs())
 		}
 		for _, stype := range someTypes {
 			k := [2]string{name, stype}
-			r.ByType[k] = sorted(s.MembersByType(name, stype))
+			r.ByType[k] = sorted(s.MembersByType(name, stype).UIDs())
 			r.Targets[k] = map[string][]string{}
 			order := []string{}
 			for _, t := range s.Targets(name, stype, nil) {
+				t.Read()
 				r.Targets[k][t.Server.SID] = sorted(t.UIDs)
 				order = append(order, t.Server.SID)
 			}

@@ -73,66 +73,60 @@ func (s *State) look(name string) (*channels, *channel) {
 }
 
 // PlayersOn are the uids that are in any channel on a server that is up.
-func (s *State) PlayersOn(name string) []string {
+func (s *State) PlayersOn(name string) List {
 	sid := s.shown(name)
 	if sid == nil {
-		return nil
+		return List{}
 	}
-	seen := make(map[uint32]struct{})
+	ids := make([]uint32, 0, sid.count)
 	for id := range sid.channels.All(&s.sids.mem) {
 		cs, c := s.channel(id)
-		for player := range c.members(sid.number).All(cs.mem) {
-			seen[player] = struct{}{}
-		}
+		ids = c.members(sid.number).AppendKeys(cs.mem, ids)
 	}
-	uids := make([]string, 0, len(seen))
-	for player := range seen {
-		uids = append(uids, string(s.uid(player)))
-	}
-	return uids
+	return s.listOf(ids, true)
 }
 
 // MembersBySID are the uids of a channel on one server.
-func (s *State) MembersBySID(name, sid string) []string {
+func (s *State) MembersBySID(name, sid string) List {
 	on := s.shown(sid)
 	if on == nil {
-		return nil
+		return List{}
 	}
 	cs, c := s.look(name)
 	if c == nil {
-		return nil
+		return List{}
 	}
 	set := c.members(on.number)
 	if set == nil {
-		return nil
+		return List{}
 	}
-	return s.uids(cs, set)
+	return s.list(cs, set)
 }
 
 // idsAtHand is how many ids are copied without an allocation.
 const idsAtHand = 128
 
-// uids are those of a set.
-func (s *State) uids(cs *channels, set *compact.Set) []string {
-	var hand [idsAtHand]uint32
-	ids := hand[:0]
-	if n := set.Len(cs.mem); n > idsAtHand {
-		ids = make([]uint32, 0, n)
+// list are the uids of a set.
+func (s *State) list(cs *channels, set *compact.Set) List {
+	n := set.Len(cs.mem)
+	if n > idsAtHand {
+		return s.listOf(set.AppendKeys(cs.mem, make([]uint32, 0, n)), false)
 	}
-	return s.textsOf(set.AppendKeys(cs.mem, ids))
+	var hand [idsAtHand]uint32
+	return List{uids: s.textsOf(set.AppendKeys(cs.mem, hand[:0]))}
 }
 
-func (s *State) textsOf(players []uint32) []string { return s.copyTexts(players).strings() }
+func (t *tables) textsOf(players []uint32) []string { return t.copyTexts(players).strings() }
 
-func (s *State) copyTexts(players []uint32) *textCopy {
-	t := newTextCopy(len(players))
+func (t *tables) copyTexts(players []uint32) *textCopy {
+	c := newTextCopy(len(players))
 	for some := range slices.Chunk(players, fetchedTexts) {
-		s.fetchTexts(some)
+		t.fetchTexts(some)
 		for _, player := range some {
-			t.add(s.uid(player))
+			c.add(t.uid(player))
 		}
 	}
-	return t
+	return c
 }
 
 const fetchedTexts = 32
@@ -141,16 +135,16 @@ const fetchedTexts = 32
 // it returns is of no use.
 //
 //go:noinline
-func (s *State) fetchTexts(players []uint32) (sum uint32) {
+func (t *tables) fetchTexts(players []uint32) (sum uint32) {
 	var places [fetchedTexts]*uint32
 	for i, id := range players {
-		places[i] = s.players[id&(shards-1)].texts.Record(id >> shardBits)
+		places[i] = t.players[id&(shards-1)].texts.Record(id >> shardBits)
 	}
 	for _, p := range places[:len(players)] {
 		sum += *p
 	}
 	for i, id := range players {
-		places[i] = s.players[id&(shards-1)].texts.Word(id >> shardBits)
+		places[i] = t.players[id&(shards-1)].texts.Word(id >> shardBits)
 	}
 	for _, p := range places[:len(players)] {
 		sum += *p
@@ -159,61 +153,51 @@ func (s *State) fetchTexts(players []uint32) (sum uint32) {
 }
 
 // MembersByType are the uids of a channel on all servers of a type, each once.
-func (s *State) MembersByType(name, stype string) []string {
-	targets := s.Targets(name, stype, nil)
-	switch len(targets) {
-	case 0:
-		return nil
-	case 1:
-		return targets[0].UIDs
+func (s *State) MembersByType(name, stype string) List {
+	cs, c := s.look(name)
+	if c == nil {
+		return List{}
 	}
-	seen := make(map[string]struct{})
-	var uids []string
-	for _, t := range targets {
-		for _, uid := range t.UIDs {
-			if _, dup := seen[uid]; !dup {
-				seen[uid] = struct{}{}
-				uids = append(uids, uid)
-			}
-		}
+	targets, n := s.targetsOf(cs, c, stype), 0
+	for i := range targets {
+		n += targets[i].Members
 	}
-	return uids
+	ids := make([]uint32, 0, n)
+	for i := range targets {
+		ids = c.members(s.sids.find(targets[i].Server.SID).number).AppendKeys(cs.mem, ids)
+	}
+	return s.listOf(ids, len(targets) > 1)
 }
 
 // Members are all memberships of a channel, those on external sids included.
-func (s *State) Members(name string) []Member {
+func (s *State) Members(name string) MemberList {
 	cs, c := s.look(name)
 	if c == nil {
-		return nil
+		return MemberList{}
 	}
 	var hand [idsAtHand]uint32
-	ids, members := hand[:0], make([]Member, 0, c.size)
+	var some [partsAtHand]part
+	ids, m := hand[:0], memberships{parts: some[:0]}
 	if c.size > idsAtHand {
 		ids = make([]uint32, 0, c.size)
 	}
 	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		if !set.Valued(cs.mem) {
-			ids = set.AppendKeys(cs.mem, ids)
-			for len(members) < len(ids) {
-				members = append(members, Member{SID: sid.name})
-			}
-			return true
-		}
-		for player, session := range set.All(cs.mem) {
-			ids, members = append(ids, player), append(members, Member{SID: sid.name, Session: session})
-		}
+		ids = m.add(sid.name, set, cs.mem, ids)
 		return true
 	})
-	if len(ids) == 0 {
-		return nil
+	switch {
+	case len(ids) == 0:
+		return MemberList{}
+	case len(ids) <= idsAtHand:
+		return MemberList{members: m.named(s.copyTexts(ids))}
 	}
-	s.copyTexts(ids).each(func(i int, uid string) { members[i].UID = uid })
-	return members
+	m.parts = slices.Clone(m.parts)
+	return MemberList{long: &longMembers{long: s.longOf(ids), memberships: m}}
 }
 
 // Targets are the servers of a type that are up and have members of the
 // channel: those that a push to it goes to. kept may know the uids of some, as they were
-// at a stamp, or be nil.
+// at a stamp, or be nil. The other ones' have to be asked for: see Target.Read.
 func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]string, bool)) []Target {
 	cs, c := s.look(name)
 	if c == nil {
@@ -222,14 +206,13 @@ func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]s
 	targets := s.targetsOf(cs, c, stype)
 	for i := range targets {
 		t := &targets[i]
-		set := c.members(s.sids.find(t.Server.SID).number)
 		if kept != nil {
 			if uids, known := kept(t.Server.SID, t.Stamp); known {
 				t.UIDs = uids
 				continue
 			}
 		}
-		t.UIDs = s.uids(cs, set)
+		t.list = s.list(cs, c.members(s.sids.find(t.Server.SID).number))
 	}
 	return targets
 }

@@ -379,7 +379,7 @@ func TestReplica_ReadersDoNotDisturbApply(t *testing.T) {
 				}
 				var members int
 				var before, after uint64
-				r.View(func(s *fsm.State) { before, members, after = s.Index(), len(s.Members("many")), s.Index() })
+				r.View(func(s *fsm.State) { before, members, after = s.Index(), len(s.Members("many").Members()), s.Index() })
 				if before < i || before <= last && (members < int(before)-10 || members > int(after)-10+1) {
 					t.Errorf("waited for %d: %d members between %d and %d", i, members, before, after)
 				}

@@ -68,7 +68,7 @@ func testRoundTrip(t *testing.T, level uint32) {
 		t.Error(err)
 	}
 	for _, name := range []string{"x", "y", "z"} {
-		if diff := cmp.Diff(sortMembers(w.s.Members(name)), sortMembers(back.Members(name))); diff != "" {
+		if diff := cmp.Diff(sortMembers(w.s.Members(name).Members()), sortMembers(back.Members(name).Members())); diff != "" {
 			t.Errorf("members of %s:\n%s", name, diff)
 		}
 		if back.Changed(name) != w.s.Changed(name) {

@@ -74,10 +74,11 @@ func TestState_TheSameStampMeansTheSameMembers(t *testing.T) {
 		}
 		for _, name := range []string{"x0", "x1", "nowhere"} {
 			for _, sid := range []string{"a", "b", "nobody"} {
-				cells.check(t, w.s, name+" on "+sid, w.s.StampBySID(name, sid), w.s.MembersBySID(name, sid))
+				cells.check(t, w.s, name+" on "+sid, w.s.StampBySID(name, sid), w.s.MembersBySID(name, sid).UIDs())
 			}
 			var all []string
 			for _, target := range w.s.Targets(name, "connector", nil) {
+				target.Read()
 				if target.Stamp != w.s.StampBySID(name, target.Server.SID) || target.Members != len(target.UIDs) {
 					t.Fatalf("%s on %s: %+v", name, target.Server.SID, target)
 				}

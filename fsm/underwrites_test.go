@@ -49,11 +49,11 @@ func TestReplica_SnapshotsUnderWritesAreTheStateAtTheirIndex(t *testing.T) {
 					t.Errorf("wanderer is in %v: a move was seen in its middle", at)
 				}
 				s.Count("room0")
-				s.Members("room1")
+				s.Members("room1").Members()
 				s.Contains("room1", "u1")
 				s.Channels("", "", 5)
 				s.Explain("room0", "wanderer")
-				s.PlayersOn("b")
+				s.PlayersOn("b").UIDs()
 			})
 			runtime.Gosched() // as the one who takes snapshots does after each piece
 		}

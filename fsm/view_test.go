@@ -38,9 +38,9 @@ func TestReplica_ViewIsOfOneIndex(t *testing.T) {
 			for !done.Load() {
 				r.View(func(s *fsm.State) {
 					here, there := rooms[s.Index()%2], rooms[(s.Index()+1)%2]
-					members, at := s.Members(here), s.ChannelsOf("u7")
+					members, at := s.Members(here).Members(), s.ChannelsOf("u7")
 					if len(members) != crowd || s.Count(there) != 0 || s.Contains(there, "u0") || len(at) != 1 || at[0] != here ||
-						len(s.PlayersOn("a")) != crowd || len(s.Channels("", "", 9)) != 1 {
+						len(s.PlayersOn("a").UIDs()) != crowd || len(s.Channels("", "", 9)) != 1 {
 						t.Errorf("index %d: %d members in %s, %d in %s, u7 is in %v", s.Index(), len(members), here, s.Count(there), there, at)
 					}
 				})

@@ -96,7 +96,9 @@ func (a *aims) channel(ctx context.Context, job pushJob, name string) (at aim, e
 	})
 	if err == nil && !fresh && !job.CountsOnly {
 		all := 0
-		for _, t := range at.targets {
+		for i := range at.targets {
+			t := &at.targets[i]
+			t.Read()
 			bytes := sizeOf(t.UIDs)
 			a.lists.put(cell{name, t.Server.SID}, t.Stamp, t.UIDs, bytes)
 			all += 256 + bytes // lists that lists has forgotten are held, too
@@ -175,9 +177,11 @@ func sorted(targets []fsm.Target) []fsm.Target {
 func playersOn(l *looks, set players, sid string) (uids []string, err error) {
 	names := baseOf(set).(inChannels)
 	for _, name := range names {
-		if err := l.look(func(s *fsm.State) { uids = append(uids, s.MembersBySID(name, sid)...) }); err != nil {
+		var list fsm.List
+		if err := l.look(func(s *fsm.State) { list = s.MembersBySID(name, sid) }); err != nil {
 			return nil, err
 		}
+		uids = append(uids, list.UIDs()...)
 	}
 	if len(names) > 1 {
 		slices.Sort(uids)

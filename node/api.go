@@ -84,24 +84,25 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 		out, err = a.node.managed.members(ctx, r)
 		return out, 0, err // of no index
 	}
-	uids := func(list []string) {
-		for _, uid := range list {
-			out = append(out, &pb.Member{Uid: uid, Sid: sid})
-		}
-	}
+	var uids fsm.List
+	var members fsm.MemberList
 	err = a.node.read(ctx, optionsOf(r), func(s *fsm.State) {
 		index = s.Index() // of this very list
 		switch {
 		case sid != "":
-			uids(s.MembersBySID(name, sid))
+			uids = s.MembersBySID(name, sid)
 		case stype != "":
-			uids(s.MembersByType(name, stype))
+			uids = s.MembersByType(name, stype)
 		default:
-			for _, m := range s.Members(name) {
-				out = append(out, &pb.Member{Uid: m.UID, Sid: m.SID})
-			}
+			members = s.Members(name)
 		}
 	})
+	for _, uid := range uids.UIDs() {
+		out = append(out, &pb.Member{Uid: uid, Sid: sid})
+	}
+	for _, m := range members.Members() {
+		out = append(out, &pb.Member{Uid: m.UID, Sid: m.SID})
+	}
 	return out, index, err
 }
 

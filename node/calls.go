@@ -68,9 +68,9 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 	if n.managed != nil {
 		return n.managed.membersBySID(ctx, name, sid, o)
 	}
-	var uids []string
-	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersBySID(name, sid) })
-	return uids, err
+	var list fsm.List
+	err := n.read(ctx, o, func(s *fsm.State) { list = s.MembersBySID(name, sid) })
+	return list.UIDs(), err
 }
 
 // MembersByChannelName lists a channel's members on every server of a type, each
@@ -82,9 +82,9 @@ func (n *Node) MembersByChannelName(ctx context.Context, stype, name string, o .
 	if n.managed != nil {
 		return n.managed.membersByType(ctx, stype, name, o)
 	}
-	var uids []string
-	err := n.read(ctx, o, func(s *fsm.State) { uids = s.MembersByType(name, stype) })
-	return uids, err
+	var list fsm.List
+	err := n.read(ctx, o, func(s *fsm.State) { list = s.MembersByType(name, stype) })
+	return list.UIDs(), err
 }
 
 // Members yields every (uid, sid) of a channel, on servers of all types,
@@ -93,11 +93,12 @@ func (n *Node) Members(ctx context.Context, name string, o ...ReadOption) (iter.
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	var members []fsm.Member
-	err := n.read(ctx, o, func(s *fsm.State) { members = s.Members(name) })
+	var list fsm.MemberList
+	err := n.read(ctx, o, func(s *fsm.State) { list = s.Members(name) })
 	if err != nil {
 		return nil, err
 	}
+	members := list.Members()
 	return func(yield func(Member) bool) {
 		for _, m := range members {
 			if !yield(Member(m)) {

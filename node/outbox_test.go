@@ -203,7 +203,7 @@ func (tr *treachery) peace() {
 }
 
 func (tr *treachery) members(name string) (uids []string) {
-	tr.replica.View(func(s *fsm.State) { uids = s.MembersBySID(name, "a") })
+	tr.replica.View(func(s *fsm.State) { uids = s.MembersBySID(name, "a").UIDs() })
 	return uids
 }
 

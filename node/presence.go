@@ -62,14 +62,12 @@ func (p *presence) run(ctx context.Context) {
 // player afterwards is newer than the question, and the state leaves it alone.
 func (p *presence) round(ctx context.Context, epoch uint64) {
 	var seen uint64
-	var level uint32
-	var players []string
+	var players fsm.List
 	p.node.replica.View(func(s *fsm.State) {
-		seen, level, players = s.Index(), s.Level(), s.PlayersOn(p.node.cfg.SID)
+		if seen = s.Index(); s.Level() >= parkingLevel {
+			players = s.PlayersOn(p.node.cfg.SID)
+		}
 	})
-	if level < parkingLevel {
-		return
-	}
 	gone := 0
 	var under []*call
 	finish := func() {
@@ -81,7 +79,7 @@ func (p *presence) round(ctx context.Context, epoch uint64) {
 		}
 		under = under[:0]
 	}
-	for _, uid := range players {
+	for _, uid := range players.UIDs() {
 		if ctx.Err() != nil {
 			return // nobody is left to hear of it; what is under way ends with the outbox
 		}

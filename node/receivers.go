@@ -143,16 +143,18 @@ func (c *claim) reach(ctx context.Context) bool {
 func (c *claim) members(name string) (uids []string, there bool) {
 	key, fresh := cell{name, c.sid}, false
 	var stamp fsm.Stamp
+	var list fsm.List
 	c.reader.replica.View(func(s *fsm.State) {
 		if there = c.up(s); !there {
 			return
 		}
 		stamp = s.StampBySID(name, c.sid)
 		if uids, fresh = c.kept.get(key, stamp); !fresh {
-			uids = s.MembersBySID(name, c.sid)
+			list = s.MembersBySID(name, c.sid)
 		}
 	})
 	if there && !fresh {
+		uids = list.UIDs()
 		c.kept.put(key, stamp, uids, sizeOf(uids))
 	}
 	return uids, there

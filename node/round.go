@@ -161,8 +161,9 @@ func (r *round) UIDs(i int) (uids []string, known bool) {
 	if len(t.UIDs) == t.Members {
 		return t.UIDs, true
 	}
-	r.pusher.aims.reader.replica.View(func(s *fsm.State) { uids = s.MembersBySID(r.job.lane(), t.Server.SID) })
-	return uids, true
+	var list fsm.List
+	r.pusher.aims.reader.replica.View(func(s *fsm.State) { list = s.MembersBySID(r.job.lane(), t.Server.SID) })
+	return list.UIDs(), true
 }
 
 // note is told what became of a push, if that is not known yet.

@@ -110,10 +110,11 @@ type inChannels []string
 func (c inChannels) list(l *looks) ([]Member, error) {
 	var all pairs
 	for _, name := range c {
-		var members []fsm.Member
-		if err := l.look(func(s *fsm.State) { members = s.Members(name) }); err != nil {
+		var list fsm.MemberList
+		if err := l.look(func(s *fsm.State) { list = s.Members(name) }); err != nil {
 			return nil, err
 		}
+		members := list.Members()
 		if len(c) == 1 {
 			return membersOf(members), nil
 		}

@@ -133,8 +133,8 @@ func (t *Texts) FirstSlot(hash uint64) *uint32 {
 	return &t.index[t.start(hash)]
 }
 
-// Record is the data that SetData put beside a text.
-func (t *Texts) Record(id uint32) *uint32 { return &t.record(id).data }
+// Record is where it is kept what Text needs, and Data beside it.
+func (t *Texts) Record(id uint32) *uint32 { return (*uint32)(&t.record(id).text) }
 
 // Word is the first of a text.
 func (t *Texts) Word(id uint32) *uint32 { return t.mem.Word(t.record(id).text, 0) }

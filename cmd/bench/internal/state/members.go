@@ -127,8 +127,8 @@ func (b *bench) membersOfState(ctx context.Context) error {
 		ask     func(s *fsm.State, name, sid string) int
 		want    int
 	}{
-		{"members100_state_ns", hundred, func(s *fsm.State, name, sid string) int { return len(s.MembersBySID(name, sid)) }, hundred.PerCell},
-		{"members100_10x10_state_ns", small, func(s *fsm.State, name, _ string) int { return len(s.Members(name)) }, small.PerCell * small.SIDs},
+		{"members100_state_ns", hundred, func(s *fsm.State, name, sid string) int { return len(s.MembersBySID(name, sid).UIDs()) }, hundred.PerCell},
+		{"members100_10x10_state_ns", small, func(s *fsm.State, name, _ string) int { return len(s.Members(name).Members()) }, small.PerCell * small.SIDs},
 	} {
 		w, err := b.build(ctx, q.shape, 0, 0)
 		if err != nil {

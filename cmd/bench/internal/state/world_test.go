@@ -43,7 +43,7 @@ func TestWorld_SessionsAreInTheState(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.replica.View(func(state *fsm.State) {
-		for _, m := range state.Members(w.names.channel(0)) {
+		for _, m := range state.Members(w.names.channel(0)).Members() {
 			if m.Session == 0 {
 				t.Errorf("%+v has no session", m)
 			}
