@@ -196,6 +196,7 @@ func (a *apiServer) Status(ctx context.Context, r *pb.StatusRequest) (*pb.Status
 	out := &pb.StatusResponse{
 		Sid: s.SID, Stype: s.SType, NodeId: s.NodeID, ClusterId: s.ClusterID, Role: s.Role, Leader: s.Leader,
 		Term: s.Term, Applied: s.Applied, Level: s.Level, Ready: s.Ready, Problem: s.Problem, Addr: s.Addr, Epoch: s.Epoch,
+		Voters: uint32(s.Voters),
 	}
 	if out.Leader == "" {
 		out.Leader = s.LeaderNodeID

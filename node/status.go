@@ -15,6 +15,7 @@ type Status struct {
 	Incarnation  string
 	ClusterID    string // "" before the node has found its cluster
 	Role         string // voter, replica, or "" while not in the configuration
+	Voters       int    // servers that have a vote, up or not, in the newest configuration that this one knows
 	Leader       string // sid of the leader; "" if none is known, or its sid is not
 	LeaderNodeID string // "" if none is known
 	Addr         string
@@ -26,6 +27,8 @@ type Status struct {
 	Ready        bool
 	Problem      string // in words; "" if there is none
 }
+
+const roleVoter = "voter"
 
 // agePolled is the age from which on a question for the status measures it anew,
 // agePatience what the service waits for that.
@@ -55,6 +58,11 @@ func (n *Node) status() Status {
 		SID: n.cfg.SID, SType: n.cfg.SType, NodeID: n.nodeID, Incarnation: n.incarnation,
 		ClusterID: n.store.Identity.Load().ClusterID, Role: roles[n.nodeID], LeaderNodeID: leaderID, Addr: n.port.Addr(),
 		Term: n.consensus.term(), Applied: n.replica.Index(), Level: n.replica.Level(), Epoch: epoch, Ready: ready,
+	}
+	for _, role := range roles {
+		if role == roleVoter {
+			s.Voters++
+		}
 	}
 	if old, known := n.reader.old(); known {
 		s.Age = &old
@@ -115,7 +123,7 @@ func (n *Node) roles() (roles map[string]string, leaderID string) {
 		for _, s := range servers {
 			roles[s.NodeID] = "replica"
 			if s.Voter {
-				roles[s.NodeID] = "voter"
+				roles[s.NodeID] = roleVoter
 			}
 		}
 	}

@@ -191,18 +191,18 @@ func TestRemoveServer_AsksAndPrintsWhatItWas(t *testing.T) {
 
 func TestStatus_Shapes(t *testing.T) {
 	f := &fake{status: &pb.StatusResponse{
-		Sid: "connector-1", Stype: "connector", NodeId: "n1", ClusterId: "c1", Role: "voter", Leader: "connector-3", Term: 2, Applied: 17, Level: 3,
+		Sid: "connector-1", Stype: "connector", NodeId: "n1", ClusterId: "c1", Role: "voter", Voters: 3, Leader: "connector-3", Term: 2, Applied: 17, Level: 3,
 		Ready: true, Problem: "", StateHash: "",
 	}}
 	addr := startFake(t, f)
 	r := invoke(t, "status", "--addr", addr, "-o", "json")
 	wantCode(t, r, exitOK)
-	want := `{"id":"connector-1","type":"connector","node_id":"n1","cluster_id":"c1","role":"voter","leader":"connector-3",` +
+	want := `{"id":"connector-1","type":"connector","node_id":"n1","cluster_id":"c1","role":"voter","voters":3,"leader":"connector-3",` +
 		`"term":2,"applied":17,"age_ms":null,"level":3,"ready":true,"problem":""}` + "\n"
 	if diff := cmp.Diff(want, r.stdout); diff != "" {
 		t.Errorf("json (-want +got):\n%s", diff)
 	}
-	wantParts(t, invoke(t, "status", "--addr", addr).stdout, "cluster id   c1", "age          -", "level        3", "ready        yes")
+	wantParts(t, invoke(t, "status", "--addr", addr).stdout, "cluster id   c1", "voters       3", "age          -", "level        3", "ready        yes")
 
 	f.status.AgeMs, f.status.StateHash = proto.Int64(12), "abc"
 	wantParts(t, invoke(t, "status", "--hash", "--addr", addr, "-o", "json").stdout, `"age_ms":12`, `"state_hash":"abc"`)

@@ -17,6 +17,7 @@ type statusJSON struct {
 	NodeID    string `json:"node_id"`
 	ClusterID string `json:"cluster_id"`
 	Role      string `json:"role"`
+	Voters    uint32 `json:"voters"`
 	Leader    string `json:"leader"`
 	Term      uint64 `json:"term"`
 	Applied   uint64 `json:"applied"`
@@ -39,7 +40,8 @@ func newStatus() *cobra.Command {
 		Long: `Tell how the server that answers is. Its age is how long ago it had everything that was
 acknowledged anywhere; it is measured for the question if the last time was over a
 second ago, unless --hash compares servers. It grows while no leader answers. Its level is
-that of the features in use, which rises once every server of the cluster runs a version that knows them.`,
+that of the features in use, which rises once every server of the cluster runs a version that knows them.
+Voters are those that have a vote, up or not: writes go on while more than half of them are up.`,
 		Args: positional(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.do(cmd, 0, func(ctx context.Context, client pb.GlobalChannelClient) error {
@@ -48,7 +50,7 @@ that of the features in use, which rises once every server of the cluster runs a
 					return err
 				}
 				s := statusJSON{
-					ID: r.Sid, Type: r.Stype, NodeID: r.NodeId, ClusterID: r.ClusterId, Role: r.Role, Leader: r.Leader, Term: r.Term,
+					ID: r.Sid, Type: r.Stype, NodeID: r.NodeId, ClusterID: r.ClusterId, Role: r.Role, Voters: r.Voters, Leader: r.Leader, Term: r.Term,
 					Applied: r.Applied, AgeMS: r.AgeMs, Level: r.Level, Ready: r.Ready, Problem: r.Problem, StateHash: r.StateHash,
 				}
 				if f == formatJSON {
@@ -70,7 +72,8 @@ func (s statusJSON) rows() [][]string {
 		age = fmt.Sprintf("%d ms", *s.AgeMS)
 	}
 	rows := [][]string{
-		{"id", s.ID}, {"type", s.Type}, {"node id", s.NodeID}, {"cluster id", s.ClusterID}, {"role", s.Role}, {"leader", s.Leader},
+		{"id", s.ID}, {"type", s.Type}, {"node id", s.NodeID}, {"cluster id", s.ClusterID}, {"role", s.Role},
+		{"voters", strconv.FormatUint(uint64(s.Voters), 10)}, {"leader", s.Leader},
 		{"term", strconv.FormatUint(s.Term, 10)}, {"applied", strconv.FormatUint(s.Applied, 10)}, {"age", age},
 		{"level", strconv.FormatUint(uint64(s.Level), 10)}, {"ready", yesNo(s.Ready)}, {"problem", s.Problem},
 	}

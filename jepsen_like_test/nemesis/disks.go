@@ -198,7 +198,8 @@ func wiped(ctx context.Context, s *Scene) (seen string, err error) {
 }
 
 // replaced starts a server without its data: a new node, which votes again once it
-// has shown that it lasts.
+// has shown that it lasts. Up to then, and until the old one has no vote any more, a
+// second fault may be one too many.
 func (s *Scene) replaced(ctx context.Context, before map[string]uint64, sid string) (seen string, err error) {
 	if seen, err = s.restarted(ctx, before, sid); err != nil {
 		return "", err
@@ -207,6 +208,9 @@ func (s *Scene) replaced(ctx context.Context, before map[string]uint64, sid stri
 		st, err := s.Status(ctx, sid)
 		if err == nil && st.GetRole() != "voter" {
 			err = fmt.Errorf("its role is %q", st.GetRole())
+		}
+		if n := len(s.Voters()); err == nil && int(st.GetVoters()) != n {
+			err = fmt.Errorf("%d servers vote, of %d: the one that it replaces still does", st.GetVoters(), n)
 		}
 		return err
 	})

@@ -22,6 +22,11 @@ type paperDisks struct {
 	index uint64 // of the victim's disk
 	fake  bool   // the copy that is put back is no older
 
+	empty  bool          // the victim's disk is
+	counts time.Duration // after its start, what it was before has a vote yet
+	mended time.Time     // when it has not
+	asked  time.Time     // when somebody was asked last
+
 	behind uint64 // how far the others were behind the victim when it was set back
 }
 
@@ -39,6 +44,9 @@ func (p *paperDisks) Kill(sids ...string) error {
 func (p *paperDisks) Start(context.Context, ...string) error {
 	p.down = ""
 	p.epoch++
+	if p.empty {
+		p.mended = time.Now().Add(p.counts)
+	}
 	return nil
 }
 
@@ -46,9 +54,13 @@ func (p *paperDisks) Status(ctx context.Context, sid string) (*pb.StatusResponse
 	if sid == p.down {
 		return nil, errors.New(sid + " is down")
 	}
+	p.asked = time.Now()
 	st, err := p.paper.Status(ctx, sid)
 	if err == nil {
-		st.Applied, st.Epoch = p.others(), p.epoch
+		st.Applied, st.Epoch, st.Voters = p.others(), p.epoch, uint32(len(p.voters))
+		if time.Now().Before(p.mended) {
+			st.Voters++
+		}
 	}
 	return st, err
 }
@@ -68,6 +80,27 @@ func (p *paperDisks) Copy(sid string) (restore func() error, err error) {
 }
 
 func (p *paperDisks) LastIndex(string) (uint64, error) { return p.index, nil }
+
+func (p *paperDisks) Wipe(string) error {
+	p.empty = true
+	return nil
+}
+
+// The fault is over when the server that it was has no vote any more: until then the
+// cluster bears no second one.
+func TestWiped_LastsUntilTheOldOneHasNoVote(t *testing.T) {
+	var disks []*paperDisks
+	_, errs, _ := suffersAs(t, "wiped", 5, func(p *paper) Cluster {
+		d := &paperDisks{paper: p, epoch: 1, began: time.Now(), counts: 7 * time.Second}
+		disks = append(disks, d)
+		return d
+	})
+	for i, d := range disks {
+		if errs[i] != nil || !d.empty || d.asked.Before(d.mended) {
+			t.Errorf("seed %d: %v; it was over %v before the old one had no vote", i, errs[i], d.mended.Sub(d.asked))
+		}
+	}
+}
 
 // What one is about to forget all others have; and that something was forgotten is seen.
 func TestStale_ForgetsWhatAllOthersHave(t *testing.T) {

@@ -120,7 +120,7 @@ func (c *Cluster) Status(_ context.Context, sid string) (*pb.StatusResponse, err
 	}
 	st := n.Status()
 	return &pb.StatusResponse{
-		Sid: st.SID, Stype: st.SType, NodeId: st.NodeID, Role: st.Role, Leader: st.Leader, Term: st.Term, Applied: st.Applied,
+		Sid: st.SID, Stype: st.SType, NodeId: st.NodeID, Role: st.Role, Voters: uint32(st.Voters), Leader: st.Leader, Term: st.Term, Applied: st.Applied,
 		Ready: st.Ready, Problem: st.Problem, Addr: st.Addr, Epoch: st.Epoch,
 	}, nil
 }

@@ -2439,6 +2439,7 @@ type StatusResponse struct {
 	Epoch         uint64                 `protobuf:"varint,13,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	StateHash     string                 `protobuf:"bytes,14,opt,name=state_hash,json=stateHash,proto3" json:"state_hash,omitempty"` // hex; equal on all nodes that have applied the same index
 	Level         uint32                 `protobuf:"varint,15,opt,name=level,proto3" json:"level,omitempty"`                         // feature level of the replica: what every server of the cluster is known to read
+	Voters        uint32                 `protobuf:"varint,16,opt,name=voters,proto3" json:"voters,omitempty"`                       // servers that have a vote, up or not, in the newest configuration that the server knows
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2574,6 +2575,13 @@ func (x *StatusResponse) GetStateHash() string {
 func (x *StatusResponse) GetLevel() uint32 {
 	if x != nil {
 		return x.Level
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetVoters() uint32 {
+	if x != nil {
+		return x.Voters
 	}
 	return 0
 }
@@ -3665,7 +3673,7 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\n" +
 	"life_ended\x18\x04 \x01(\bR\tlifeEnded\"#\n" +
 	"\rStatusRequest\x12\x12\n" +
-	"\x04hash\x18\x01 \x01(\bR\x04hash\"\x80\x03\n" +
+	"\x04hash\x18\x01 \x01(\bR\x04hash\"\x98\x03\n" +
 	"\x0eStatusResponse\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\x12\x14\n" +
 	"\x05stype\x18\x02 \x01(\tR\x05stype\x12\x17\n" +
@@ -3684,7 +3692,8 @@ const file_globalchannel_proto_rawDesc = "" +
 	"\x05epoch\x18\r \x01(\x04R\x05epoch\x12\x1d\n" +
 	"\n" +
 	"state_hash\x18\x0e \x01(\tR\tstateHash\x12\x14\n" +
-	"\x05level\x18\x0f \x01(\rR\x05levelB\t\n" +
+	"\x05level\x18\x0f \x01(\rR\x05level\x12\x16\n" +
+	"\x06voters\x18\x10 \x01(\rR\x06votersB\t\n" +
 	"\a_age_ms\"'\n" +
 	"\x13DecommissionRequest\x12\x10\n" +
 	"\x03sid\x18\x01 \x01(\tR\x03sid\"(\n" +
