@@ -149,8 +149,8 @@ func statusCommand(r *run) {
 	for i, s := range r.cluster.Servers {
 		status := statuses[i]
 		keys := slices.Sorted(maps.Keys(status))
-		r.want([]string{"age_ms", "applied", "cluster_id", "id", "leader", "level", "node_id", "problem", "ready", "role", "term", "type"}, keys, "keys")
-		for key, want := range map[string]any{"id": s.SID, "type": stype, "role": "voter", "ready": true, "problem": ""} {
+		r.want([]string{"age_ms", "applied", "cluster_id", "id", "leader", "level", "node_id", "problem", "ready", "role", "term", "type", "voters"}, keys, "keys")
+		for key, want := range map[string]any{"id": s.SID, "type": stype, "role": "voter", "ready": true, "problem": "", "voters": float64(len(r.cluster.Servers))} {
 			r.want(want, status[key], s.SID+": "+key)
 		}
 		// Unknown only until the leader has answered once: who asks again sees it.
