@@ -11,7 +11,7 @@ import (
 // Between faults that are far enough from each other, hosts are asked who is online, and
 // whom they have forgotten is gone.
 func TestSessions_NobodyOutlivesThem(t *testing.T) {
-	result, events := run(t, trial.Spec{Simulated: true, Workload: trial.Sessions, Nemeses: []string{"processes"}, Seed: *seedFlag, Time: 15 * time.Minute})
+	result, events := run(t, trial.Spec{Simulated: true, Workload: trial.Sessions, Nemeses: []string{"processes"}, Seed: *seedFlag, Time: 30 * time.Minute})
 	if len(result.Violations) > 0 || !result.Valid() {
 		t.Error(result)
 	}
