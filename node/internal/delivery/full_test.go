@@ -58,6 +58,7 @@ func TestLink_AFullQueueDoesWhatTheNewPushSays(t *testing.T) {
 		for _, answer := range append(answers[2:], answers[0], newest) {
 			wantAnswer(t, <-answer, yes, "")
 		}
+		synctest.Wait() // the link looks at its queues once more
 		l := w.links.byAddr["addr"]
 		if q := l.queues[1]; q.live != 0 || q.bytes != 0 {
 			t.Errorf("at rest %d pushes of %d bytes wait", q.live, q.bytes)
