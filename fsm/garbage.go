@@ -105,7 +105,12 @@ func (s *State) orphan(c *channel, a cell) {
 // collector, and for a capture that reads them yet.
 func (s *State) destroyAll() bool {
 	existed := s.count.visible+s.count.parked > 0
+	old := s.tables
 	s.tables = newTables(s.seed) // by which operations of this very group were hashed
+	for i := range shards {      // what was found for them is not found any more
+		s.players[i].texts.Follow(old.players[i].texts)
+		s.channels[i].names.Follow(old.channels[i].names)
+	}
 	s.garbage = garbage{}
 	s.count = count{}
 	return existed

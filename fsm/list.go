@@ -53,6 +53,7 @@ func (l *long) read(texts func(ids []uint32)) {
 		l.ids = slices.Compact(l.ids)
 	}
 	texts(l.ids)
+	l.ids, l.tables, l.pins = nil, nil, nil // who keeps the list keeps no old state alive
 }
 
 // UIDs are each once, in no particular order, and the caller's to keep.
@@ -137,6 +138,6 @@ func (m *memberships) named(uids *textCopy) []Member {
 // Read reads the uids of a target of Targets, after the View.
 func (t *Target) Read() {
 	if t.UIDs == nil {
-		t.UIDs = t.list.UIDs()
+		t.UIDs, t.list = t.list.UIDs(), List{}
 	}
 }

@@ -209,6 +209,23 @@ func TestState_ContainsTellsManyTextsApart(t *testing.T) {
 	}
 }
 
+// What was looked ahead at before all was destroyed is not found any more, however alike
+// the new texts are: those of the same shards, as many as before.
+func TestState_WhatWasFoundBeforeAllWasDestroyedIsNot(t *testing.T) {
+	for i := range 1000 {
+		w := newWorld(t, "a")
+		e, x, y := w.epoch("a"), fmt.Sprint("x", i), fmt.Sprint("y", 7*i)
+		w.do("a", opAdd("c", x, "a", e))
+		w.do("a", opKind(fsmpb.OpKind_OP_DESTROY_ALL), opAdd("d", y, "a", e), opAdd("d", x, "a", e))
+		if n := w.s.Count("d"); n != 2 || !w.s.Contains("d", x) || !w.s.Contains("d", y) {
+			t.Fatalf("%s and %s were added to d, which has %d members", x, y, n)
+		}
+		if err := fsm.CheckIndexes(w.s); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // However many channels a player is in, on one server and on two.
 func TestState_ContainsOfPlayersInManyChannels(t *testing.T) {
 	w := newWorld(t, "a", "b")

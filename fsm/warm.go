@@ -65,9 +65,9 @@ const nearOps = 1024
 // warm looks at what the first operations of some groups need, and says how many groups
 // that were.
 func (s *State) warm(groups []group) (n int) {
-	for n < len(groups) && s.warmth.n+len(groups[n].ops) <= warmOps {
+	for ops := 0; n < len(groups) && ops+len(groups[n].ops) <= warmOps; n++ {
+		ops += len(groups[n].ops)
 		s.warmEach(groups[n].ops)
-		n++
 	}
 	s.warmUp()
 	return max(n, 1)

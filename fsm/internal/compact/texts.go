@@ -54,6 +54,12 @@ func HashString(seed maphash.Seed, text string) uint64 { return maphash.String(s
 // what Find says lasts as long.
 func (t *Texts) Age() uint32 { return t.age }
 
+// Follow makes the texts older than those that they take the place of.
+func (t *Texts) Follow(old *Texts) {
+	t.age = old.age
+	t.older()
+}
+
 // Len is how many texts can be found.
 func (t *Texts) Len() int { return t.n }
 
