@@ -26,14 +26,19 @@ type long struct {
 	uids     []string
 }
 
-// listOf is a list of ids.
+// listOf is a list of ids. A short one is read at once: a pin costs the entries that come
+// meanwhile more.
 func (s *State) listOf(ids []uint32, repeated bool) List {
 	if len(ids) == 0 {
 		return List{}
 	}
 	l := s.longOf(ids)
 	l.repeated = repeated
-	return List{long: l}
+	list := List{long: l}
+	if len(ids) <= idsAtHand {
+		list.UIDs()
+	}
+	return list
 }
 
 // longOf holds on to what ids stand for.
