@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"fmt"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -31,7 +32,15 @@ type command struct {
 	version uint32
 	other   *fsmpb.Entry // nil: batches
 	batches []batch
-	near    bool // what they need was looked at and is in the processor's cache
+	gate    sync.Locker // reads that may go on beside the batches are kept out by it; nil: there are none
+}
+
+// ops is how many operations there are.
+func (c *command) ops() (n int) {
+	for i := range c.batches {
+		n += c.batches[i].count
+	}
+	return n
 }
 
 func (s *State) apply(index uint64, c command) Result {

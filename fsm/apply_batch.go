@@ -14,7 +14,11 @@ type answered struct {
 }
 
 func (s *State) batches(index uint64, c command) []BatchResult {
-	r := run{state: s, version: c.version, near: c.near, real: &ledger{State: s, at: index}}
+	if c.gate != nil {
+		s.letReadsIn(c.gate)
+		defer s.keepReadsOut()
+	}
+	r := run{state: s, version: c.version, real: &ledger{State: s, at: index}}
 	results := make([]BatchResult, 0, len(c.batches))
 	for i := range c.batches {
 		results = append(results, r.batch(index, &c.batches[i]))
@@ -46,7 +50,7 @@ func (r *run) batch(index uint64, b *batch) BatchResult {
 	}
 	warm := 0
 	for i := range b.groups {
-		if i == warm && !r.near {
+		if i == warm {
 			warm += r.state.warm(b.groups[i:])
 		}
 		results = r.group(origin, &b.groups[i], results)

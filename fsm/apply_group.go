@@ -43,7 +43,6 @@ func (l *ledger) destroy(p *place) bool                  { return l.State.destro
 type run struct {
 	state   *State
 	version uint32 // of the entry
-	near    bool   // it was looked at; see lookAhead
 	real    *ledger
 
 	origin *server // of the batch
@@ -60,11 +59,22 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 	for i := range g.ops {
 		r.state.locate(&g.ops[i].place)
 	}
-	if !r.state.pins.none() {
-		tables, need := r.state.tables, r.state.locksOf(g.ops)
-		tables.lock(need)
-		defer tables.unlock(need)
+	if r.state.gate != nil && !r.state.besideReads(g.ops) {
+		r.state.keepReadsOut()
 	}
+	if r.state.pins.none() {
+		return r.locked(g, results)
+	}
+	tables, need := r.state.tables, r.state.locksOf(g.ops)
+	r.state.beside.shards.add(need)
+	tables.lock(need)
+	results = r.locked(g, results)
+	tables.unlock(need)
+	return results
+}
+
+// locked is group, where nobody else looks at what it changes.
+func (r *run) locked(g *group, results []byte) []byte {
 	if r.alone { // if it is refused it has changed nothing
 		o := &g.ops[0]
 		return append(results, r.do(r.real, o, r.verdict(o)))
@@ -88,7 +98,7 @@ func (r *run) group(origin *server, g *group, results []byte) []byte {
 
 // ahead looks ahead in a group that is too large for it to be done before.
 func (r *run) ahead(ops []op, i int) {
-	if i%warmOps == 0 && len(ops) > warmOps && !r.near {
+	if i%warmOps == 0 && len(ops) > warmOps {
 		r.state.warmEach(ops[i:min(i+warmOps, len(ops))])
 		r.state.warmUp()
 	}

@@ -13,10 +13,15 @@ import (
 // channels is one shard of the channels, by their names.
 type channels struct {
 	mu    shardLock
+	_     cacheLine // the lock goes to and fro
 	names *compact.Texts
 	byID  []*channel // by local id, those that have ended and are not cleared away too
 	mem   *compact.Slab
 	undo  *channelUndo // of a capture that has yet to read this shard
+
+	// Of the entry that is applied; see beside.
+	notes []earlier
+	gone  []*channel // that have ended
 }
 
 // channel is a set of members per sid. It exists while any of its cells belongs to
@@ -26,7 +31,8 @@ type channel struct {
 	id      uint32         // global
 	orphans int32          // cells that were taken out and have ways back yet
 	changed uint64         // index of its last change; see lastChange
-	size    int            // members in all cells
+	size    int32          // members in all cells
+	noted   int32          // its place in the shard's notes plus 1; 0: the entry that is applied has not changed it
 	ended   uint64         // index from which its name no longer finds it; 0: it does
 	cells   []cell         // by sid number
 }

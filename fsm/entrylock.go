@@ -15,6 +15,7 @@ type entryLock struct {
 	mu       sync.RWMutex
 	entering atomic.Bool  // an entry waits for reads, or is applied
 	awake    atomic.Int32 // readers that wait so
+	read     atomic.Bool  // since somebody asked
 }
 
 const (
@@ -23,14 +24,6 @@ const (
 	mostAwake   = 4
 	yieldSpins  = 64 // after so many other goroutines have their turn
 )
-
-func (l *entryLock) TryLock() bool {
-	locked := l.mu.TryLock()
-	if locked {
-		l.entering.Store(true)
-	}
-	return locked
-}
 
 func (l *entryLock) Lock() {
 	l.entering.Store(true)
@@ -49,6 +42,9 @@ func (l *entryLock) Unlock() {
 }
 
 func (l *entryLock) RLock() {
+	if !l.read.Load() {
+		l.read.Store(true)
+	}
 	if l.entering.Load() {
 		l.stayAwake()
 	}
@@ -56,6 +52,9 @@ func (l *entryLock) RLock() {
 }
 
 func (l *entryLock) RUnlock() { l.mu.RUnlock() }
+
+// wasRead says whether anybody has read since it was asked last.
+func (l *entryLock) wasRead() bool { return l.read.Load() && l.read.Swap(false) }
 
 func (l *entryLock) stayAwake() {
 	defer l.awake.Add(-1)

@@ -58,6 +58,7 @@ func (s *State) Explain(name, uid string) Explanation {
 // explainChannel fills in what the channel knows, and returns its id; 0: there is none.
 func (s *State) explainChannel(e *Explanation, name string, p *players, local uint32) (id uint32) {
 	cs, c := s.look(name)
+	defer s.leave(cs)
 	if c == nil {
 		return 0
 	}
@@ -95,6 +96,9 @@ func sortPlaces(places []Place) {
 
 // Where is all that a player is in, by SID.
 func (s *State) Where(uid string) []Stay {
+	if s.gate != nil {
+		return whereIn(s.heldEarlier(uid))
+	}
 	shard := shardOfString(uid)
 	p := s.players[shard]
 	local := p.texts.FindString(uid)

@@ -95,7 +95,7 @@ func checkChannel(s *State, cs *channels, c *channel) error {
 	for i := range c.cells {
 		size += c.cells[i].members.Len(cs.mem)
 	}
-	if size != c.size {
+	if size != int(c.size) {
 		return fmt.Errorf("channel %q has %d members, counted %d", c.name(), size, c.size)
 	}
 	return nil
@@ -103,8 +103,9 @@ func checkChannel(s *State, cs *channels, c *channel) error {
 
 // ApplyMessage applies an entry that never was bytes.
 func ApplyMessage(r *Replica, index uint64, e *fsmpb.Entry) Result {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
+	defer r.publishLocked()
 	return r.state.Apply(index, e)
 }
 

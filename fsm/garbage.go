@@ -65,6 +65,7 @@ func (s *State) unname(cs *channels, c *channel, index uint64) {
 	c.ended = index
 	s.order.remove(c)
 	cs.names.Unlink(c.local())
+	s.noteEnd(cs, c)
 	s.count.named--
 	s.freeChannel(cs, c)
 }
@@ -185,7 +186,7 @@ func (s *State) detach(sid *sid, id uint32, index uint64) {
 	cs.noteCells(c, a)
 	c.changed = max(c.changed, sid.dead)
 	c.cells = slices.Delete(c.cells, at, at+1)
-	c.size -= a.members.Len(cs.mem)
+	c.size -= int32(a.members.Len(cs.mem))
 	s.sids.unlink(sid, id)
 	s.orphan(c, a)
 	if len(c.cells) == 0 {
@@ -234,6 +235,7 @@ func (s *State) freeIfIdle(p *players, local uint32) {
 		return
 	}
 	p.texts.Unlink(local)
+	s.noteGone(p, local)
 	if s.pins.none() {
 		p.texts.Release(local)
 		return

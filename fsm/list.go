@@ -2,8 +2,6 @@ package fsm
 
 import (
 	"slices"
-
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
 
 // List is the uids of a read, at its index. To find the texts of many takes long, and
@@ -29,16 +27,18 @@ type long struct {
 // listOf is a list of ids. A short one is read at once: a pin costs the entries that come
 // meanwhile more.
 func (s *State) listOf(ids []uint32, repeated bool) List {
-	if len(ids) == 0 {
+	switch {
+	case len(ids) == 0:
 		return List{}
+	case len(ids) > idsAtHand:
+		l := s.longOf(ids)
+		l.repeated = repeated
+		return List{long: l}
+	case repeated:
+		slices.Sort(ids)
+		ids = slices.Compact(ids)
 	}
-	l := s.longOf(ids)
-	l.repeated = repeated
-	list := List{long: l}
-	if len(ids) <= idsAtHand {
-		list.UIDs()
-	}
-	return list
+	return List{uids: s.textsOf(ids)}
 }
 
 // longOf holds on to what ids stand for.
@@ -106,10 +106,10 @@ type part struct {
 // partsAtHand is how many are noted without an allocation.
 const partsAtHand = 16
 
-// add notes a set, and appends its ids.
-func (m *memberships) add(sid string, set *compact.Set, mem *compact.Slab, ids []uint32) []uint32 {
-	if !set.Valued(mem) {
-		ids = set.AppendKeys(mem, ids)
+// add notes a crew, and appends its ids.
+func (m *memberships) add(c *crew, ids []uint32) []uint32 {
+	if !c.valued() {
+		ids = c.appendIDs(ids)
 		if m.sessions != nil {
 			m.sessions = append(m.sessions, make([]uint64, len(ids)-len(m.sessions))...)
 		}
@@ -117,11 +117,11 @@ func (m *memberships) add(sid string, set *compact.Set, mem *compact.Slab, ids [
 		if m.sessions == nil {
 			m.sessions = make([]uint64, len(ids), max(cap(ids), 1))
 		}
-		for player, session := range set.All(mem) {
+		for player, session := range c.all {
 			ids, m.sessions = append(ids, player), append(m.sessions, session)
 		}
 	}
-	m.parts = append(m.parts, part{sid, len(ids)})
+	m.parts = append(m.parts, part{c.sid.name, len(ids)})
 	return ids
 }
 

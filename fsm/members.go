@@ -1,10 +1,6 @@
 package fsm
 
-import (
-	"slices"
-
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
-)
+import "slices"
 
 // spot is where a membership is in the tables, or would be.
 type spot struct {
@@ -42,7 +38,7 @@ func (s *State) put(sp *spot, p *place, session, index uint64) {
 		s.join(sp, p, session, index, added)
 		return
 	}
-	sp.channels.noteMember(sp.channel, sp.sid.number, sp.player, sp.session, true)
+	s.noteMember(sp, membership{sp.session, true})
 	sp.channel.members(sp.sid.number).Put(sp.channels.mem, sp.player, session)
 	sp.channel.changed = index
 	s.touch(sp, index)
@@ -85,7 +81,7 @@ func (s *State) join(sp *spot, p *place, session, index, added uint64) {
 		s.count.begun(false)
 	}
 	c, number := sp.channel, sp.sid.number
-	sp.channels.noteMember(c, number, sp.player, 0, false)
+	s.noteMember(sp, membership{})
 	s.notePair(sp.players, sp.local, number)
 	at, found := c.cell(number)
 	if !found {
@@ -104,7 +100,7 @@ func (s *State) join(sp *spot, p *place, session, index, added uint64) {
 // remove takes away a membership that is there.
 func (s *State) remove(sp *spot, index uint64) {
 	c, number := sp.channel, sp.sid.number
-	sp.channels.noteMember(c, number, sp.player, sp.session, true)
+	s.noteMember(sp, membership{sp.session, true})
 	s.notePair(sp.players, sp.local, number)
 	at, _ := c.cell(number)
 	c.cells[at].members.Delete(sp.channels.mem, sp.player)
@@ -117,6 +113,7 @@ func (s *State) remove(sp *spot, index uint64) {
 		s.endIfEmpty(sp.channels, c, index)
 	}
 	sp.players.unlink(sp.local, number, c.id)
+	s.noteDeparture(sp)
 	s.freeIfIdle(sp.players, sp.local)
 	sp.sid.count--
 	s.count.add(sp.sid, -1)
@@ -189,19 +186,26 @@ func (s *State) exists(c *channel) bool {
 	return slices.ContainsFunc(c.cells, func(a cell) bool { return s.sids.at(a.sid).dead == 0 })
 }
 
-// visible are the cells that reads see.
-func (s *State) visible(c *channel, visit func(sid *sid, members *compact.Set) bool) {
-	for i := range c.cells {
-		if sid := s.sids.at(c.cells[i].sid); sid.shown() && !visit(sid, &c.cells[i].members) {
-			return
-		}
+// existed is exists for reads.
+func (s *State) existed(c *channel) bool {
+	e := s.earlier(c)
+	switch {
+	case e == nil:
+		return s.exists(c)
+	case s.sids.shadows == 0:
+		return true
 	}
+	return slices.ContainsFunc(e.cells.list, func(n noted[uint32, earlierCell]) bool { return n.was.n > 0 }) ||
+		slices.ContainsFunc(c.cells, func(a cell) bool { return s.sids.at(a.sid).dead == 0 && e.cells.of(a.sid) == nil })
 }
 
 // lastChange is the index of a channel's last change: a purge is noted in a channel
 // only when what it left there is cleared away.
 func (s *State) lastChange(c *channel) uint64 {
 	changed := c.changed
+	if e := s.earlier(c); e != nil {
+		changed = e.changed
+	}
 	if s.sids.shadows > 0 {
 		for i := range c.cells {
 			changed = max(changed, s.sids.at(c.cells[i].sid).dead)

@@ -77,6 +77,11 @@ func shardOfString(text string) uint8 { return uint8(xxhash.Sum64String(text) % 
 // locks is a set of shards, one bit each.
 type locks struct{ players, channels uint64 }
 
+func (l *locks) add(more locks) {
+	l.players |= more.players
+	l.channels |= more.channels
+}
+
 const allShards = 1<<shards - 1
 
 // locksOf finds the shards of some operations, and what they need locked.

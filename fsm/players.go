@@ -21,12 +21,17 @@ import (
 // Added is the index of the newest Add for that player on that sid. Whoever has more
 // ways than fit, a bot for example, has them in a crowd.
 type players struct {
-	shard  uint8
 	mu     shardLock
+	_      cacheLine // the lock goes to and fro
+	shard  uint8
 	texts  *compact.Texts // the data is the Ref of the block; 0: none, or a crowd
 	mem    *compact.Slab
 	crowds map[uint32]*crowd
 	undo   *playerUndo // of a capture that has yet to read this shard
+
+	// What the entry that is applied has taken away; see beside.
+	gone     []uint32
+	departed []departed
 }
 
 const (

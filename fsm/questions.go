@@ -10,19 +10,21 @@ import (
 // Count is how many (uid, sid) pairs a channel has.
 func (s *State) Count(name string) int {
 	cs, c := s.look(name)
-	if c == nil {
+	defer s.leave(cs)
+	switch {
+	case c == nil:
 		return 0
+	case s.sids.shadows > 0:
+		n := 0
+		s.crews(cs, c, func(m crew) bool {
+			n += m.len()
+			return true
+		})
+		return n
+	case c.noted != 0:
+		return cs.earlier(c).size
 	}
-	if s.sids.shadows == 0 {
-		return c.size
-	}
-	n := 0
-	for i := range c.cells {
-		if s.sids.at(c.cells[i].sid).shown() {
-			n += c.cells[i].members.Len(cs.mem)
-		}
-	}
-	return n
+	return int(c.size)
 }
 
 // CountBySID is how many members a channel has on one server.
@@ -32,19 +34,21 @@ func (s *State) CountBySID(name, sid string) int {
 		return 0
 	}
 	cs, c := s.look(name)
+	defer s.leave(cs)
 	if c == nil {
 		return 0
 	}
-	if set := c.members(on.number); set != nil {
-		return set.Len(cs.mem)
-	}
-	return 0
+	m := s.crew(cs, c, on)
+	return m.len()
 }
 
 // Contains says whether a player is in a channel, on whatever server. The player's ways
 // back tell, so nothing of the channel but its name is looked at. Names and ways are
 // followed side by side; see warm.go.
 func (s *State) Contains(name, uid string) bool {
+	if s.gate != nil {
+		return s.containedEarlier(name, uid)
+	}
 	playerShard, channelShard := shardOfString(uid), shardOfString(name)
 	p, names := s.players[playerShard], s.channels[channelShard].names
 	uidHash, nameHash := compact.HashString(s.seed, uid), compact.HashString(s.seed, name)
@@ -109,21 +113,38 @@ func near(a, b *uint32) (sum uint32) {
 	return sum
 }
 
-// MembersOf are the memberships of one player in a channel.
-func (s *State) MembersOf(name, uid string) (members []Member) {
+// seenAs is the player that reads see under a uid, or 0.
+func (s *State) seenAs(uid string) uint32 {
 	shard := shardOfString(uid)
 	p := s.players[shard]
-	local := p.texts.FindString(uid)
+	var local uint32
+	if s.gate == nil {
+		local = p.texts.FindString(uid)
+	} else {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		local = p.findEarlier(uid)
+	}
 	if local == 0 {
+		return 0
+	}
+	return local<<shardBits | uint32(shard)
+}
+
+// MembersOf are the memberships of one player in a channel.
+func (s *State) MembersOf(name, uid string) (members []Member) {
+	player := s.seenAs(uid)
+	if player == 0 {
 		return nil
 	}
 	cs, c := s.look(name)
+	defer s.leave(cs)
 	if c == nil {
 		return nil
 	}
-	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		if session, there := set.Get(cs.mem, local<<shardBits|uint32(shard)); there {
-			members = append(members, Member{UID: uid, SID: sid.name, Session: session})
+	s.crews(cs, c, func(m crew) bool {
+		if session, there := m.get(player); there {
+			members = append(members, Member{UID: uid, SID: m.sid.name, Session: session})
 		}
 		return true
 	})
@@ -137,6 +158,9 @@ func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
 
 // ChannelsOf are the channels that a player is in, each once, in no particular order.
 func (s *State) ChannelsOf(uid string) []string {
+	if s.gate != nil {
+		return channelsIn(s.heldEarlier(uid))
+	}
 	shard := shardOfString(uid)
 	p := s.players[shard]
 	local := p.texts.FindString(uid)
@@ -187,6 +211,9 @@ func (s *State) nameIfIn(id, player uint32, sids []uint32) (name string, in bool
 
 // SIDsOf are the servers on which a player is in any channel, each once.
 func (s *State) SIDsOf(uid string) []string {
+	if s.gate != nil {
+		return sidsIn(s.heldEarlier(uid))
+	}
 	p := s.players[shardOfString(uid)]
 	local := p.texts.FindString(uid)
 	if local == 0 {
@@ -223,7 +250,7 @@ func (s *State) Channels(prefix, after string, limit int) []string {
 		if len(names) == limit || !strings.HasPrefix(string(name), prefix) {
 			return false
 		}
-		if string(name) > after && s.seen(c) {
+		if string(name) > after && s.seen(s.channels[c.id&(shards-1)], c) {
 			names = append(names, string(name))
 		}
 		return true

@@ -7,11 +7,41 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
 )
 
 // The reads hand out copies: what they return is the caller's to keep. Members
 // come in no particular order, servers sorted by sid.
+
+// Reads are the questions that may be asked while an entry is applied, and are answered
+// from the state before it. See the methods of State.
+type Reads interface {
+	Index() uint64
+	Halted() error
+	ClusterID() string
+	Level() uint32
+	Server(sid string) (Server, bool)
+	Servers() []Server
+
+	Members(name string) MemberList
+	MembersBySID(name, sid string) List
+	MembersByType(name, stype string) List
+	MembersOf(name, uid string) []Member
+	Contains(name, uid string) bool
+	Count(name string) int
+	CountBySID(name, sid string) int
+	Changed(name string) uint64
+
+	ChannelsOf(uid string) []string
+	SIDsOf(uid string) []string
+	Where(uid string) []Stay
+
+	Targets(name, stype string, kept func(sid string, at Stamp) ([]string, bool)) []Target
+	TargetCounts(name, stype string) []Target
+	Stamp(name string) Stamp
+	StampBySID(name, sid string) Stamp
+}
+
+var _ Reads = (*State)(nil)
 
 // Index of the last entry that took effect; 0 before the first.
 func (s *State) Index() uint64 { return s.index }
@@ -66,10 +96,20 @@ func (s *State) shown(name string) *sid {
 	return nil
 }
 
-// look finds a channel; nil: there is none.
+// look finds a channel; nil: there is none. It holds on to the shard until leave.
 func (s *State) look(name string) (*channels, *channel) {
 	cs := s.channels[shardOfString(name)]
-	return cs, cs.findString(name)
+	if s.gate == nil {
+		return cs, cs.findString(name)
+	}
+	cs.mu.Lock()
+	return cs, cs.findEarlier(name)
+}
+
+func (s *State) leave(cs *channels) {
+	if s.gate != nil {
+		cs.mu.Unlock()
+	}
 }
 
 // PlayersOn are the uids that are in any channel on a server that is up.
@@ -94,27 +134,26 @@ func (s *State) MembersBySID(name, sid string) List {
 	}
 	cs, c := s.look(name)
 	if c == nil {
+		s.leave(cs)
 		return List{}
 	}
-	set := c.members(on.number)
-	if set == nil {
+	m := s.crew(cs, c, on)
+	if n := m.len(); n > idsAtHand {
+		ids := m.appendIDs(make([]uint32, 0, n))
+		s.leave(cs)
+		return s.listOf(ids, false)
+	}
+	var hand [idsAtHand]uint32
+	ids := m.appendIDs(hand[:0])
+	s.leave(cs)
+	if len(ids) == 0 {
 		return List{}
 	}
-	return s.list(cs, set)
+	return List{uids: s.textsOf(ids)}
 }
 
 // idsAtHand is how many ids are copied without an allocation.
 const idsAtHand = 128
-
-// list are the uids of a set.
-func (s *State) list(cs *channels, set *compact.Set) List {
-	n := set.Len(cs.mem)
-	if n > idsAtHand {
-		return s.listOf(set.AppendKeys(cs.mem, make([]uint32, 0, n)), false)
-	}
-	var hand [idsAtHand]uint32
-	return List{uids: s.textsOf(set.AppendKeys(cs.mem, hand[:0]))}
-}
 
 func (t *tables) textsOf(players []uint32) []string { return t.copyTexts(players).strings() }
 
@@ -155,24 +194,36 @@ func (t *tables) fetchTexts(players []uint32) (sum uint32) {
 // MembersByType are the uids of a channel on all servers of a type, each once.
 func (s *State) MembersByType(name, stype string) List {
 	cs, c := s.look(name)
-	if c == nil {
-		return List{}
-	}
-	targets, n := s.targetsOf(cs, c, stype), 0
+	targets := s.targetsOf(cs, c, stype)
+	ids := s.idsOf(cs, c, targets)
+	s.leave(cs)
+	return s.listOf(ids, len(targets) > 1)
+}
+
+// idsOf are the players of those targets whose uids are not known, one target after
+// another.
+func (s *State) idsOf(cs *channels, c *channel, targets []Target) []uint32 {
+	n := 0
 	for i := range targets {
-		n += targets[i].Members
+		if targets[i].UIDs == nil {
+			n += targets[i].Members
+		}
 	}
 	ids := make([]uint32, 0, n)
 	for i := range targets {
-		ids = c.members(s.sids.find(targets[i].Server.SID).number).AppendKeys(cs.mem, ids)
+		if targets[i].UIDs == nil {
+			m := s.crew(cs, c, s.sids.find(targets[i].Server.SID))
+			ids = m.appendIDs(ids)
+		}
 	}
-	return s.listOf(ids, len(targets) > 1)
+	return ids
 }
 
 // Members are all memberships of a channel, those on external sids included.
 func (s *State) Members(name string) MemberList {
 	cs, c := s.look(name)
 	if c == nil {
+		s.leave(cs)
 		return MemberList{}
 	}
 	var hand [idsAtHand]uint32
@@ -181,10 +232,11 @@ func (s *State) Members(name string) MemberList {
 	if c.size > idsAtHand {
 		ids = make([]uint32, 0, c.size)
 	}
-	s.visible(c, func(sid *sid, set *compact.Set) bool {
-		ids = m.add(sid.name, set, cs.mem, ids)
+	s.crews(cs, c, func(some crew) bool {
+		ids = m.add(&some, ids)
 		return true
 	})
+	s.leave(cs)
 	switch {
 	case len(ids) == 0:
 		return MemberList{}
@@ -200,19 +252,21 @@ func (s *State) Members(name string) MemberList {
 // at a stamp, or be nil. The other ones' have to be asked for: see Target.Read.
 func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]string, bool)) []Target {
 	cs, c := s.look(name)
-	if c == nil {
-		return nil
-	}
 	targets := s.targetsOf(cs, c, stype)
 	for i := range targets {
-		t := &targets[i]
-		if kept != nil {
+		if t := &targets[i]; kept != nil {
 			if uids, known := kept(t.Server.SID, t.Stamp); known {
 				t.UIDs = uids
-				continue
 			}
 		}
-		t.list = s.list(cs, c.members(s.sids.find(t.Server.SID).number))
+	}
+	ids := s.idsOf(cs, c, targets)
+	s.leave(cs)
+	for i := range targets {
+		if t := &targets[i]; t.UIDs == nil {
+			t.list = s.listOf(ids[:t.Members:t.Members], false)
+			ids = ids[t.Members:]
+		}
 	}
 	return targets
 }
@@ -220,20 +274,20 @@ func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]s
 // TargetCounts are the Targets without their uids.
 func (s *State) TargetCounts(name, stype string) []Target {
 	cs, c := s.look(name)
-	if c == nil {
-		return nil
-	}
+	defer s.leave(cs)
 	return s.targetsOf(cs, c, stype)
 }
 
 func (s *State) targetsOf(cs *channels, c *channel, stype string) (targets []Target) {
-	for i := range c.cells {
-		cell := &c.cells[i]
-		sid := s.sids.at(cell.sid)
-		if srv := s.servers[sid.name]; sid.shown() && srv != nil && srv.Up && srv.SType == stype {
-			targets = append(targets, Target{Server: srv.Server, Members: cell.members.Len(cs.mem), Stamp: s.stampAt(uint64(cell.changed))})
-		}
+	if c == nil {
+		return nil
 	}
+	s.crews(cs, c, func(m crew) bool {
+		if srv := s.servers[m.sid.name]; srv != nil && srv.Up && srv.SType == stype {
+			targets = append(targets, Target{Server: srv.Server, Members: m.len(), Stamp: s.stampAt(uint64(m.last))})
+		}
+		return true
+	})
 	slices.SortFunc(targets, func(a, b Target) int { return cmp.Compare(a.Server.SID, b.Server.SID) })
 	return targets
 }
@@ -242,8 +296,9 @@ func (s *State) targetsOf(cs *channels, c *channel, stype string) (targets []Tar
 // channel, since nothing is kept of one that ended. The end and the return of a
 // life that has members in it are no change of the channel, but of that life.
 func (s *State) Changed(name string) uint64 {
-	_, c := s.look(name)
-	if c == nil || !s.exists(c) {
+	cs, c := s.look(name)
+	defer s.leave(cs)
+	if c == nil || !s.existed(c) {
 		return 0
 	}
 	return s.lastChange(c)
@@ -268,7 +323,7 @@ func (s *State) countShown(cs *channels) (n int) {
 		return cs.names.Len()
 	}
 	for _, c := range cs.byID {
-		if c != nil && c.ended == 0 && s.seen(c) {
+		if c != nil && c.ended == 0 && s.seen(cs, c) {
 			n++
 		}
 	}
@@ -276,8 +331,8 @@ func (s *State) countShown(cs *channels) (n int) {
 }
 
 // seen says whether a channel has members that reads see.
-func (s *State) seen(c *channel) (any bool) {
-	s.visible(c, func(*sid, *compact.Set) bool {
+func (s *State) seen(cs *channels, c *channel) (any bool) {
+	s.crews(cs, c, func(crew) bool {
 		any = true
 		return false
 	})

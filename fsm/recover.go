@@ -40,7 +40,8 @@ func (s *State) Generation() uint32 { return s.generation }
 
 // Recover is State.Recover, of a replica that nobody else uses.
 func (r *Replica) Recover(index uint64) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
+	defer r.publishLocked()
 	return r.state.Recover(index)
 }

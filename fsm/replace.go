@@ -41,8 +41,8 @@ func (r *Replica) captureSoon(ctx context.Context) (*capture, error) {
 }
 
 func (r *Replica) tryCapture() (c *capture, other <-chan struct{}, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	switch under := r.state.capturing(); {
 	case r.state.halted != nil:
 		return nil, nil, r.state.halted
@@ -78,12 +78,13 @@ func (r *Replica) Replace(ctx context.Context, copied io.Reader, entry func(inde
 	if err := follow.to(ctx, r.Index()); err != nil {
 		return 0, fmt.Errorf("replace the state: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	if s.Index() != r.state.Index() {
 		return 0, fmt.Errorf("replace the state: at index %d, and this server at %d", s.Index(), r.state.Index())
 	}
 	r.state = s
+	r.publishLocked()
 	r.announceLocked()
 	return s.Index(), nil
 }

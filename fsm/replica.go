@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/raft"
 )
@@ -16,11 +17,17 @@ import (
 // with the lock that lets readers in. Raft calls Apply,
 // Snapshot and Restore from one goroutine; everybody else reads.
 type Replica struct {
-	// mu guards state and serversChanged. An entry is applied under it as a whole: a read
-	// has to be of an index, not of the middle of an entry.
-	mu             entryLock
+	// A read has to be of an index, not of the middle of an entry. An entry is applied under
+	// both locks, and leaves the second one to reads meanwhile if it can; see beside. Whoever
+	// changes anything else holds both, taken in this order.
+	whole entryLock // no entry is half applied
+	mu    entryLock // if one is, Reads do not show it. Guards state and serversChanged
+
 	state          *State
 	serversChanged chan struct{}
+	index          atomic.Uint64 // of state, for who asks for nothing else
+	level          atomic.Uint32
+	readers        int // for how many entries there will be reads, as it looks; Apply's
 
 	waiters     waiters // has its own lock, taken inside mu
 	checkpoints chan *Checkpoint
@@ -38,9 +45,27 @@ var (
 
 // NewReplica starts from the empty state.
 func NewReplica() *Replica {
-	return &Replica{
+	r := &Replica{
 		state: NewState(), serversChanged: make(chan struct{}), checkpoints: make(chan *Checkpoint, 1), decoder: decoder{keep: true},
 	}
+	r.publishLocked()
+	return r
+}
+
+func (r *Replica) lock() {
+	r.whole.Lock()
+	r.mu.Lock()
+}
+
+func (r *Replica) unlock() {
+	r.mu.Unlock()
+	r.whole.Unlock()
+}
+
+// publishLocked follows a change of the state.
+func (r *Replica) publishLocked() {
+	r.index.Store(r.state.index)
+	r.level.Store(r.state.level)
 }
 
 // Apply implements raft.FSM. The response is a Result.
@@ -52,13 +77,16 @@ func (r *Replica) Apply(l *raft.Log) any {
 	defer r.decoding.Unlock()
 	c, err := r.decoder.command(l.Data) // outside the lock, and to the end: nothing stops halfway
 	defer r.decoder.release()
-	r.lockFor(&c)
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	if err != nil {
 		if r.state.halted != nil {
 			return Result{Index: l.Index, Err: r.state.halted}
 		}
 		return r.state.halt(l.Index, err)
+	}
+	if r.readsGoOn(&c) {
+		c.gate = &r.mu
 	}
 	records := r.state.records
 	result := r.state.apply(l.Index, c)
@@ -68,21 +96,27 @@ func (r *Replica) Apply(l *raft.Log) any {
 	if c.other.GetCheckpoint() != nil && result.Err == nil {
 		r.checkpointLocked()
 	}
+	r.publishLocked()
 	r.waiters.advance(r.state.Index())
 	return result
 }
 
-// lockFor locks the state for an entry. If somebody reads just now, others want to as well,
-// so most of the work is done before: together it takes a third longer, but half of it
-// keeps nobody out.
-func (r *Replica) lockFor(c *command) {
-	if r.mu.TryLock() {
-		return
+const (
+	// besideOps is how many operations an entry has at least beside which reads go on: a
+	// small one is over before they would have been let in.
+	besideOps = 8
+	// readersStay is after how many entries without a read none is expected any more.
+	readersStay = 16
+)
+
+// readsGoOn says whether reads go on beside an entry, which takes a little longer then.
+func (r *Replica) readsGoOn(c *command) bool {
+	if r.mu.wasRead() {
+		r.readers = readersStay
+	} else if r.readers > 0 {
+		r.readers--
 	}
-	r.mu.RLock()
-	r.state.lookAhead(c)
-	r.mu.RUnlock()
-	r.mu.Lock()
+	return r.readers > 0 && c.ops() >= besideOps
 }
 
 // StoreConfiguration implements raft.ConfigurationStore. Who votes is no part
@@ -97,9 +131,7 @@ func (r *Replica) announceLocked() {
 // Index of the last command entry that took effect here. Raft's own
 // AppliedIndex counts what is queued for the state, this what is in it.
 func (r *Replica) Index() uint64 {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.state.Index()
+	return r.index.Load()
 }
 
 // Wait returns nil once Index is at least index, else the context's cause. An
@@ -109,8 +141,17 @@ func (r *Replica) Wait(ctx context.Context, index uint64) error {
 }
 
 // View runs f on the state of one index: it must be short and must not keep references
-// into it. What the reads of State return is safe to keep.
+// into it. What the reads of State return is safe to keep. It waits for an entry that is
+// just being applied.
 func (r *Replica) View(f func(*State)) {
+	r.whole.RLock()
+	defer r.whole.RUnlock()
+	f(r.state)
+}
+
+// Read is View for questions that need not wait for an entry: they are answered from the
+// index before.
+func (r *Replica) Read(f func(Reads)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	f(r.state)
@@ -125,11 +166,7 @@ func (r *Replica) Halted() error {
 }
 
 // Level is the version of the entries that may be written now; see State.Level.
-func (r *Replica) Level() uint32 {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.state.level
-}
+func (r *Replica) Level() uint32 { return r.level.Load() }
 
 // Hash is the hash of the state, and the index that it is of. It reads the whole state
 // while entries are applied, so it is for comparing replicas and not for every second,
@@ -149,13 +186,13 @@ func (r *Replica) Hash() (index uint64, sum string) {
 // capture begins one when no other is under way.
 func (r *Replica) capture() *capture {
 	for {
-		r.mu.Lock()
+		r.lock()
 		other := r.state.capturing()
 		if other == nil {
-			defer r.mu.Unlock()
+			defer r.unlock()
 			return r.state.begin()
 		}
-		r.mu.Unlock()
+		r.unlock()
 		<-other.done
 	}
 }
@@ -172,8 +209,8 @@ func (r *Replica) ServersChanged() <-chan struct{} {
 // the log stays for a newer binary. What takes long happens in Persist, while entries
 // are applied.
 func (r *Replica) Snapshot() (raft.FSMSnapshot, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	s := r.state
 	if s.halted != nil {
 		return nil, fmt.Errorf("snapshot: %w", s.halted)
@@ -195,9 +232,10 @@ func (r *Replica) Restore(snapshot io.ReadCloser) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.lock()
+	defer r.unlock()
 	r.state = s
+	r.publishLocked()
 	r.announceLocked()
 	r.waiters.advance(s.Index())
 	return nil

@@ -287,7 +287,7 @@ func (r *restorer) readChannels(w *restoreWorker, shard int, raw []byte) error {
 		for i, a := range cells {
 			c.cells[i].sid = a.SID + 1
 			w.fill(&c.cells[i].members, cs.mem, a, c.id)
-			c.size += len(a.Members)
+			c.size += int32(len(a.Members))
 		}
 		r.register(c)
 		return nil

@@ -271,7 +271,7 @@ func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memb
 			from = 0
 		}
 		next, done := a.members.Scan(cs.mem, from, c.pieceMembers, func(player uint32, session uint64) {
-			if p == nil || !p.noted(pair{a.sid, player}) {
+			if p == nil || p.members.of(pair{a.sid, player}) == nil {
 				b.add(number, player, session)
 			}
 		})
@@ -280,9 +280,9 @@ func (c *capture) readChannel(cs *channels, u *channelUndo, ch *channel, b *memb
 		}
 	}
 	if p != nil {
-		for _, w := range p.members {
-			if w.there {
-				b.add(c.number(w.sid), w.player, w.session)
+		for _, n := range p.members.list {
+			if n.was.there {
+				b.add(c.number(n.key.sid), n.key.player, n.was.session)
 			}
 		}
 	}

@@ -10,11 +10,17 @@ type shardLock struct{ mu sync.Mutex }
 const spins = 50 // about 5 microseconds
 
 func (l *shardLock) Lock() {
+	if !l.mu.TryLock() {
+		l.wait()
+	}
+}
+
+func (l *shardLock) wait() {
 	for range spins {
+		pause()
 		if l.mu.TryLock() {
 			return
 		}
-		pause()
 	}
 	l.mu.Lock()
 }

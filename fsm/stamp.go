@@ -20,7 +20,9 @@ func (s *State) stampAt(changed uint64) Stamp {
 
 // Stamp is that of a channel; of one that does not exist, too.
 func (s *State) Stamp(name string) Stamp {
-	if _, c := s.look(name); c != nil {
+	cs, c := s.look(name)
+	defer s.leave(cs)
+	if c != nil {
 		return s.stampAt(s.lastChange(c))
 	}
 	return s.stampAt(nowhere)
@@ -32,9 +34,11 @@ func (s *State) StampBySID(name, sid string) Stamp {
 	if on == nil {
 		return s.stampAt(nowhere)
 	}
-	if _, c := s.look(name); c != nil {
-		if at, found := c.cell(on.number); found {
-			return s.stampAt(uint64(c.cells[at].changed))
+	cs, c := s.look(name)
+	defer s.leave(cs)
+	if c != nil {
+		if m := s.crew(cs, c, on); m.sid != nil {
+			return s.stampAt(uint64(m.last))
 		}
 	}
 	return s.stampAt(nowhere)

@@ -2,6 +2,7 @@ package fsm
 
 import (
 	"hash/maphash"
+	"sync"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 	"github.com/pofresh/globalchannel/fsm/internal/compact"
@@ -31,13 +32,22 @@ type State struct {
 	identity *identity // for Stamp
 
 	*tables
+	gate sync.Locker // keeps out the reads beside which an entry is applied; nil: there are none
+
+	_ cacheLine // above is what reads look at, below what each operation changes
+
 	count   count
 	garbage garbage
 	warmth  warmth
+	beside  beside
 
 	capture *capture // that was begun last; see there
 	pins    pins
 }
+
+// cacheLine keeps what a reader looks at away from what the writer changes meanwhile: they
+// would wait for each other's memory.
+type cacheLine [64]byte
 
 // tables are the channels and players, in shards, each with its lock. Lock order:
 // players, then channels, each by number.

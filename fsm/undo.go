@@ -1,10 +1,6 @@
 package fsm
 
-import (
-	"slices"
-
-	"github.com/pofresh/globalchannel/fsm/internal/compact"
-)
+import "github.com/pofresh/globalchannel/fsm/internal/compact"
 
 // A capture reads the state bit by bit while writes go on, and has to see it as it was
 // at one index. So whoever changes what it has not read yet first notes how that was.
@@ -35,43 +31,17 @@ func (m mark) passed(sid, player uint32) bool {
 // past is how a channel was.
 type past struct {
 	changed uint64
-	members []was
-	places  map[pair]struct{} // of the members, if they are many
-	cells   []cell            // that it lost, as a whole
+	members notes[pair, membership]
+	cells   []cell // that it lost, as a whole
 }
-
-// fewNotes is how many are looked through: most channels have one or two.
-const fewNotes = 16
 
 // pair is a player on a sid, by their numbers.
 type pair struct{ sid, player uint32 }
 
-type was struct {
-	pair
+// membership is that of a pair in a channel.
+type membership struct {
 	session uint64
 	there   bool
-}
-
-func (p *past) noted(k pair) bool {
-	if p.places != nil {
-		_, noted := p.places[k]
-		return noted
-	}
-	return slices.ContainsFunc(p.members, func(w was) bool { return w.pair == k })
-}
-
-func (p *past) note(w was) {
-	p.members = append(p.members, w)
-	if len(p.members) <= fewNotes {
-		return
-	}
-	if p.places == nil {
-		p.places = make(map[pair]struct{})
-		for _, before := range p.members {
-			p.places[before.pair] = struct{}{}
-		}
-	}
-	p.places[w.pair] = struct{}{}
 }
 
 // past is where to note a change of a channel; nil: nobody needs it.
@@ -88,7 +58,7 @@ func (cs *channels) past(c *channel) *past {
 	return p
 }
 
-func (cs *channels) noteMember(c *channel, sid, player uint32, session uint64, there bool) {
+func (cs *channels) noteMember(c *channel, sid, player uint32, was membership) {
 	p := cs.past(c)
 	if p == nil {
 		return
@@ -96,8 +66,8 @@ func (cs *channels) noteMember(c *channel, sid, player uint32, session uint64, t
 	if u := cs.undo; u.turn != nil && u.turn[c.local()] == u.now && u.at.passed(sid, player) {
 		return
 	}
-	if k := (pair{sid, player}); !p.noted(k) {
-		p.note(was{k, session, there})
+	if k := (pair{sid, player}); p.members.of(k) == nil {
+		p.members.note(k, was)
 		cs.undo.capture.notes++
 	}
 }

@@ -43,25 +43,6 @@ func (f *fetch) read() (sum uint32) {
 	return sum
 }
 
-// lookAhead looks at what an entry needs. It changes nothing that reads look at, so they
-// may go on, and the entry, which keeps them out, takes half as long.
-func (s *State) lookAhead(c *command) {
-	n := 0
-	for i := range c.batches {
-		for j := range c.batches[i].groups {
-			ops := c.batches[i].groups[j].ops
-			s.warmEach(ops)
-			n += len(ops)
-		}
-	}
-	s.warmUp()
-	c.near = n <= nearOps
-}
-
-// nearOps is how many operations the cache of a core has room for. Of larger entries what
-// they need has come nearer only, so they look ahead once more.
-const nearOps = 1024
-
 // warm looks at what the first operations of some groups need, and says how many groups
 // that were.
 func (s *State) warm(groups []group) (n int) {

@@ -39,14 +39,16 @@ func ClassWords(words int) int { return classes[classOf[words]] }
 // One goroutine allocates, frees and writes; others may read blocks meanwhile that are not
 // written to. The zero value is empty.
 type Slab struct {
-	spans   atomic.Pointer[[]*[spanWords]uint32] // nil: without memory. The first one is none
-	states  []span
-	partial [64]uint32 // by class: the first span that has room, or 0
-	empty   []uint32   // spans with memory that nobody uses
-	vacant  []uint32   // without
-	held    int        // spans with memory
+	spans atomic.Pointer[[]*[spanWords]uint32] // nil: without memory. The first one is none
+	bigs  atomic.Pointer[[]*pages]             // of the big sets in it
 
-	bigs     atomic.Pointer[[]*pages] // of the big sets in it
+	_ [48]byte // or who reads blocks meanwhile would wait for the memory of what follows
+
+	states   []span
+	partial  [64]uint32 // by class: the first span that has room, or 0
+	empty    []uint32   // spans with memory that nobody uses
+	vacant   []uint32   // without
+	held     int        // spans with memory
 	freeBigs []Ref
 }
 

@@ -124,11 +124,11 @@ func (b *bench) membersOfState(ctx context.Context) error {
 	for _, q := range []struct {
 		measure string
 		shape   Shape
-		ask     func(s *fsm.State, name, sid string) int
+		ask     func(s fsm.Reads, name, sid string) int
 		want    int
 	}{
-		{"members100_state_ns", hundred, func(s *fsm.State, name, sid string) int { return len(s.MembersBySID(name, sid).UIDs()) }, hundred.PerCell},
-		{"members100_10x10_state_ns", small, func(s *fsm.State, name, _ string) int { return len(s.Members(name).Members()) }, small.PerCell * small.SIDs},
+		{"members100_state_ns", hundred, func(s fsm.Reads, name, sid string) int { return len(s.MembersBySID(name, sid).UIDs()) }, hundred.PerCell},
+		{"members100_10x10_state_ns", small, func(s fsm.Reads, name, _ string) int { return len(s.Members(name).Members()) }, small.PerCell * small.SIDs},
 	} {
 		w, err := b.build(ctx, q.shape, 0, 0)
 		if err != nil {
@@ -136,7 +136,7 @@ func (b *bench) membersOfState(ctx context.Context) error {
 		}
 		ask := func(random *rand.Rand) error {
 			got, m := 0, w.all[random.IntN(len(w.all))]
-			w.replica.View(func(s *fsm.State) { got = q.ask(s, w.names.channel(m.channel), w.names.sids[m.sid]) })
+			w.replica.Read(func(s fsm.Reads) { got = q.ask(s, w.names.channel(m.channel), w.names.sids[m.sid]) })
 			if got != q.want {
 				return fmt.Errorf("%s: got %d members, want %d", q.measure, got, q.want)
 			}

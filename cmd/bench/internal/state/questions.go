@@ -19,7 +19,7 @@ const (
 type place struct{ name, uid string }
 
 // questions measures those that a server asks all the time, at two sizes: one caller,
-// a View for each.
+// a Read for each.
 func (b *bench) questions(ctx context.Context) error {
 	for suffix, shape := range map[string]Shape{"": small, "_10m": small10} {
 		w, err := b.build(ctx, shape, 0, 0)
@@ -31,7 +31,7 @@ func (b *bench) questions(ctx context.Context) error {
 			name   string
 			places []place
 			yes    int // of the places, at least
-			ask    func(s *fsm.State, p place) bool
+			ask    func(s fsm.Reads, p place) bool
 		}{
 			{"contains", places, len(places) / 2, contains},
 			{"contains_hot", places[:hotPlaces], hotPlaces / 2, contains},
@@ -54,9 +54,9 @@ func (b *bench) questions(ctx context.Context) error {
 	return nil
 }
 
-func contains(s *fsm.State, p place) bool { return s.Contains(p.name, p.uid) }
+func contains(s fsm.Reads, p place) bool { return s.Contains(p.name, p.uid) }
 
-func counts(s *fsm.State, p place) bool { return s.Count(p.name) > 0 }
+func counts(s fsm.Reads, p place) bool { return s.Count(p.name) > 0 }
 
 func (w *world) places(n int) []place {
 	places := make([]place, n)
@@ -76,10 +76,10 @@ type answers struct {
 	yes        int     // of the places
 }
 
-func (w *world) ask(ctx context.Context, places []place, d time.Duration, question func(*fsm.State, place) bool) (a answers, err error) {
+func (w *world) ask(ctx context.Context, places []place, d time.Duration, question func(fsm.Reads, place) bool) (a answers, err error) {
 	var p place
 	var yes bool
-	view := func(s *fsm.State) { yes = question(s, p) }
+	view := func(s fsm.Reads) { yes = question(s, p) }
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began := time.Now()
@@ -87,7 +87,7 @@ func (w *world) ask(ctx context.Context, places []place, d time.Duration, questi
 	for time.Since(began) < d && ctx.Err() == nil {
 		a.yes = 0
 		for _, p = range places {
-			w.replica.View(view)
+			w.replica.Read(view)
 			if yes {
 				a.yes++
 			}

@@ -13,7 +13,7 @@ func TestAsk_CountsYesAndAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	places := w.places(1000)
-	a, err := w.ask(t.Context(), places, time.Millisecond, func(s *fsm.State, p place) bool { return s.Contains(p.name, p.uid) })
+	a, err := w.ask(t.Context(), places, time.Millisecond, func(s fsm.Reads, p place) bool { return s.Contains(p.name, p.uid) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestAsk_CountsYesAndAllocations(t *testing.T) {
 		t.Errorf("half of the places are memberships: got %+v", a)
 	}
 	var kept [][]byte
-	a, err = w.ask(t.Context(), places, time.Millisecond, func(*fsm.State, place) bool {
+	a, err = w.ask(t.Context(), places, time.Millisecond, func(fsm.Reads, place) bool {
 		kept = append(kept[:0], make([]byte, 100))
 		return false
 	})

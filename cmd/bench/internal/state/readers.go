@@ -110,5 +110,5 @@ func (c *chunk) speed(w *world) (float64, time.Duration, error) {
 // readAny lists the members of a random channel on a random server.
 func (w *world) readAny(random *rand.Rand) {
 	channel, sid := uint32(random.IntN(w.shape.Channels)), random.IntN(w.shape.SIDs)
-	w.replica.View(func(s *fsm.State) { s.MembersBySID(w.names.channel(channel), w.names.sids[sid]).UIDs() })
+	w.replica.Read(func(s fsm.Reads) { s.MembersBySID(w.names.channel(channel), w.names.sids[sid]).UIDs() })
 }
