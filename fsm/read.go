@@ -18,9 +18,13 @@ type Reads interface {
 	Index() uint64
 	Halted() error
 	ClusterID() string
+	Generation() uint32
 	Level() uint32
+	Settings() *fsmpb.Settings
+	SettingsIndex() uint64
 	Server(sid string) (Server, bool)
 	Servers() []Server
+	Records() []Server
 
 	Members(name string) MemberList
 	MembersBySID(name, sid string) List

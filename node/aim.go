@@ -43,11 +43,11 @@ func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
 	}
 	var at aim
 	names, known := channelsOf(job.to), true
-	view := func(f func(*fsm.State)) error { return a.reader.viewOf(ctx, names, f) }
+	view := func(f func(fsm.Reads)) error { return a.reader.viewOf(ctx, names, f) }
 	if _, byName := baseOf(job.to).(named); byName { // they may be in any channel
-		view = func(f func(*fsm.State)) error { return a.reader.view(ctx, nil, f) }
+		view = func(f func(fsm.Reads)) error { return a.reader.view(ctx, nil, f) }
 	}
-	err := view(func(s *fsm.State) {
+	err := view(func(s fsm.Reads) {
 		at.index = s.Index()
 		for _, name := range names {
 			changed := s.Changed(name)
@@ -81,7 +81,7 @@ func (a *aims) take(ctx context.Context, job pushJob) (aim, error) {
 func (a *aims) channel(ctx context.Context, job pushJob, name string) (at aim, err error) {
 	key, fresh := audienceKey{name, job.stype}, false
 	var stamp fsm.Stamp
-	err = a.reader.viewOf(ctx, job.to.(inChannels), func(s *fsm.State) {
+	err = a.reader.viewOf(ctx, job.to.(inChannels), func(s fsm.Reads) {
 		at.index, at.changed, stamp = s.Index(), s.Changed(name), s.Stamp(name)
 		if at.targets, fresh = a.kept.get(key, stamp); fresh {
 			return
@@ -110,7 +110,7 @@ func (a *aims) channel(ctx context.Context, job pushJob, name string) (at aim, e
 
 // servers are all of a type.
 func (a *aims) servers(l *looks, stype string) (targets []fsm.Target, err error) {
-	err = l.look(func(s *fsm.State) {
+	err = l.look(func(s fsm.Reads) {
 		for _, srv := range s.Servers() {
 			if srv.SType == stype {
 				targets = append(targets, fsm.Target{Server: srv})
@@ -123,7 +123,7 @@ func (a *aims) servers(l *looks, stype string) (targets []fsm.Target, err error)
 // channels are those servers of a type that have receivers in the channels.
 func (a *aims) channels(l *looks, job pushJob, names []string) (targets []fsm.Target, err error) {
 	servers := make(map[string]fsm.Server)
-	err = l.look(func(s *fsm.State) {
+	err = l.look(func(s fsm.Reads) {
 		for _, name := range names {
 			for _, t := range s.TargetCounts(name, job.stype) {
 				servers[t.Server.SID] = t.Server
@@ -178,7 +178,7 @@ func playersOn(l *looks, set players, sid string) (uids []string, err error) {
 	names := baseOf(set).(inChannels)
 	for _, name := range names {
 		var list fsm.List
-		if err := l.look(func(s *fsm.State) { list = s.MembersBySID(name, sid) }); err != nil {
+		if err := l.look(func(s fsm.Reads) { list = s.MembersBySID(name, sid) }); err != nil {
 			return nil, err
 		}
 		uids = append(uids, list.UIDs()...)
@@ -191,7 +191,7 @@ func playersOn(l *looks, set players, sid string) (uids []string, err error) {
 		return uids, nil
 	}
 	kept := make([]string, 0, len(uids))
-	err = each(l, uids, func(s *fsm.State, uid string) {
+	err = each(l, uids, func(s fsm.Reads, uid string) {
 		if chosen(s, set, uid) {
 			kept = append(kept, uid)
 		}
@@ -200,7 +200,7 @@ func playersOn(l *looks, set players, sid string) (uids []string, err error) {
 }
 
 // chosen says whether all filters of an audience let somebody of its base through.
-func chosen(s *fsm.State, set players, uid string) bool {
+func chosen(s fsm.Reads, set players, uid string) bool {
 	f, filters := set.(filtered)
 	return !filters || f.by.has(s, uid) == f.keep && chosen(s, f.from, uid)
 }

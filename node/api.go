@@ -86,7 +86,7 @@ func (a *apiServer) members(ctx context.Context, r *pb.MembersRequest) (out []*p
 	}
 	var uids fsm.List
 	var members fsm.MemberList
-	err = a.node.read(ctx, optionsOf(r), func(s *fsm.State) {
+	err = a.node.read(ctx, optionsOf(r), func(s fsm.Reads) {
 		index = s.Index() // of this very list
 		switch {
 		case sid != "":

@@ -13,10 +13,17 @@ import (
 
 // ask answers a question from the replica. The index is read first: the answer is at
 // least as new.
-func (a *apiServer) ask(ctx context.Context, read *pb.Freshness, f func(s *fsm.State, index uint64)) error {
+func (a *apiServer) ask(ctx context.Context, read *pb.Freshness, f func(s fsm.Reads, index uint64)) error {
 	ctx, cancel := answerable(ctx)
 	defer cancel()
-	return toStatus(a.node.read(ctx, optionsOf(read), func(s *fsm.State) { f(s, s.Index()) }))
+	return toStatus(a.node.read(ctx, optionsOf(read), func(s fsm.Reads) { f(s, s.Index()) }))
+}
+
+// askWhole is ask for what is no question of fsm.Reads.
+func (a *apiServer) askWhole(ctx context.Context, read *pb.Freshness, f func(*fsm.State)) error {
+	ctx, cancel := answerable(ctx)
+	defer cancel()
+	return toStatus(a.node.readWhole(ctx, optionsOf(read), f))
 }
 
 // Count implements pb.GlobalChannelServer.
@@ -26,7 +33,7 @@ func (a *apiServer) Count(ctx context.Context, r *pb.CountRequest) (*pb.CountRes
 		return nil, toStatus(err)
 	}
 	out := new(pb.CountResponse)
-	return out, a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
+	return out, a.ask(ctx, r.GetRead(), func(s fsm.Reads, index uint64) {
 		out.Index = index
 		if sid == "" {
 			out.Count = int64(s.Count(r.GetName()))
@@ -43,7 +50,7 @@ func (a *apiServer) Where(r *pb.WhereRequest, stream grpc.ServerStreamingServer[
 	}
 	var at uint64
 	var stays []fsm.Stay
-	err := a.ask(stream.Context(), r.GetRead(), func(s *fsm.State, index uint64) { at, stays = index, s.Where(r.GetUid()) })
+	err := a.ask(stream.Context(), r.GetRead(), func(s fsm.Reads, index uint64) { at, stays = index, s.Where(r.GetUid()) })
 	if err != nil {
 		return err
 	}
@@ -67,8 +74,8 @@ func (a *apiServer) Channels(ctx context.Context, r *pb.ChannelsRequest) (*pb.Ch
 		return nil, toStatus(err)
 	}
 	out := new(pb.ChannelsResponse)
-	return out, a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
-		out.Index, out.Names = index, s.Channels(r.GetPrefix(), r.GetAfter(), int(r.GetLimit()))
+	return out, a.askWhole(ctx, r.GetRead(), func(s *fsm.State) {
+		out.Index, out.Names = s.Index(), s.Channels(r.GetPrefix(), r.GetAfter(), int(r.GetLimit()))
 	})
 }
 
@@ -81,8 +88,8 @@ func (a *apiServer) Explain(ctx context.Context, r *pb.ExplainRequest) (*pb.Expl
 	defer cancel()
 	out := &pb.ExplainResponse{AgeMs: -1}
 	e := explanation{name: r.GetName(), uid: r.GetUid(), forgetAfter: a.node.settings().ForgetAfter}
-	err := a.ask(ctx, r.GetRead(), func(s *fsm.State, index uint64) {
-		out.Index, e.Explanation = index, s.Explain(r.GetName(), r.GetUid())
+	err := a.askWhole(ctx, r.GetRead(), func(s *fsm.State) {
+		out.Index, e.Explanation = s.Index(), s.Explain(r.GetName(), r.GetUid())
 	})
 	if err != nil {
 		return nil, err

@@ -82,7 +82,7 @@ var nobodyHere = delivered{outcome: NotDelivered, reason: "no such server here"}
 
 // alive says whether a pusher's process is still registered.
 func (a *arrivals) alive(sid, incarnation string) (up bool) {
-	a.receivers.reader.replica.View(func(s *fsm.State) {
+	a.receivers.reader.replica.Read(func(s fsm.Reads) {
 		srv, known := s.Server(sid)
 		up = known && srv.Up && srv.Incarnation == incarnation
 	})

@@ -69,7 +69,7 @@ func (n *Node) MembersBySID(ctx context.Context, name, sid string, o ...ReadOpti
 		return n.managed.membersBySID(ctx, name, sid, o)
 	}
 	var list fsm.List
-	err := n.read(ctx, o, func(s *fsm.State) { list = s.MembersBySID(name, sid) })
+	err := n.read(ctx, o, func(s fsm.Reads) { list = s.MembersBySID(name, sid) })
 	return list.UIDs(), err
 }
 
@@ -83,7 +83,7 @@ func (n *Node) MembersByChannelName(ctx context.Context, stype, name string, o .
 		return n.managed.membersByType(ctx, stype, name, o)
 	}
 	var list fsm.List
-	err := n.read(ctx, o, func(s *fsm.State) { list = s.MembersByType(name, stype) })
+	err := n.read(ctx, o, func(s fsm.Reads) { list = s.MembersByType(name, stype) })
 	return list.UIDs(), err
 }
 
@@ -94,7 +94,7 @@ func (n *Node) Members(ctx context.Context, name string, o ...ReadOption) (iter.
 		return nil, err
 	}
 	var list fsm.MemberList
-	err := n.read(ctx, o, func(s *fsm.State) { list = s.Members(name) })
+	err := n.read(ctx, o, func(s fsm.Reads) { list = s.Members(name) })
 	if err != nil {
 		return nil, err
 	}
@@ -231,14 +231,22 @@ func (n *Node) usable(ctx context.Context) error {
 }
 
 // read is of channels.
-func (n *Node) read(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
+func (n *Node) read(ctx context.Context, o []ReadOption, f func(fsm.Reads)) error {
 	if n.managed != nil {
 		return unsupportedManaged("this question")
 	}
 	return n.readState(ctx, o, f)
 }
 
-func (n *Node) readState(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
+// readWhole is read for what is no question of fsm.Reads.
+func (n *Node) readWhole(ctx context.Context, o []ReadOption, f func(*fsm.State)) error {
+	if err := n.read(ctx, o, func(fsm.Reads) {}); err != nil {
+		return err
+	}
+	return n.reader.whole(f)
+}
+
+func (n *Node) readState(ctx context.Context, o []ReadOption, f func(fsm.Reads)) error {
 	if err := n.usable(ctx); err != nil {
 		return err
 	}
@@ -249,7 +257,7 @@ func (n *Node) readState(ctx context.Context, o []ReadOption, f func(*fsm.State)
 // frontends included, sorted by SID.
 func (n *Node) Servers() []Server {
 	var list []fsm.Server
-	n.replica.View(func(s *fsm.State) { list = s.Servers() })
+	n.replica.Read(func(s fsm.Reads) { list = s.Servers() })
 	out := make([]Server, 0, len(list))
 	for _, s := range list {
 		out = append(out, serverOf(s))

@@ -55,7 +55,7 @@ func (c *committer) register(ctx context.Context, up *fsmpb.ServerUp) *peerpb.Re
 		up.Resume = nil // not everybody knows it, and nothing is parked
 	}
 	var old fsm.Server
-	c.replica.View(func(s *fsm.State) { old, _ = s.Server(up.GetSid()) })
+	c.replica.Read(func(s fsm.Reads) { old, _ = s.Server(up.GetSid()) })
 	// The replica of a new leader may not know the latest life yet; then the state
 	// refuses and names it, and the second round looks at that one.
 	for range 3 {

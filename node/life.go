@@ -262,7 +262,7 @@ func watchServer(ctx context.Context, r *fsm.Replica, sid string, found func(now
 	for {
 		changed := r.ServersChanged()
 		var is bool
-		r.View(func(s *fsm.State) {
+		r.Read(func(s fsm.Reads) {
 			now, known := s.Server(sid)
 			is = found(now, known, s.Index())
 		})

@@ -120,7 +120,7 @@ func (n *Node) nudge() {
 func (n *Node) foundState(ctx context.Context) {
 	for ctx.Err() == nil {
 		known := ""
-		n.replica.View(func(s *fsm.State) { known = s.ClusterID() })
+		n.replica.Read(func(s fsm.Reads) { known = s.ClusterID() })
 		record := n.store.Identity.Load()
 		if known != "" {
 			if record.ClusterID != "" && record.ClusterID != known {

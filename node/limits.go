@@ -33,7 +33,7 @@ func (n *Node) foundedLimits(ctx context.Context) {
 	for ctx.Err() == nil {
 		var level uint32
 		var changed uint64
-		n.replica.View(func(s *fsm.State) { level, changed = s.Level(), s.SettingsIndex() })
+		n.replica.Read(func(s fsm.Reads) { level, changed = s.Level(), s.SettingsIndex() })
 		if changed != 0 {
 			return
 		}

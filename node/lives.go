@@ -37,7 +37,7 @@ func (l *leading) Lives() []cluster.Life {
 	}
 	l.changed = l.replica.ServersChanged()
 	var records []fsm.Server
-	l.replica.View(func(s *fsm.State) { records = s.Records() })
+	l.replica.Read(func(s fsm.Reads) { records = s.Records() })
 	l.lives = make([]cluster.Life, len(records))
 	for i, r := range records {
 		l.lives[i] = cluster.Life{

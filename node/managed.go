@@ -246,7 +246,7 @@ func (m *managed) mayRead(ctx context.Context, o []ReadOption) error {
 
 // servers are those of a type that are up, as this node's replica has them, and its index.
 func (m *managed) servers(ctx context.Context, stype string) (servers []fsm.Server, index uint64, err error) {
-	err = m.node.reader.view(ctx, nil, func(s *fsm.State) { index, servers = s.Index(), s.Servers() })
+	err = m.node.reader.view(ctx, nil, func(s fsm.Reads) { index, servers = s.Index(), s.Servers() })
 	return slices.DeleteFunc(servers, func(s fsm.Server) bool { return s.SType != stype }), index, err
 }
 
@@ -345,7 +345,7 @@ func (m *managed) othersUp(ctx context.Context) (up bool, err error) {
 		return false, err
 	}
 	self := m.node.cfg.SID
-	m.node.replica.View(func(s *fsm.State) {
+	m.node.replica.Read(func(s fsm.Reads) {
 		up = slices.ContainsFunc(s.Servers(), func(o fsm.Server) bool { return o.SID != self && o.Via != self })
 	})
 	return up, nil

@@ -354,7 +354,7 @@ func (n *Node) bounded(ctx context.Context) (context.Context, context.CancelFunc
 // settings are the cluster's, or this server's own before it knows the cluster's.
 func (n *Node) settings() Settings {
 	var s Settings
-	n.replica.View(func(state *fsm.State) {
+	n.replica.Read(func(state fsm.Reads) {
 		if state.ClusterID() == "" {
 			s = n.cfg.Cluster
 			return

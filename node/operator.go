@@ -210,7 +210,7 @@ func (o *operator) elected(ctx context.Context, changed <-chan struct{}) (winner
 func (o *operator) nodeOf(sid string) (string, error) {
 	var s fsm.Server
 	known := false
-	o.node.replica.View(func(state *fsm.State) { s, known = state.Server(sid) })
+	o.node.replica.Read(func(state fsm.Reads) { s, known = state.Server(sid) })
 	switch {
 	case !known:
 		return "", fmt.Errorf("%w: no server %q", ErrUnknownServer, sid)
@@ -240,7 +240,7 @@ func (n *Node) census() census {
 // gone are the last lives of nodes that have none now, by node id.
 func (n *Node) gone() map[string]Server {
 	gone := make(map[string]Server)
-	n.replica.View(func(s *fsm.State) {
+	n.replica.Read(func(s fsm.Reads) {
 		for _, srv := range s.Records() {
 			if !srv.Up && srv.Via == "" && srv.Epoch >= gone[srv.NodeID].Epoch {
 				gone[srv.NodeID] = serverOf(srv)

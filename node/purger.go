@@ -55,7 +55,7 @@ func (p *purger) run(ctx context.Context) {
 	for {
 		changed := p.replica.ServersChanged()
 		var records []fsm.Server
-		p.replica.View(func(s *fsm.State) { records = s.Records() })
+		p.replica.Read(func(s fsm.Reads) { records = s.Records() })
 		known := make(map[string]bool, len(records))
 		for _, r := range records {
 			known[r.SID] = true
@@ -141,7 +141,7 @@ func (p *purger) begin(ctx context.Context, cancel context.CancelFunc, sid strin
 
 // succeeded: a life of the sid is up, or another one has ended, which is purged for itself.
 func (p *purger) succeeded(sid string, epoch uint64) (is bool) {
-	p.replica.View(func(s *fsm.State) {
+	p.replica.Read(func(s fsm.Reads) {
 		r, known := s.Server(sid)
 		is = known && (r.Up || r.Epoch != epoch)
 	})

@@ -174,7 +174,7 @@ func (d *Delivery) UIDs() iter.Seq[string] {
 // Includes reports whether uid is a receiver. Not for concurrent use.
 func (d *Delivery) Includes(uid string) (is bool) {
 	if d.Everybody { // an attached frontend's agent asks too, of who is offline
-		d.Node.replica.View(func(s *fsm.State) { is = chosen(s, d.to, uid) })
+		d.Node.replica.Read(func(s fsm.Reads) { is = chosen(s, d.to, uid) })
 		return is
 	}
 	if d.set == nil {

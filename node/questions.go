@@ -16,7 +16,7 @@ func (n *Node) Count(ctx context.Context, name string, o ...ReadOption) (int, er
 		return 0, err
 	}
 	var count int
-	err := n.read(ctx, o, func(s *fsm.State) { count = s.Count(name) })
+	err := n.read(ctx, o, func(s fsm.Reads) { count = s.Count(name) })
 	return count, err
 }
 
@@ -26,7 +26,7 @@ func (n *Node) CountBySID(ctx context.Context, name, sid string, o ...ReadOption
 		return 0, err
 	}
 	var count int
-	err := n.read(ctx, o, func(s *fsm.State) { count = s.CountBySID(name, sid) })
+	err := n.read(ctx, o, func(s fsm.Reads) { count = s.CountBySID(name, sid) })
 	return count, err
 }
 
@@ -36,7 +36,7 @@ func (n *Node) Contains(ctx context.Context, name, uid string, o ...ReadOption) 
 		return false, err
 	}
 	var in bool
-	err := n.read(ctx, o, func(s *fsm.State) { in = s.Contains(name, uid) })
+	err := n.read(ctx, o, func(s fsm.Reads) { in = s.Contains(name, uid) })
 	return in, err
 }
 
@@ -47,7 +47,7 @@ func (n *Node) ChannelsOf(ctx context.Context, uid string, o ...ReadOption) ([]s
 		return nil, err
 	}
 	var names []string
-	err := n.read(ctx, o, func(s *fsm.State) { names = s.ChannelsOf(uid) })
+	err := n.read(ctx, o, func(s fsm.Reads) { names = s.ChannelsOf(uid) })
 	return names, err
 }
 
@@ -57,7 +57,7 @@ func (n *Node) SIDsOf(ctx context.Context, uid string, o ...ReadOption) ([]strin
 		return nil, err
 	}
 	var sids []string
-	err := n.read(ctx, o, func(s *fsm.State) { sids = s.SIDsOf(uid) })
+	err := n.read(ctx, o, func(s fsm.Reads) { sids = s.SIDsOf(uid) })
 	return sids, err
 }
 
@@ -69,7 +69,7 @@ func (n *Node) Channels(ctx context.Context, prefix, after string, limit int, o 
 		return nil, err
 	}
 	var names []string
-	err := n.read(ctx, o, func(s *fsm.State) { names = s.Channels(prefix, after, limit) })
+	err := n.readWhole(ctx, o, func(s *fsm.State) { names = s.Channels(prefix, after, limit) })
 	return names, err
 }
 

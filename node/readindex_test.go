@@ -257,7 +257,7 @@ func TestReader_TakesOnlyAnAnswerToARequestThatIsLateEnough(t *testing.T) {
 			"linearizable": Linearizable(), "20 ms": MaxStaleness(20 * time.Millisecond), "40 ms": MaxStaleness(40 * time.Millisecond),
 		} {
 			go func() {
-				if err := r.view(t.Context(), []ReadOption{o}, func(*fsm.State) {}); err != nil {
+				if err := r.view(t.Context(), []ReadOption{o}, func(fsm.Reads) {}); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 				done <- name

@@ -125,7 +125,7 @@ func (r *reader) raise(index uint64) {
 func (r *reader) index() uint64 { return max(r.acked.Load(), r.replica.Index()) }
 
 // view runs f on the state once it is as fresh as the options ask.
-func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)) error {
+func (r *reader) view(ctx context.Context, opts []ReadOption, f func(fsm.Reads)) error {
 	o, err := parse(opts)
 	if err == nil {
 		err = r.trusted()
@@ -151,7 +151,7 @@ func (r *reader) view(ctx context.Context, opts []ReadOption, f func(*fsm.State)
 
 // viewOf runs f on a state that has all that this process has seen acknowledged on some
 // channels.
-func (r *reader) viewOf(ctx context.Context, names []string, f func(*fsm.State)) error {
+func (r *reader) viewOf(ctx context.Context, names []string, f func(fsm.Reads)) error {
 	if err := r.trusted(); err != nil {
 		return err
 	}
@@ -177,8 +177,8 @@ func (r *reader) viewOf(ctx context.Context, names []string, f func(*fsm.State))
 }
 
 // atOnce runs f if the replica has index.
-func (r *reader) atOnce(index uint64, f func(*fsm.State)) (done bool, err error) {
-	r.replica.View(func(s *fsm.State) {
+func (r *reader) atOnce(index uint64, f func(fsm.Reads)) (done bool, err error) {
+	r.replica.Read(func(s fsm.Reads) {
 		if err = s.Halted(); err == nil && s.Index() >= index {
 			f(s)
 			done = true
@@ -188,6 +188,20 @@ func (r *reader) atOnce(index uint64, f func(*fsm.State)) (done bool, err error)
 		return false, fmt.Errorf("%w: %w", ErrHalted, err)
 	}
 	return done, nil
+}
+
+// whole runs f on a state in which no entry is half applied, and which is at least as new
+// as the one of a view before.
+func (r *reader) whole(f func(*fsm.State)) (err error) {
+	r.replica.View(func(s *fsm.State) {
+		if err = s.Halted(); err == nil {
+			f(s)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	return nil
 }
 
 // ensure waits until the replica is as fresh as the options ask.

@@ -85,7 +85,7 @@ func (c *claim) who(ctx context.Context) (uids []string, there bool, err error) 
 		return uids, there, nil
 	}
 	l := &looks{ctx: ctx, node: c.reader.node}
-	if err := l.look(func(s *fsm.State) { there = c.up(s) }); err != nil || !there {
+	if err := l.look(func(s fsm.Reads) { there = c.up(s) }); err != nil || !there {
 		return nil, false, err
 	}
 	if _, ok := baseOf(c.to).(inChannels); ok {
@@ -95,7 +95,7 @@ func (c *claim) who(ctx context.Context) (uids []string, there bool, err error) 
 }
 
 // up says that the life is the one that the state shows.
-func (c *claim) up(s *fsm.State) bool {
+func (c *claim) up(s fsm.Reads) bool {
 	srv, known := s.Server(c.sid)
 	return known && srv.Up && srv.Epoch == c.epoch
 }
@@ -144,7 +144,7 @@ func (c *claim) members(name string) (uids []string, there bool) {
 	key, fresh := cell{name, c.sid}, false
 	var stamp fsm.Stamp
 	var list fsm.List
-	c.reader.replica.View(func(s *fsm.State) {
+	c.reader.replica.Read(func(s fsm.Reads) {
 		if there = c.up(s); !there {
 			return
 		}

@@ -103,7 +103,7 @@ func (r Recovery) run(ctx context.Context, s *disk.Salvage) (Recovered, error) {
 // generation of the cluster that this node's data is of; 0: it has none. All data of a
 // later one than the first begins with a snapshot, which tells it.
 func (n *Node) generation() (g uint32) {
-	n.replica.View(func(s *fsm.State) { g = s.Generation() })
+	n.replica.Read(func(s fsm.Reads) { g = s.Generation() })
 	if g == 0 && n.consensus.LastIndex() > 0 {
 		return 1
 	}
@@ -278,7 +278,7 @@ func (w *wreck) rewrite(s *disk.Salvage, nodeID string) error {
 // addrOf is where a sid was last; its own configuration may have left it out. It is
 // corrected when the server starts.
 func (w *wreck) addrOf(sid string) (addr string) {
-	w.replica.View(func(state *fsm.State) {
+	w.replica.Read(func(state fsm.Reads) {
 		s, _ := state.Server(sid)
 		addr = s.Addr
 	})

@@ -77,7 +77,7 @@ func (o *operator) departure(server string) (*departure, error) {
 			}
 		}
 	}
-	o.node.replica.View(func(state *fsm.State) {
+	o.node.replica.Read(func(state fsm.Reads) {
 		for _, s := range state.Servers() {
 			if s.NodeID == d.nodeID && s.Via == "" {
 				d.life, d.addr = &s, s.Addr

@@ -37,7 +37,7 @@ func (r *rollCall) answer(req *peerpb.PingRequest) *peerpb.PingResponse {
 	// A leader counts once the cluster is founded: before, lives would get epochs
 	// of no generation.
 	leads, _ := n.consensus.leadership()
-	n.replica.View(func(s *fsm.State) { resp.Leader = leads && s.ClusterID() != "" })
+	n.replica.Read(func(s fsm.Reads) { resp.Leader = leads && s.ClusterID() != "" })
 	if sid := req.GetSid(); sid != "" && sid != n.cfg.SID {
 		resp.Sid, resp.Incarnation = sid, n.frontends.lifeHere(sid)
 	}

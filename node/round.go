@@ -162,7 +162,7 @@ func (r *round) UIDs(i int) (uids []string, known bool) {
 		return t.UIDs, true
 	}
 	var list fsm.List
-	r.pusher.aims.reader.replica.View(func(s *fsm.State) { list = s.MembersBySID(r.job.lane(), t.Server.SID) })
+	r.pusher.aims.reader.replica.Read(func(s fsm.Reads) { list = s.MembersBySID(r.job.lane(), t.Server.SID) })
 	return list.UIDs(), true
 }
 

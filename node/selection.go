@@ -26,7 +26,7 @@ func (n *Node) Select(ctx context.Context, a Audience, o ...ReadOption) (iter.Se
 		return nil, err
 	}
 	l := &looks{ctx: ctx, node: n}
-	if err := n.read(ctx, o, func(s *fsm.State) { l.index = s.Index() }); err != nil {
+	if err := n.read(ctx, o, func(s fsm.Reads) { l.index = s.Index() }); err != nil {
 		return nil, err
 	}
 	members, err := a.set.list(l)
@@ -38,10 +38,10 @@ func (n *Node) Select(ctx context.Context, a Audience, o ...ReadOption) (iter.Se
 
 // players are a set of players, each with the pairs that stand for him.
 type players interface {
-	list(*looks) ([]Member, error)            // every pair once
-	size(*fsm.State) int                      // about how much list looks at
-	has(s *fsm.State, uid string) bool        // without a list
-	of(s *fsm.State, uid string) []fsm.Member // the pairs of one player, maybe repeated
+	list(*looks) ([]Member, error)           // every pair once
+	size(fsm.Reads) int                      // about how much list looks at
+	has(s fsm.Reads, uid string) bool        // without a list
+	of(s fsm.Reads, uid string) []fsm.Member // the pairs of one player, maybe repeated
 }
 
 // looks at the replica are many short ones: a long one would stop what waits for it.
@@ -51,7 +51,7 @@ type looks struct {
 	index uint64 // the replica has it
 }
 
-func (l *looks) look(f func(*fsm.State)) error {
+func (l *looks) look(f func(fsm.Reads)) error {
 	if err := l.node.usable(l.ctx); err != nil {
 		return err
 	}
@@ -66,9 +66,9 @@ func (l *looks) look(f func(*fsm.State)) error {
 const uidsAtOnce = 256
 
 // each runs f for every one of a list, in looks.
-func each[T any](l *looks, list []T, f func(*fsm.State, T)) error {
+func each[T any](l *looks, list []T, f func(fsm.Reads, T)) error {
 	for some := range slices.Chunk(list, uidsAtOnce) {
-		err := l.look(func(s *fsm.State) {
+		err := l.look(func(s fsm.Reads) {
 			for _, one := range some {
 				f(s, one)
 			}
@@ -111,7 +111,7 @@ func (c inChannels) list(l *looks) ([]Member, error) {
 	var all pairs
 	for _, name := range c {
 		var list fsm.MemberList
-		if err := l.look(func(s *fsm.State) { list = s.Members(name) }); err != nil {
+		if err := l.look(func(s fsm.Reads) { list = s.Members(name) }); err != nil {
 			return nil, err
 		}
 		members := list.Members()
@@ -131,18 +131,18 @@ func membersOf(list []fsm.Member) []Member {
 	return members
 }
 
-func (c inChannels) size(s *fsm.State) (n int) {
+func (c inChannels) size(s fsm.Reads) (n int) {
 	for _, name := range c {
 		n += s.Count(name)
 	}
 	return n
 }
 
-func (c inChannels) has(s *fsm.State, uid string) bool {
+func (c inChannels) has(s fsm.Reads, uid string) bool {
 	return slices.ContainsFunc(c, func(name string) bool { return s.Contains(name, uid) })
 }
 
-func (c inChannels) of(s *fsm.State, uid string) []fsm.Member {
+func (c inChannels) of(s fsm.Reads, uid string) []fsm.Member {
 	if len(c) == 1 {
 		return s.MembersOf(c[0], uid)
 	}
@@ -157,7 +157,7 @@ func (c inChannels) of(s *fsm.State, uid string) []fsm.Member {
 type named map[string]struct{}
 
 func (u named) list(l *looks) (members []Member, err error) {
-	err = each(l, slices.Collect(maps.Keys(u)), func(s *fsm.State, uid string) {
+	err = each(l, slices.Collect(maps.Keys(u)), func(s fsm.Reads, uid string) {
 		for _, m := range u.of(s, uid) {
 			members = append(members, Member(m))
 		}
@@ -165,14 +165,14 @@ func (u named) list(l *looks) (members []Member, err error) {
 	return members, err
 }
 
-func (u named) size(*fsm.State) int { return len(u) }
+func (u named) size(fsm.Reads) int { return len(u) }
 
-func (u named) has(_ *fsm.State, uid string) bool {
+func (u named) has(_ fsm.Reads, uid string) bool {
 	_, there := u[uid]
 	return there
 }
 
-func (u named) of(s *fsm.State, uid string) (members []fsm.Member) {
+func (u named) of(s fsm.Reads, uid string) (members []fsm.Member) {
 	if !u.has(s, uid) {
 		return nil
 	}
@@ -190,7 +190,7 @@ type filtered struct {
 
 func (f filtered) list(l *looks) ([]Member, error) {
 	var from, by int
-	if err := l.look(func(s *fsm.State) { from, by = f.from.size(s), f.by.size(s) }); err != nil {
+	if err := l.look(func(s fsm.Reads) { from, by = f.from.size(s), f.by.size(s) }); err != nil {
 		return nil, err
 	}
 	if f.keep && by < from {
@@ -207,7 +207,7 @@ func (f filtered) list(l *looks) ([]Member, error) {
 		}
 	}
 	var kept []Member
-	err = each(l, members, func(s *fsm.State, m Member) {
+	err = each(l, members, func(s fsm.Reads, m Member) {
 		if filter.has(s, m.UID) == f.keep {
 			kept = append(kept, m)
 		}
@@ -222,7 +222,7 @@ func (f filtered) pick(l *looks) ([]Member, error) {
 		return nil, err
 	}
 	var all pairs
-	err = each(l, slices.Collect(maps.Keys(uids)), func(s *fsm.State, uid string) { all.add(f.from.of(s, uid)) })
+	err = each(l, slices.Collect(maps.Keys(uids)), func(s fsm.Reads, uid string) { all.add(f.from.of(s, uid)) })
 	return all.list, err
 }
 
@@ -239,18 +239,18 @@ func uidsOf(l *looks, set players) (named, error) {
 	return uids, err
 }
 
-func (f filtered) size(s *fsm.State) int {
+func (f filtered) size(s fsm.Reads) int {
 	if !f.keep {
 		return f.from.size(s)
 	}
 	return min(f.from.size(s), f.by.size(s))
 }
 
-func (f filtered) has(s *fsm.State, uid string) bool {
+func (f filtered) has(s fsm.Reads, uid string) bool {
 	return f.from.has(s, uid) && f.by.has(s, uid) == f.keep
 }
 
-func (f filtered) of(s *fsm.State, uid string) []fsm.Member {
+func (f filtered) of(s fsm.Reads, uid string) []fsm.Member {
 	if f.by.has(s, uid) != f.keep {
 		return nil
 	}
@@ -260,7 +260,7 @@ func (f filtered) of(s *fsm.State, uid string) []fsm.Member {
 // everybody is part of no audience that is listed.
 type everybody struct{}
 
-func (everybody) list(*looks) ([]Member, error)      { return nil, nil }
-func (everybody) size(*fsm.State) int                { return 0 }
-func (everybody) has(*fsm.State, string) bool        { return true }
-func (everybody) of(*fsm.State, string) []fsm.Member { return nil }
+func (everybody) list(*looks) ([]Member, error)     { return nil, nil }
+func (everybody) size(fsm.Reads) int                { return 0 }
+func (everybody) has(fsm.Reads, string) bool        { return true }
+func (everybody) of(fsm.Reads, string) []fsm.Member { return nil }

@@ -101,7 +101,7 @@ func (a *apiServer) GetSettings(ctx context.Context, _ *pb.GetSettingsRequest) (
 	ctx, cancel := a.node.bounded(ctx)
 	defer cancel()
 	var out *pb.GetSettingsResponse
-	err := a.node.readState(ctx, nil, func(s *fsm.State) {
+	err := a.node.readState(ctx, nil, func(s fsm.Reads) {
 		out = &pb.GetSettingsResponse{Settings: settingsToAPI(settingsFromProto(s.Settings()).withDefaults()), Index: s.Index()}
 	})
 	return out, toStatus(err)

@@ -67,7 +67,7 @@ func (n *Node) status() Status {
 	if old, known := n.reader.old(); known {
 		s.Age = &old
 	}
-	n.replica.View(func(state *fsm.State) {
+	n.replica.Read(func(state fsm.Reads) {
 		for _, server := range state.Servers() {
 			if server.NodeID == leaderID && server.Via == "" && leaderID != "" {
 				s.Leader = server.SID

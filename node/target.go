@@ -107,7 +107,7 @@ func (t *targets) remember(sid string, epoch uint64) {
 func (n *Node) serverRecord(sid string) (fsm.Server, bool) {
 	var s fsm.Server
 	var ok bool
-	n.replica.View(func(state *fsm.State) { s, ok = state.Server(sid) })
+	n.replica.Read(func(state fsm.Reads) { s, ok = state.Server(sid) })
 	return s, ok
 }
 
