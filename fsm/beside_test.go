@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/pofresh/globalchannel/fsm/fsmpb"
 )
@@ -55,14 +56,109 @@ func inOrder[T any](things []T) []string {
 	return texts
 }
 
+// churn is a row of entries in which few members come and go, in few channels, again and
+// again. Each server has some more, so that none of them comes or goes itself.
+type churn struct {
+	*play
+	ground bool // entry by entry: the members who stay
+}
+
+func (c *churn) next() (uint64, *fsmpb.Entry) {
+	if c.index < 6 || c.ground && c.rng.IntN(15) == 0 {
+		index, e := c.play.next()
+		c.ground = c.ground && e.GetBatches() != nil && e.GetBatches().GetBatches()[0].GetGroups()[0].GetOps()[0].GetKind() != fsmpb.OpKind_OP_DESTROY_ALL
+		return index, e
+	}
+	c.index++
+	c.number++
+	b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: c.epochs["a"], Number: c.number}
+	if !c.ground || c.rng.IntN(10) == 0 { // who was purged comes back
+		b.Groups = c.stay()
+		c.ground = true
+	}
+	groups, only := c.rng.IntN(12), ""
+	if c.rng.IntN(10) == 0 { // more than fewNotes in one channel
+		groups, only = 40, []string{"c0", "d0"}[c.rng.IntN(2)]
+	}
+	for range groups {
+		g := &fsmpb.Group{Seen: c.index - 1}
+		for range 1 + c.rng.IntN(3) {
+			g.Ops = append(g.Ops, c.op(only))
+		}
+		b.Groups = append(b.Groups, g)
+	}
+	return c.index, &fsmpb.Entry{Version: Version, Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{b}}}}
+}
+
+// stay are members on each server.
+func (c *churn) stay() (groups []*fsmpb.Group) {
+	add := func(name, uid, sid string) {
+		o := &fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: name, Uid: uid, Sid: sid, Epoch: c.epochs[sid]}
+		groups = append(groups, &fsmpb.Group{Seen: c.index - 1, Ops: []*fsmpb.Op{o}})
+	}
+	for i := range 8 {
+		for _, sid := range append([]string{"outside"}, playSIDs...) {
+			add("ground", fmt.Sprint("g", i), sid)
+		}
+	}
+	return groups
+}
+
+func (c *churn) op(only string) *fsmpb.Op {
+	name, uid, sid := c.names()
+	if only != "" {
+		name = only
+	}
+	o := &fsmpb.Op{Kind: fsmpb.OpKind_OP_ADD, Name: name, Uid: uid, Sid: sid, Epoch: c.epochs[sid], Session: uint64(c.rng.IntN(3))}
+	switch n := c.rng.IntN(400); {
+	case n < 3:
+		return &fsmpb.Op{Kind: fsmpb.OpKind_OP_PURGE, Sid: "outside"} // where it is alone in its group
+	case n < 200 || name[0] == 'd' && n < 260 || sid == "rare" && n < 260:
+		o.Kind = fsmpb.OpKind_OP_LEAVE
+	}
+	return o
+}
+
+func (c *churn) names() (name, uid, sid string) {
+	name, uid = fmt.Sprint("c", c.rng.IntN(8)), fmt.Sprint("u", c.rng.IntN(10))
+	if c.rng.IntN(3) == 0 { // that is mostly empty
+		name = fmt.Sprint("d", c.rng.IntN(12))
+	}
+	if c.rng.IntN(3) == 0 { // who is mostly nowhere
+		uid = fmt.Sprint("v", c.rng.IntN(40))
+	}
+	sid = append([]string{"outside"}, playSIDs...)[c.rng.IntN(1+len(playSIDs))]
+	if c.rng.IntN(20) == 0 {
+		return "d0", "v0", "rare" // nobody else is there
+	}
+	return name, uid, sid
+}
+
+// names are those of something that an entry may be about.
+func (p *play) names() (name, uid, sid string) {
+	name, uid = fmt.Sprint("c", p.rng.IntN(25)), fmt.Sprint("u", p.rng.IntN(60))
+	if p.rng.IntN(40) == 0 {
+		name = "big"
+	}
+	return name, uid, p.op().GetSid()
+}
+
+// entries is a row of them.
+type entries interface {
+	next() (uint64, *fsmpb.Entry)
+	names() (name, uid, sid string)
+}
+
 // besideWorld is a state that entries are applied to beside reads, and one that gets each
 // of them afterwards.
 type besideWorld struct {
 	*testing.T
-	play          *play
+	entries
+	rng           *rand.Rand
 	still, moving *State
 	lists         []promise
-	beside        int // how often both were compared within an entry
+	about         []*fsmpb.Op // of the entry
+	beside        int         // how often both were compared within an entry
 }
 
 // promise is a list that is read later.
@@ -106,20 +202,21 @@ func applyBeside(t *testing.T, s *State, gate sync.Locker, index uint64, e *fsmp
 func (w *besideWorld) compare() {
 	w.Helper()
 	for range 3 {
-		o := w.play.op()
-		name, uid, sid := fmt.Sprint("c", w.play.rng.IntN(25)), fmt.Sprint("u", w.play.rng.IntN(60)), o.GetSid()
-		if w.play.rng.IntN(40) == 0 {
-			name = "big"
+		name, uid, sid := w.names()
+		if len(w.about) > 0 && w.rng.IntN(2) == 0 {
+			if o := w.about[w.rng.IntN(len(w.about))]; o.GetName() != "big" {
+				name, uid, sid = o.GetName(), o.GetUid(), o.GetSid()
+			}
 		}
 		if got, want := ask(w.moving, name, uid, sid), ask(w.still, name, uid, sid); !slices.Equal(got, want) {
 			w.Fatalf("index %d beside the entry after it, channel %s, player %s, server %s:\n%s", w.still.index, name, uid, sid, gocmp.Diff(want, got))
 		}
 	}
-	if w.play.rng.IntN(50) == 0 {
+	if w.rng.IntN(50) == 0 {
 		want := w.still.MembersBySID("big", "a").UIDs()
 		w.lists = append(w.lists, promise{w.moving.MembersBySID("big", "a"), want})
 	}
-	for len(w.lists) > 0 && w.play.rng.IntN(30) == 0 {
+	for len(w.lists) > 0 && w.rng.IntN(30) == 0 {
 		p := w.lists[0]
 		w.lists = w.lists[1:]
 		if got := p.list.UIDs(); !slices.Equal(inOrder(got), inOrder(p.want)) {
@@ -143,11 +240,12 @@ func (w *besideWorld) forgotten() {
 	}
 }
 
-// grouped puts the operations of an entry into groups of some.
-func grouped(e *fsmpb.Entry, rng *rand.Rand) {
+// grouped puts the operations of an entry into groups of some, and returns them.
+func grouped(e *fsmpb.Entry, rng *rand.Rand) (ops []*fsmpb.Op) {
 	for _, b := range e.GetBatches().GetBatches() {
 		var groups []*fsmpb.Group
 		for _, g := range b.GetGroups() {
+			ops = append(ops, g.GetOps()...)
 			if last := len(groups) - 1; last >= 0 && rng.IntN(3) == 0 {
 				groups[last].Ops = append(groups[last].Ops, g.GetOps()...)
 				continue
@@ -156,6 +254,7 @@ func grouped(e *fsmpb.Entry, rng *rand.Rand) {
 		}
 		b.Groups = groups
 	}
+	return ops
 }
 
 // Whatever an entry has done already, reads beside it show the state before it.
@@ -165,16 +264,23 @@ func TestBeside_ReadsAreOfTheIndexBefore(t *testing.T) {
 		step = 8
 	}
 	beside := 0
-	for seed := uint64(0); seed < 40; seed += step {
-		w := &besideWorld{T: t, play: newPlay(seed), still: NewState(), moving: NewState()}
+	for seed := uint64(0); seed < 30; seed += step {
+		p := newPlay(seed)
+		w := &besideWorld{T: t, entries: p, rng: p.rng, still: NewState(), moving: NewState()}
+		if seed/step%2 == 1 {
+			w.entries = &churn{play: p}
+		}
 		for range 150 {
-			index, e := w.play.next()
-			grouped(e, w.play.rng)
+			index, e := w.next()
+			w.about = grouped(e, w.rng)
 			var gate sync.Mutex
 			gate.Lock()
+			many := proto.Size(e) / 2000 // then not after each of them
 			applyBeside(t, w.moving, &gate, index, e, func() {
-				w.compare()
-				w.beside++
+				if w.rng.IntN(1+many) == 0 {
+					w.compare()
+					w.beside++
+				}
 			})
 			if r := w.still.Apply(index, e); r.Err != nil {
 				t.Fatal(r.Err)
@@ -190,8 +296,60 @@ func TestBeside_ReadsAreOfTheIndexBefore(t *testing.T) {
 		}
 		beside += w.beside
 	}
-	if want := 10000 / int(step); beside < want {
+	if want := 8000 / int(step); beside < want {
 		t.Errorf("compared %d times within an entry, want %d at least", beside, want)
+	}
+}
+
+// A purge has ended a channel, and what it left is not cleared away yet. The entry begins the
+// channel anew: before it there was none.
+func TestBeside_ChannelThatAPurgeHasEnded(t *testing.T) {
+	const channels = 12 * sweepCells // about two pages of them are swept with the purge
+	s, p := NewState(), newPlay(1)
+	apply := func(groups ...*fsmpb.Group) {
+		p.number++
+		b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: p.epochs["a"], Number: p.number, Groups: groups}
+		e := &fsmpb.Entry{Version: Version, Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{b}}}}
+		p.index++
+		var gate sync.Mutex
+		gate.Lock()
+		applyBeside(t, s, &gate, p.index, e, func() {})
+	}
+	group := func(kind fsmpb.OpKind, name, uid, sid string) *fsmpb.Group {
+		o := &fsmpb.Op{Kind: kind, Name: name, Uid: uid, Sid: sid, Epoch: p.epochs[sid]}
+		return &fsmpb.Group{Seen: p.index, Ops: []*fsmpb.Op{o}}
+	}
+	p.run(t, s, 5)
+	for i := range channels {
+		apply(group(fsmpb.OpKind_OP_ADD, fmt.Sprint("d", i), "u", "outside"), group(fsmpb.OpKind_OP_ADD, "stays", "u", "b"), group(fsmpb.OpKind_OP_ADD, "stays", "v", "b"))
+	}
+	apply(group(fsmpb.OpKind_OP_PURGE, "", "", "outside"))
+	left := 0
+	var again []*fsmpb.Group
+	for i := range channels {
+		if name := fmt.Sprint("d", i); s.channels[shardOfString(name)].findString(name) != nil {
+			left++
+			again = append(again, group(fsmpb.OpKind_OP_ADD, name, "u", "b"))
+		}
+	}
+	if left == 0 {
+		t.Fatal("all is swept")
+	}
+	p.number++
+	b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: p.epochs["a"], Number: p.number, Groups: again}
+	e := &fsmpb.Entry{Version: Version, Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{b}}}}
+	var gate sync.Mutex
+	gate.Lock()
+	began := 0
+	applyBeside(t, s, &gate, p.index+1, e, func() {
+		name := again[began].GetOps()[0].GetName()
+		if changed, n := s.Changed(name), s.Count(name); changed != 0 || n != 0 {
+			t.Fatalf("channel %s, which the entry begins, changed at %d and has %d members", name, changed, n)
+		}
+		began++
+	})
+	if began != left {
+		t.Errorf("looked at %d channels beside the entry, want %d", began, left)
 	}
 }
 
