@@ -16,9 +16,9 @@
 // Raft commits the bytes and hands them to Replica.Apply (replica.go) on every
 // node. That reads them to the end outside the lock; unknown versions, fields
 // and enum values are found at any depth, and the state halts there instead of
-// skipping something that newer replicas do not skip. What the operations need is
-// fetched from memory while reads go on (warm.go), which is most of the work. Under the lock
-// State.apply (apply.go) takes the entry's batches in order (apply_batch.go). A
+// skipping something that newer replicas do not skip. Under the lock
+// State.apply (apply.go) takes the entry's batches in order (apply_batch.go). What the next
+// operations need is fetched from memory together (warm.go). A
 // batch names its origin, a life of a server, and its number there: one of the
 // last Window numbers again gets its stored results, a gap or another life has
 // no effect, and only the next number goes on. Each group of it
@@ -65,16 +65,19 @@
 // the memberships of a player. Nothing of it is large: sets of millions are pages of
 // at most 4 KiB, tables grow one shard at a time, so that no entry waits for a copy.
 //
-// Reads go between entries (entrylock.go): an entry of thousands of operations takes some
-// milliseconds, and a read is of one index. Of a long list a read copies the ids, and finds
-// the texts afterwards (list.go). A capture is read beside entries: while there
-// is one, its reader and the writer lock the shards that they look at (place.go). What
+// A read is of one index, and an entry of thousands of operations takes some milliseconds.
+// Most questions (Reads, read.go) need not wait for it: the writer notes what it changes as it
+// was before the entry (beside.go), and reads go by the notes (crew.go, held.go). The others, and
+// entries that do more than add and remove members, take turns (entrylock.go). Of a long
+// list a read copies the ids, and finds the texts afterwards (list.go). A capture is read
+// beside entries, too. While there is any of them, both sides lock the shards that they look at
+// (place.go). What
 // ends many memberships at once marks them, and they are swept bit by bit with the entries
 // that follow (garbage.go).
 //
 // # Reading and keeping
 //
-// Replica.View gives the reads (read.go, questions.go); what they return is
+// Replica.Read and View give the reads (read.go, questions.go); what they return is
 // the caller's. A capture (capture.go) is the state at one index: it is read by
 // pieces while writes go on, which note what they change and it has not read yet
 // (undo.go). What it reads are sections in canonical order (sections.go), so equal
