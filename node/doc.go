@@ -71,7 +71,7 @@
 // inspection.go has all servers hash their state at one index, while this node leads,
 // and judge.go says from the hashes which state is right. auditor.go keeps the hashes
 // of this node and what a leader told it about them; fitness.go remembers if it is wrong.
-// Then rebuild.go, when it is this node's turn, takes the state of one that is right.
+// Then rebuild.go, when it is this node's turn (turns.go), takes the state of one that is right.
 //
 // # One operator
 //

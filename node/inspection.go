@@ -18,7 +18,8 @@ import (
 // if something was written since, or if the last time did not end well.
 func (n *Node) inspect(ctx context.Context) {
 	well := false
-	for pause, turn := auditInterval, 0; ; turn++ {
+	turns := newTurns(time.Now())
+	for pause := auditInterval; ; {
 		if wait(ctx, pause); ctx.Err() != nil {
 			return
 		}
@@ -26,7 +27,7 @@ func (n *Node) inspect(ctx context.Context) {
 		if well && n.replica.Index() <= n.auditor.newest() || n.replica.Level() < scaleLevel {
 			continue
 		}
-		j, distrust, err := n.compare(ctx, turn)
+		j, distrust, err := n.compare(ctx, turns)
 		if err != nil {
 			n.log.Debug("states not compared", "err", err)
 		}
@@ -39,7 +40,7 @@ func (n *Node) inspect(ctx context.Context) {
 
 // compare has all servers hash their state at one index, and tells them what comes of it.
 // distrust: a server is not read until it hears that it is right.
-func (n *Node) compare(ctx context.Context, turn int) (_ judgement, distrust bool, err error) {
+func (n *Node) compare(ctx context.Context, turns *turns) (_ judgement, distrust bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, auditTimeout)
 	defer cancel()
 	servers, err := n.consensus.Configuration()
@@ -52,7 +53,7 @@ func (n *Node) compare(ctx context.Context, turn int) (_ judgement, distrust boo
 	}
 	ballots := n.ballots(ctx, servers, result.Index)
 	j := judge(result.Index, ballots)
-	n.tell(j, result.Index, servers, ballots, whoseTurn(j, ballots, turn))
+	n.tell(j, result.Index, servers, ballots, turns.next(j, ballots, time.Now()))
 	return j, slices.ContainsFunc(ballots, func(b ballot) bool { return b.distrusted }), nil
 }
 
@@ -62,6 +63,7 @@ func (n *Node) ballots(ctx context.Context, servers []cluster.Server, index uint
 	n.each(servers, func(i int, s cluster.Server) {
 		ballots[i] = ballot{nodeID: s.NodeID, voter: s.Voter}
 		if s.NodeID == n.nodeID {
+			ballots[i].answered = true
 			ballots[i].hash, _ = n.auditor.hashOf(ctx, index)
 			ballots[i].distrusted, ballots[i].rebuilding = n.consensus.fitness.distrusted() != nil, n.auditor.isRebuilding()
 			return
@@ -72,6 +74,7 @@ func (n *Node) ballots(ctx context.Context, servers []cluster.Server, index uint
 		}
 		// Who does not answer, or is another node, has no vote here.
 		if resp, err := client.StateHash(ctx, &peerpb.StateHashRequest{Index: index}); err == nil && resp.GetNodeId() == s.NodeID {
+			ballots[i].answered = true
 			ballots[i].hash = fsm.StateHash{Form: resp.GetForm(), Index: resp.GetIndex(), Sum: resp.GetSum()}
 			ballots[i].distrusted, ballots[i].rebuilding = resp.GetDistrusted(), resp.GetRebuilding()
 		}
@@ -125,14 +128,6 @@ func (n *Node) tell(j judgement, index uint64, servers []cluster.Server, ballots
 			_, _ = client.StateVerdict(ctx, v) // it is told again next time
 		}
 	})
-}
-
-// whoseTurn is one of those that are wrong, each time another one; "" while one is at it.
-func whoseTurn(j judgement, ballots []ballot, turn int) string {
-	if len(j.wrong) == 0 || slices.ContainsFunc(ballots, func(b ballot) bool { return b.rebuilding }) {
-		return ""
-	}
-	return j.wrong[turn%len(j.wrong)]
 }
 
 // source is a server that is right, the leader itself only if there is no other.

@@ -12,6 +12,7 @@ type ballot struct {
 	voter  bool
 	hash   fsm.StateHash // no Sum: it has not answered, or has none of that index
 
+	answered               bool // it is there, be it without a hash
 	distrusted, rebuilding bool // as it says
 }
 

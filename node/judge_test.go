@@ -2,6 +2,7 @@ package node
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -62,19 +63,37 @@ func TestJudge_RightIsWhatAMajorityOfVotersHolds(t *testing.T) {
 	}
 }
 
-func TestWhoseTurn_IsOneAtATime(t *testing.T) {
+func TestTurns_AreOneAtATime(t *testing.T) {
+	now := time.Unix(1e9, 0)
+	turns := newTurns(now)
 	j := judgement{standing: standingDiffers, wrong: []string{"b", "d"}}
-	ballots := []ballot{{nodeID: "a"}, {nodeID: "b"}, {nodeID: "c"}, {nodeID: "d"}}
-	for turn, want := range []string{"b", "d", "b"} {
-		if got := whoseTurn(j, ballots, turn); got != want {
-			t.Errorf("turn %d: %q, want %q", turn, got, want)
+	ballots := []ballot{{nodeID: "a", answered: true}, {nodeID: "b", answered: true}, {nodeID: "c", answered: true}, {nodeID: "d", answered: true}}
+	next := func(want, when string) {
+		t.Helper()
+		if got := turns.next(j, ballots, now); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
 		}
 	}
+	next("d", "first turn")
+	next("b", "second turn")
+	next("d", "third turn")
 	ballots[3].rebuilding = true
-	if got := whoseTurn(j, ballots, 0); got != "" {
-		t.Errorf("%q while another one rebuilds", got)
-	}
-	if got := whoseTurn(judgement{standing: standingSplit}, ballots[:2], 0); got != "" {
-		t.Errorf("%q though nobody knows who is right", got)
-	}
+	next("", "while d rebuilds")
+
+	ballots[3] = ballot{nodeID: "d"}
+	next("", "when d cannot be reached, which was rebuilding")
+	now = now.Add(silentFor - time.Second)
+	next("", "while d may be at it yet")
+	now = now.Add(2 * time.Second)
+	j.wrong = []string{"b"} // nobody has heard from the other one
+	next("b", "when d has given up, or is gone")
+
+	ballots[2] = ballot{nodeID: "c"}
+	next("", "when another one, which somebody else may have told, is silent")
+	turns = newTurns(now)
+	now = now.Add(silentFor + time.Second)
+	next("b", "when all are silent for long enough, since this node leads")
+
+	j = judgement{standing: standingSplit}
+	next("", "though nobody knows who is right")
 }
