@@ -3,6 +3,7 @@ package fsm_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -173,4 +174,41 @@ func BenchmarkReplica_ApplyBesideAList1M(b *testing.B) {
 	reader.Wait()
 	b.ReportMetric(float64(longest.Microseconds())/1000, "longest-ms")
 	b.ReportMetric(float64(lists), "lists")
+}
+
+// How long a read takes while entries of a thousand Adds are applied one after another,
+// with questions that go on beside them and with those that wait.
+func BenchmarkReplica_ReadBesideEntries(b *testing.B) {
+	for name, read := range map[string]func(*fsm.Replica, string){
+		"Read": func(r *fsm.Replica, name string) {
+			r.Read(func(s fsm.Reads) { s.MembersBySID(name, "a").UIDs() })
+		},
+		"View": func(r *fsm.Replica, name string) {
+			r.View(func(s *fsm.State) { s.MembersBySID(name, "a").UIDs() })
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			const filled = 100
+			r := benchReplica(b, filled)
+			var done atomic.Bool
+			var applier sync.WaitGroup
+			applier.Go(func() {
+				for n := uint64(filled); !done.Load(); n++ {
+					replay(b, r, []*raft.Log{logOf(b, n+3, benchEntry(n+1, gen(2)))})
+				}
+			})
+			var took []time.Duration
+			for i := 0; b.Loop(); i++ {
+				channel := fmt.Sprint("channel:", i%5000)
+				began := time.Now()
+				read(r, channel)
+				took = append(took, time.Since(began))
+			}
+			done.Store(true)
+			applier.Wait()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-us")
+			b.ReportMetric(float64(took[len(took)-1].Microseconds()), "longest-us")
+		})
+	}
 }
