@@ -27,13 +27,13 @@ type earlier struct {
 	changed uint64
 	size    int
 	cells   notes[uint32, earlierCell] // by sid number
-	members notes[pair, membership]
 }
 
 // earlierCell is how a cell was.
 type earlierCell struct {
 	changed uint32
-	n       int // members; 0: it was not there
+	n       int                       // members; 0: it was not there
+	members notes[uint32, membership] // those that have changed, by player
 }
 
 // departed is a way back that a player had.
@@ -73,7 +73,7 @@ func (s *State) keepReadsOut() {
 }
 
 // notesKept is how many notes of a kind a shard keeps the memory of.
-const notesKept = 256
+const notesKept = 64
 
 func emptied[T any](s []T) []T {
 	if clear(s); cap(s) > notesKept {
@@ -110,15 +110,16 @@ func (s *State) noteMember(sp *spot, was membership) {
 func (s *State) noteEarlier(sp *spot, was membership) {
 	c, number := sp.channel, sp.sid.number
 	e := sp.channels.note(c)
-	if e.cells.of(number) == nil {
-		var cell earlierCell
+	cell := e.cells.of(number)
+	if cell == nil {
+		cell = e.cells.add(number)
+		cell.changed, cell.n = 0, 0
 		if at, found := c.cell(number); found {
-			cell = earlierCell{c.cells[at].changed, c.cells[at].members.Len(sp.channels.mem)}
+			cell.changed, cell.n = c.cells[at].changed, c.cells[at].members.Len(sp.channels.mem)
 		}
-		e.cells.note(number, cell)
 	}
-	if k := (pair{number, sp.player}); e.members.of(k) == nil {
-		e.members.note(k, was)
+	if cell.members.of(sp.player) == nil {
+		cell.members.note(sp.player, was)
 	}
 }
 
@@ -149,8 +150,10 @@ func (s *State) earlier(c *channel) *earlier { return s.channels[c.id&(shards-1)
 
 func (e *earlier) clear() {
 	e.channel.noted, e.channel = 0, nil
+	for i := range e.cells.list {
+		e.cells.list[i].was.members.clear()
+	}
 	e.cells.clear()
-	e.members.clear()
 }
 
 // noteDeparture is called when a player's way back was taken away.

@@ -19,7 +19,7 @@ import (
 // ask gives what Reads say about a channel, a player and a server, a line each.
 func ask(s Reads, name, uid, sid string) []string {
 	lines := []string{
-		fmt.Sprint("index ", s.Index()),
+		fmt.Sprint("index ", s.Index(), " level ", s.Level(), " settings at ", s.SettingsIndex()),
 		fmt.Sprint("members ", inOrder(s.Members(name).Members())),
 		fmt.Sprint("members of ", inOrder(s.MembersOf(name, uid))),
 		fmt.Sprint("members by sid ", inOrder(s.MembersBySID(name, sid).UIDs())),
@@ -350,6 +350,59 @@ func TestBeside_ChannelThatAPurgeHasEnded(t *testing.T) {
 	})
 	if began != left {
 		t.Errorf("looked at %d channels beside the entry, want %d", began, left)
+	}
+}
+
+// Ids that have gone with entries beside reads are given to others, however many go with each.
+func TestBeside_IdsAreUsedAgain(t *testing.T) {
+	const atOnce, entries = 3 * sweepWays, 12
+	s, p := NewState(), newPlay(1)
+	p.run(t, s, 5)
+	next := 0
+	apply := func(leave bool) {
+		p.number++
+		p.index++
+		b := &fsmpb.Batch{OriginSid: "a", OriginEpoch: p.epochs["a"], Number: p.number}
+		add := func(kind fsmpb.OpKind, i int) {
+			o := &fsmpb.Op{Kind: kind, Name: fmt.Sprint("room", i%500), Uid: fmt.Sprint("u", i), Sid: "a", Epoch: p.epochs["a"]}
+			b.Groups = append(b.Groups, &fsmpb.Group{Seen: p.index - 1, Ops: []*fsmpb.Op{o}})
+		}
+		for range atOnce {
+			add(fsmpb.OpKind_OP_ADD, next)
+			if leave {
+				add(fsmpb.OpKind_OP_LEAVE, next-atOnce)
+			}
+			next++
+		}
+		e := &fsmpb.Entry{Version: Version, Command: &fsmpb.Entry_Batches{Batches: &fsmpb.Batches{Batches: []*fsmpb.Batch{b}}}}
+		var gate sync.Mutex
+		gate.Lock()
+		applyBeside(t, s, &gate, p.index, e, func() {})
+	}
+	apply(false)
+	for range entries {
+		apply(true)
+	}
+	ids := 0
+	for _, p := range s.players {
+		ids += int(p.texts.Cap())
+	}
+	if limit := 5 * atOnce; s.Stats().Memberships != atOnce || ids > limit {
+		t.Errorf("%d players after %d entries of so many who come and go: %d ids were given, want %d at most", s.Stats().Memberships, entries, ids, limit)
+	}
+}
+
+// Reads beside an entry show the level before it, so they wait for one that raises it.
+func TestReplica_ReadsWaitForAnEntryThatRaisesTheLevel(t *testing.T) {
+	r := NewReplica()
+	c := command{version: firstLevel + 1, batches: []batch{{count: besideOps}}}
+	r.Read(func(Reads) {})
+	if r.readsGoOn(&c) {
+		t.Error("they go on beside the first entry of a level")
+	}
+	r.state.level = c.version
+	if !r.readsGoOn(&c) {
+		t.Error("they wait for the second one, too")
 	}
 }
 

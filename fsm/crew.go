@@ -9,9 +9,7 @@ type crew struct {
 	mem  *compact.Slab
 	last uint32 // cell.changed
 
-	// What the entry has changed.
-	was     *earlierCell // nil: nothing
-	members *notes[pair, membership]
+	was *earlierCell // what the entry has changed; nil: nothing
 }
 
 // crews are those of a channel, of sids that reads see. The zero crew is no one's.
@@ -32,7 +30,7 @@ func (s *State) crews(cs *channels, c *channel, visit func(crew) bool) {
 		if _, there := c.cell(n.key); there || n.was.n == 0 {
 			continue
 		}
-		if sid := s.sids.at(n.key); sid.shown() && !visit(e.gone(cs, sid, &n.was)) {
+		if sid := s.sids.at(n.key); sid.shown() && !visit(vanished(cs, sid, &n.was)) {
 			return
 		}
 	}
@@ -46,7 +44,7 @@ func (s *State) crew(cs *channels, c *channel, sid *sid) crew {
 	}
 	if e != nil {
 		if was := e.cells.of(sid.number); was != nil && was.n > 0 {
-			return e.gone(cs, sid, was)
+			return vanished(cs, sid, was)
 		}
 	}
 	return crew{}
@@ -67,14 +65,14 @@ func (m crew) corrected(e *earlier, number uint32) crew {
 	case was.n == 0:
 		return crew{}
 	default:
-		m.last, m.was, m.members = was.changed, was, &e.members
+		m.last, m.was = was.changed, was
 	}
 	return m
 }
 
-// gone are members of whom the entry has taken the last one.
-func (e *earlier) gone(cs *channels, sid *sid, was *earlierCell) crew {
-	return crew{sid: sid, mem: cs.mem, last: was.changed, was: was, members: &e.members}
+// vanished is a crew of whom the entry has taken the last one.
+func vanished(cs *channels, sid *sid, was *earlierCell) crew {
+	return crew{sid: sid, mem: cs.mem, last: was.changed, was: was}
 }
 
 func (m *crew) len() int {
@@ -90,7 +88,7 @@ func (m *crew) len() int {
 // get is a player's session.
 func (m *crew) get(player uint32) (session uint64, there bool) {
 	if m.was != nil {
-		if was := m.members.of(pair{m.sid.number, player}); was != nil {
+		if was := m.was.members.of(player); was != nil {
 			return was.session, was.there
 		}
 	}
@@ -108,7 +106,7 @@ func (m *crew) appendIDs(dst []uint32) []uint32 {
 		}
 		return m.set.AppendKeys(m.mem, dst)
 	}
-	for player := range m.earlier() {
+	for player := range m.before() {
 		dst = append(dst, player)
 	}
 	return dst
@@ -120,26 +118,23 @@ func (m *crew) valued() bool { return m.was != nil || m.set.Valued(m.mem) }
 // all are the players and their sessions.
 func (m *crew) all(yield func(player uint32, session uint64) bool) {
 	if m.was != nil {
-		m.earlier()(yield)
+		m.before()(yield)
 		return
 	}
 	m.set.All(m.mem)(yield)
 }
 
-// earlier are all before the entry: those of whom nothing is noted, and those who are noted
+// before are all before the entry: those of whom nothing is noted, and those who are noted
 // to have been there.
-func (m crew) earlier() func(yield func(player uint32, session uint64) bool) {
+func (m crew) before() func(yield func(player uint32, session uint64) bool) {
 	return func(yield func(player uint32, session uint64) bool) {
-		number := m.sid.number
 		var some sieve
-		for i := range m.members.list {
-			if k := m.members.list[i].key; k.sid == number {
-				some.add(k.player)
-			}
+		for i := range m.was.members.list {
+			some.add(m.was.members.list[i].key)
 		}
 		if m.set != nil {
 			for player, session := range m.set.All(m.mem) {
-				if some.has(player) && m.members.of(pair{number, player}) != nil {
+				if some.has(player) && m.was.members.of(player) != nil {
 					continue
 				}
 				if !yield(player, session) {
@@ -147,8 +142,8 @@ func (m crew) earlier() func(yield func(player uint32, session uint64) bool) {
 				}
 			}
 		}
-		for i := range m.members.list {
-			if n := &m.members.list[i]; n.key.sid == number && n.was.there && !yield(n.key.player, n.was.session) {
+		for i := range m.was.members.list {
+			if n := &m.was.members.list[i]; n.was.there && !yield(n.key, n.was.session) {
 				return
 			}
 		}

@@ -67,7 +67,7 @@
 //
 // A read is of one index, and an entry of thousands of operations takes some milliseconds.
 // Most questions (Reads, read.go) need not wait for it: the writer notes what it changes as it
-// was before the entry (beside.go), and reads go by the notes (crew.go, held.go). The others, and
+// was before the entry (beside.go), and reads go by the notes (crew.go, joined.go). The others, and
 // entries that do more than add and remove members, take turns (entrylock.go). Of a long
 // list a read copies the ids, and finds the texts afterwards (list.go). A capture is read
 // beside entries, too. While there is any of them, both sides lock the shards that they look at

@@ -97,7 +97,7 @@ func sortPlaces(places []Place) {
 // Where is all that a player is in, by SID.
 func (s *State) Where(uid string) []Stay {
 	if s.gate != nil {
-		return whereIn(s.heldEarlier(uid))
+		return whereIn(s.joinedEarlier(uid))
 	}
 	shard := shardOfString(uid)
 	p := s.players[shard]

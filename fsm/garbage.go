@@ -25,6 +25,7 @@ type garbage struct {
 	dead    []*sid   // purged, with cells in channels yet
 	orphans []orphan // cells without a channel, whose members have ways back to it yet
 	limbo   [2]limbo // by the last bit of the epoch in which they went; see pins
+	came    int      // into limbo with this entry
 	scratch []uint32
 }
 
@@ -35,7 +36,7 @@ type orphan struct {
 	next uint64 // how far its ways back are taken down
 }
 
-// limbo are ids that nothing leads to any more, but that the reader of a capture may have
+// limbo are ids that nothing leads to any more, but that somebody who holds a pin may have
 // in hand.
 type limbo struct {
 	players  []uint32
@@ -240,7 +241,7 @@ func (s *State) freeIfIdle(p *players, local uint32) {
 		p.texts.Release(local)
 		return
 	}
-	l := s.limbo()
+	l := s.toLimbo()
 	l.players = append(l.players, local<<shardBits|uint32(p.shard))
 }
 
@@ -251,7 +252,7 @@ func (s *State) freeChannel(cs *channels, c *channel) {
 	case s.pins.none():
 		cs.release(c)
 	default:
-		l := s.limbo()
+		l := s.toLimbo()
 		l.channels = append(l.channels, c.id)
 	}
 }
@@ -268,20 +269,29 @@ func (s *State) freeIfUnused(sid *sid) {
 		s.sids.release(sid)
 		return
 	}
-	l := s.limbo()
+	l := s.toLimbo()
 	l.sids = append(l.sids, sid)
 }
 
 // limbo is where ids go now.
 func (s *State) limbo() *limbo { return &s.garbage.limbo[s.pins.epoch&1] }
 
+// toLimbo is limbo for an id that goes there.
+func (s *State) toLimbo() *limbo {
+	s.garbage.came++
+	return s.limbo()
+}
+
 // sweepIDs gives ids free that nobody can have in hand any more, a bounded number: the
-// epoch ends only when none of them is left.
+// epoch ends only when none of them is left. They are more than have come, or entries
+// beside reads, which pin, would fill limbo for ever.
 func (s *State) sweepIDs() {
+	n := sweepWays + s.garbage.came
+	s.garbage.came = 0
 	done := (s.pins.epoch + 1) & 1
 	l := &s.garbage.limbo[done]
 	if s.pins.held[done].Load() == 0 {
-		s.release(l, sweepWays)
+		s.release(l, n)
 	}
 	if len(l.players)+len(l.channels)+len(l.sids) == 0 && len(s.limbo().players)+len(s.limbo().channels)+len(s.limbo().sids) > 0 {
 		s.pins.next()

@@ -31,24 +31,37 @@ func (n *notes[K, V]) of(k K) *V {
 }
 
 // note adds a key that is not there.
-func (n *notes[K, V]) note(k K, was V) {
-	n.list = append(n.list, noted[K, V]{k, was})
-	if len(n.list) <= fewNotes {
-		return
+func (n *notes[K, V]) note(k K, was V) { *n.add(k) = was }
+
+// add is note for what is filled in: it may be what was cleared, with its memory.
+func (n *notes[K, V]) add(k K) *V {
+	last := len(n.list)
+	if last < cap(n.list) {
+		n.list = n.list[:last+1]
+	} else {
+		n.list = append(n.list, noted[K, V]{})
 	}
+	n.list[last].key = k
+	if last >= fewNotes {
+		n.index(k, last)
+	}
+	return &n.list[last].was
+}
+
+func (n *notes[K, V]) index(k K, last int) {
 	if n.at == nil {
 		n.at = make(map[K]int)
 		for i := range n.list {
 			n.at[n.list[i].key] = i
 		}
 	}
-	n.at[k] = len(n.list) - 1
+	n.at[k] = last
 }
 
 // clear forgets all, and keeps the memory of a few.
 func (n *notes[K, V]) clear() {
 	n.at = nil
-	if n.list = n.list[:0]; cap(n.list) > 2*fewNotes {
+	if n.list = n.list[:0]; cap(n.list) > fewNotes {
 		n.list = nil
 	}
 }

@@ -12,7 +12,7 @@ type pins struct {
 	held  [2]atomic.Int64 // by the epoch's last bit
 }
 
-// pin is for a reader that comes; nobody writes meanwhile. It returns the epoch, for unpin.
+// pin is for a reader that comes; the epoch does not end meanwhile. It returns the epoch, for unpin.
 func (p *pins) pin() uint64 {
 	p.held[p.epoch&1].Add(1)
 	return p.epoch

@@ -159,7 +159,7 @@ func has(mem *compact.Slab, set *compact.Set, player uint32) bool {
 // ChannelsOf are the channels that a player is in, each once, in no particular order.
 func (s *State) ChannelsOf(uid string) []string {
 	if s.gate != nil {
-		return channelsIn(s.heldEarlier(uid))
+		return channelsIn(s.joinedEarlier(uid))
 	}
 	shard := shardOfString(uid)
 	p := s.players[shard]
@@ -212,7 +212,7 @@ func (s *State) nameIfIn(id, player uint32, sids []uint32) (name string, in bool
 // SIDsOf are the servers on which a player is in any channel, each once.
 func (s *State) SIDsOf(uid string) []string {
 	if s.gate != nil {
-		return sidsIn(s.heldEarlier(uid))
+		return sidsIn(s.joinedEarlier(uid))
 	}
 	p := s.players[shardOfString(uid)]
 	local := p.texts.FindString(uid)

@@ -253,7 +253,7 @@ func (s *State) Members(name string) MemberList {
 
 // Targets are the servers of a type that are up and have members of the
 // channel: those that a push to it goes to. kept may know the uids of some, as they were
-// at a stamp, or be nil. The other ones' have to be asked for: see Target.Read.
+// at a stamp, or be nil; it must not wait for anything. The other ones' have to be asked for: see Target.Read.
 func (s *State) Targets(name, stype string, kept func(sid string, at Stamp) ([]string, bool)) []Target {
 	cs, c := s.look(name)
 	targets := s.targetsOf(cs, c, stype)

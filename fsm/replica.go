@@ -109,14 +109,15 @@ const (
 	readersStay = 16
 )
 
-// readsGoOn says whether reads go on beside an entry, which takes a little longer then.
+// readsGoOn says whether reads go on beside an entry, which takes a little longer then. One
+// that raises the level has done so before its first operation.
 func (r *Replica) readsGoOn(c *command) bool {
 	if r.mu.wasRead() {
 		r.readers = readersStay
 	} else if r.readers > 0 {
 		r.readers--
 	}
-	return r.readers > 0 && c.ops() >= besideOps
+	return r.readers > 0 && c.ops() >= besideOps && c.version <= r.state.level
 }
 
 // StoreConfiguration implements raft.ConfigurationStore. Who votes is no part
@@ -150,7 +151,8 @@ func (r *Replica) View(f func(*State)) {
 }
 
 // Read is View for questions that need not wait for an entry: they are answered from the
-// index before.
+// index before. As from a View nothing else may be asked of the Replica from within: it
+// could wait for an entry that waits for this.
 func (r *Replica) Read(f func(Reads)) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -2,7 +2,7 @@ package fsm
 
 import "sync"
 
-// shardLock is between the writer and the reader of a capture, and is held for some
+// shardLock is between the writer and those who read beside it, and is held for some
 // microseconds. To sleep until it is free takes longer, so who has to wait looks again a
 // few times first.
 type shardLock struct{ mu sync.Mutex }

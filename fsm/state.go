@@ -12,8 +12,8 @@ import (
 // value machine. Whoever applies the same entries at the same indexes gets the same
 // State and the same Results, whatever the machine or the time.
 //
-// One goroutine applies, and nobody reads meanwhile but captures; Replica sees to
-// that. While there is a capture, both lock the shards that they look at.
+// One goroutine applies, and nobody reads meanwhile but captures, and Reads beside an entry;
+// Replica sees to that. While there is any of them, both sides lock the shards that they look at.
 type State struct {
 	index      uint64 // of the last entry that took effect
 	clusterID  string // "" before Found

@@ -8,20 +8,20 @@ import (
 // What a player was in before the entry that is applied: ways back say where to look, those
 // that are there and those that the entry has taken away, and the channels whether it was so.
 
-// held is a membership.
-type held struct{ sid, channel string }
+// joined is a membership.
+type joined struct{ sid, channel string }
 
-// heldEarlier are those of a player that reads see, by sid and channel.
-func (s *State) heldEarlier(uid string) (all []held) {
+// joinedEarlier are those of a player that reads see, by sid and channel.
+func (s *State) joinedEarlier(uid string) (all []joined) {
 	player, ways := s.waysEarlier(uid)
 	for _, w := range ways {
 		if sid := s.sids.at(w.sid); sid.shown() {
 			if name, in := s.nameEarlier(w.channel, player, sid); in {
-				all = append(all, held{sid.name, name})
+				all = append(all, joined{sid.name, name})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b held) int { return cmp.Or(cmp.Compare(a.sid, b.sid), cmp.Compare(a.channel, b.channel)) })
+	slices.SortFunc(all, func(a, b joined) int { return cmp.Or(cmp.Compare(a.sid, b.sid), cmp.Compare(a.channel, b.channel)) })
 	return slices.Compact(all)
 }
 
@@ -76,8 +76,9 @@ func (s *State) containedEarlier(name, uid string) bool {
 		return false
 	}
 	if e := cs.earlier(c); e != nil {
-		for i := range e.members.list {
-			if n := &e.members.list[i]; n.key.player == player && n.was.there && s.sids.at(n.key.sid).shown() {
+		for i := range e.cells.list {
+			n := &e.cells.list[i]
+			if was := n.was.members.of(player); was != nil && was.there && s.sids.at(n.key).shown() {
 				return true
 			}
 		}
@@ -110,7 +111,8 @@ func (s *State) sidsEarlier(uid string) (player uint32, sids []uint32) {
 	return local<<shardBits | uint32(shard), sids
 }
 
-func channelsIn(all []held) (names []string) {
+func channelsIn(all []joined) []string {
+	names := make([]string, 0, len(all))
 	for _, h := range all {
 		names = append(names, h.channel)
 	}
@@ -118,14 +120,14 @@ func channelsIn(all []held) (names []string) {
 	return slices.Compact(names)
 }
 
-func sidsIn(all []held) (names []string) {
+func sidsIn(all []joined) (names []string) {
 	for _, h := range all {
 		names = append(names, h.sid)
 	}
 	return slices.Compact(names)
 }
 
-func whereIn(all []held) (where []Stay) {
+func whereIn(all []joined) (where []Stay) {
 	for _, h := range all {
 		if n := len(where); n == 0 || where[n-1].SID != h.sid {
 			where = append(where, Stay{SID: h.sid})
