@@ -27,25 +27,33 @@ func (s *State) joinedEarlier(uid string) (all []joined) {
 
 // waysEarlier are all the ways that a player had, and others.
 func (s *State) waysEarlier(uid string) (player uint32, ways []departed) {
+	player = s.playerEarlier(uid, func(p *players, local uint32) {
+		for _, d := range p.departed {
+			if d.player == local {
+				ways = append(ways, d)
+			}
+		}
+		for g := range p.stays(local) {
+			for _, channel := range g.channels {
+				ways = append(ways, departed{local, g.sid, channel})
+			}
+		}
+	})
+	return player, ways
+}
+
+// playerEarlier is who reads see under a uid, or 0. look is called while the shard is locked.
+func (s *State) playerEarlier(uid string, look func(p *players, local uint32)) uint32 {
 	shard := shardOfString(uid)
 	p := s.players[shard]
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	local := p.findEarlier(uid)
 	if local == 0 {
-		return 0, nil
+		return 0
 	}
-	for _, d := range p.departed {
-		if d.player == local {
-			ways = append(ways, d)
-		}
-	}
-	for g := range p.stays(local) {
-		for _, channel := range g.channels {
-			ways = append(ways, departed{local, g.sid, channel})
-		}
-	}
-	return local<<shardBits | uint32(shard), ways
+	look(p, local)
+	return local<<shardBits | uint32(shard)
 }
 
 // nameEarlier is the name of a channel, if a player was in it.
@@ -97,18 +105,12 @@ func (s *State) containedEarlier(name, uid string) bool {
 // sidsEarlier are those that a player has ways on: it was nowhere else, but for what
 // channels have noted.
 func (s *State) sidsEarlier(uid string) (player uint32, sids []uint32) {
-	shard := shardOfString(uid)
-	p := s.players[shard]
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	local := p.findEarlier(uid)
-	if local == 0 {
-		return 0, nil
-	}
-	for number := range p.sids(local) {
-		sids = append(sids, number)
-	}
-	return local<<shardBits | uint32(shard), sids
+	player = s.playerEarlier(uid, func(p *players, local uint32) {
+		for number := range p.sids(local) {
+			sids = append(sids, number)
+		}
+	})
+	return player, sids
 }
 
 func channelsIn(all []joined) []string {

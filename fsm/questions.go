@@ -115,16 +115,11 @@ func near(a, b *uint32) (sum uint32) {
 
 // seenAs is the player that reads see under a uid, or 0.
 func (s *State) seenAs(uid string) uint32 {
-	shard := shardOfString(uid)
-	p := s.players[shard]
-	var local uint32
-	if s.gate == nil {
-		local = p.texts.FindString(uid)
-	} else {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		local = p.findEarlier(uid)
+	if s.gate != nil {
+		return s.playerEarlier(uid, func(*players, uint32) {})
 	}
+	shard := shardOfString(uid)
+	local := s.players[shard].texts.FindString(uid)
 	if local == 0 {
 		return 0
 	}
