@@ -51,19 +51,19 @@ func givesUp(t *testing.T, ctx context.Context, spoil func(*nodetest.Fleet, *nod
 	gone := f.Leader(ctx)
 	must(t, gone.Add(ctx, "world", "bob", sid))
 	if bad.Err() == nil {
-		// Or it may have what the other one lacks, and then has to be elected. What the states
-		// don't show counts too: an entry of somebody's question that is on its way.
 		f.WaitEqual(ctx)
-		f.Eventually(ctx, func() error {
-			if a, b, c := good.LastIndex(), third.LastIndex(), bad.LastIndex(); a != b || b != c {
-				return fmt.Errorf("logs end at %d, %d and %d", a, b, c)
-			}
-			return nil
-		})
 	} else { // its replica stands still; the other one's does not
 		members(t, ctx, good, "world", node.AtLeast(gone.Index()))
 		members(t, ctx, third, "world", node.AtLeast(gone.Index()))
 	}
+	// Or it may have what the other one lacks, and then has to be elected. What the states
+	// don't show counts too: an entry of somebody's question that is on its way.
+	f.Eventually(ctx, func() error {
+		if a, b, c := good.LastIndex(), third.LastIndex(), bad.LastIndex(); a != b || b != c {
+			return fmt.Errorf("logs end at %d, %d and %d", a, b, c)
+		}
+		return nil
+	})
 	f.Kill(gone.Self().SID)
 	f.Eventually(ctx, func() error {
 		if f.Leader(ctx) == bad {
