@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/pofresh/globalchannel/fsm"
@@ -58,14 +59,25 @@ func contains(s fsm.Reads, p place) bool { return s.Contains(p.name, p.uid) }
 
 func counts(s fsm.Reads, p place) bool { return s.Count(p.name) > 0 }
 
+// places are n of them. Their texts lie one after another, as whoever asks has just read
+// them: where the names of all players are, each would be a load from memory of its own,
+// before the question.
 func (w *world) places(n int) []place {
 	places := make([]place, n)
+	var texts strings.Builder
 	for i := range places {
 		m := w.all[w.random.IntN(len(w.all))]
 		if i%2 == 1 {
 			m = w.shape.any(w.random)
 		}
 		places[i] = place{w.names.channel(m.channel), w.names.uid(m.player)}
+		texts.WriteString(places[i].name + places[i].uid)
+	}
+	rest := texts.String()
+	for i, p := range places {
+		name, uid := len(p.name), len(p.uid)
+		places[i] = place{rest[:name], rest[name : name+uid]}
+		rest = rest[name+uid:]
 	}
 	return places
 }
