@@ -88,7 +88,7 @@ func partNotes(part string, o Options) []string {
 		return []string{"readers_share and apply_share: speed while one reader (MembersBySID of 100) and the applier both go at full speed, divided by the speed alone; 1,000,000 memberships. Apart: the reader has a state of its own, so the rest is what the machine takes."}
 	case "snapshot":
 		return []string{
-			fmt.Sprintf("snapshot: at 10,000,000 memberships and %s writes a second, an entry every ms, into Raft's file store. stop and late: the longest time from when an entry was due until it was applied, a timer's lateness included; call: the longest call of Apply or Snapshot; quiet: without a snapshot.", report.Thousands(float64(o.Rate))),
+			fmt.Sprintf("snapshot: at 10,000,000 memberships and %s writes a second, an entry every ms, into Raft's file store. stop and late: the longest time from when an entry was due until it was applied; call: the longest call of Apply or Snapshot; quiet: without a snapshot; counting: without one, beside a goroutine that only counts and yields every %v, so the machine's own.", report.Thousands(float64(o.Rate)), countFor),
 			"snapshot_extra_memory_share: the most memory of objects in use beyond that before, as a share of the state's, in a snapshot of its own during which collections go on all the time. _garbage_share: the same of the measured one, garbage included, and of a time of the same writes without one.",
 		}
 	case "restore":

@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 const pacedEvery = 1 // ms between entries of what is paced
 
@@ -55,7 +58,7 @@ func (p *pacer) run(ops int) {
 	var entry []byte
 	for due := began; ; due = due.Add(pacedEvery * time.Millisecond) {
 		entry = p.w.steady(entry[:0], ops) // before it is due
-		time.Sleep(time.Until(due))
+		pollUntil(due)
 		select {
 		case f := <-p.asked:
 			p.timed(f)
@@ -72,6 +75,15 @@ func (p *pacer) run(ops int) {
 			return
 		default:
 		}
+	}
+}
+
+// pollUntil doesn't sleep: who sleeps is woken when the kernel comes to it, after some ms
+// where a thread that computes is only interrupted at ticks. That is no stop of the state
+// machine, and would hide those that are.
+func pollUntil(due time.Time) {
+	for time.Now().Before(due) {
+		runtime.Gosched()
 	}
 }
 

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -13,8 +16,11 @@ import (
 	"github.com/pofresh/globalchannel/fsm"
 )
 
+const countFor = 50 * time.Microsecond
+
 // snapshot measures snapshots that are taken while writes go on at a steady rate,
-// after a time of the same writes without one.
+// after a time of the same writes without one, and one of them beside a goroutine that
+// only counts: its stops are what the machine adds to two that compute.
 func (b *bench) snapshot(ctx context.Context) error {
 	w, err := b.build(ctx, small10, 0, 0)
 	if err != nil {
@@ -29,6 +35,9 @@ func (b *bench) snapshot(ctx context.Context) error {
 			return err
 		}
 		if err := b.quiet(w); err != nil {
+			return err
+		}
+		if err := b.besideCounting(w); err != nil {
 			return err
 		}
 		if err := b.busySnapshot(w, store); err != nil {
@@ -56,6 +65,40 @@ func (b *bench) quiet(w *world) error {
 	b.add("snapshot_quiet_late_ms_10m", report.Milliseconds(s.late))
 	b.add("snapshot_quiet_call_ms_10m", report.Milliseconds(s.call))
 	return nil
+}
+
+// besideCounting measures the stops beside a goroutine that has nothing to do with the
+// state.
+func (b *bench) besideCounting(w *world) error {
+	end := startCounting()
+	p := w.pace(b.options.Rate)
+	p.wait(b.options.Duration)
+	s, err := p.stop()
+	end()
+	if err != nil {
+		return err
+	}
+	b.add("snapshot_counting_late_ms_10m", report.Milliseconds(s.late))
+	b.add("snapshot_counting_call_ms_10m", report.Milliseconds(s.call))
+	return nil
+}
+
+// startCounting starts a goroutine that lets others run as often as one that writes a
+// snapshot: every countFor.
+func startCounting() (end func()) {
+	var ended atomic.Bool
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		for !ended.Load() {
+			for began := time.Now(); time.Since(began) < countFor; {
+			}
+			runtime.Gosched()
+		}
+	})
+	return func() {
+		ended.Store(true)
+		counting.Wait()
+	}
 }
 
 func (b *bench) busySnapshot(w *world, store raft.SnapshotStore) error {
