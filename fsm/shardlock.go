@@ -3,11 +3,12 @@ package fsm
 import "sync"
 
 // shardLock is between the writer and those who read beside it, and is held for some
-// microseconds. To sleep until it is free takes longer, so who has to wait looks again a
-// few times first.
+// microseconds, or about 50 for a piece of a capture. Who sleeps until it is free may be
+// woken after milliseconds, where the kernel does not take a processor from a thread for
+// one that wakes before the next tick: so who has to wait looks again many times first.
 type shardLock struct{ mu sync.Mutex }
 
-const spins = 50 // about 5 microseconds
+const spins = 1000 // about 100 microseconds
 
 func (l *shardLock) Lock() {
 	if !l.mu.TryLock() {
